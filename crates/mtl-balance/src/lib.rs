@@ -1,0 +1,1 @@
+//! Task losses and the gradient Gram matrix in, one weight a task out.

@@ -1,0 +1,1 @@
+//! VAE and GAN generators that use the shared trunk.

@@ -1,0 +1,1 @@
+//! A task's network, its loss and its scores.

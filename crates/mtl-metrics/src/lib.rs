@@ -1,0 +1,1 @@
+//! Streaming scores over plain slices, each with its unit and direction.

@@ -1,0 +1,163 @@
+//! The vocabulary data and heads share: what a task is, what its labels look like, and which of them are missing.
+//!
+//! A [`Task`] is a name and a [`TaskKind`]; a [`Target`] holds the labels of one batch for one task on the host, with
+//! a sentinel for "nobody labelled this": partial labels are the normal case, not an error. Readers (`mtl-data`) make
+//! both, heads (`mtl-heads`) consume them; neither imports the other.
+//!
+//! ```
+//! use mtl_task::{Target, Task, TaskKind};
+//! let task = Task::new("stress", TaskKind::Classification { classes: vec!["rust".into(), "healthy".into()] });
+//! let target = Target::Class(vec![0, Target::NO_CLASS, 1]);
+//! assert_eq!((task.kind.name(), task.kind.outputs(), target.present()), ("classification", 2, 2));
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+/// One thing to be predicted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Unique in a data set; used in configuration keys, logs and file names.
+    pub name: String,
+    /// What is predicted and how it is labelled.
+    pub kind: TaskKind,
+}
+
+impl Task {
+    /// A task called `name`.
+    pub fn new(name: impl Into<String>, kind: TaskKind) -> Self {
+        Self { name: name.into(), kind }
+    }
+}
+
+/// The kinds of label an image can carry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// Exactly one of `classes` an image.
+    Classification {
+        /// Names, in label order.
+        classes: Vec<String>,
+    },
+    /// Any subset of `labels` an image, each yes or no.
+    MultiLabel {
+        /// Names, in column order.
+        labels: Vec<String>,
+    },
+    /// Exactly one of `classes` a pixel; class 0 is the background.
+    Segmentation {
+        /// Names, in mask-value order.
+        classes: Vec<String>,
+    },
+    /// One real number a pixel (depth, height ...).
+    Dense {
+        /// The unit of the number, for tables ("m", "relative" ...).
+        unit: String,
+    },
+}
+
+impl TaskKind {
+    /// The kind's name in configuration files and tables; also the name of the head that serves it by default.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Classification { .. } => "classification",
+            Self::MultiLabel { .. } => "multi_label",
+            Self::Segmentation { .. } => "segmentation",
+            Self::Dense { .. } => "dense",
+        }
+    }
+
+    /// Output channels a head needs: classes, labels, or 1.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Classification { classes } | Self::Segmentation { classes } => classes.len(),
+            Self::MultiLabel { labels } => labels.len(),
+            Self::Dense { .. } => 1,
+        }
+    }
+
+    /// Class or label names; empty for dense tasks.
+    pub fn classes(&self) -> &[String] {
+        match self {
+            Self::Classification { classes } | Self::Segmentation { classes } => classes,
+            Self::MultiLabel { labels } => labels,
+            Self::Dense { .. } => &[],
+        }
+    }
+
+    /// A target of this kind with nothing labelled, for `batch` images of `height` x `width` pixels.
+    pub fn missing(&self, batch: usize, height: usize, width: usize) -> Target {
+        match self {
+            Self::Classification { .. } => Target::Class(vec![Target::NO_CLASS; batch]),
+            Self::MultiLabel { labels } => Target::MultiLabel(vec![f32::NAN; batch * labels.len()]),
+            Self::Segmentation { .. } => Target::Mask(vec![Target::NO_PIXEL; batch * height * width]),
+            Self::Dense { .. } => Target::Dense(vec![f32::NAN; batch * height * width]),
+        }
+    }
+}
+
+/// The labels of one task for one batch, on the host, row-major in `[batch, ...]`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// `[B]` class indices, [`Target::NO_CLASS`] where missing.
+    Class(Vec<i32>),
+    /// `[B, labels]` of 0 or 1, NaN where missing (each cell on its own).
+    MultiLabel(Vec<f32>),
+    /// `[B, H, W]` class indices, [`Target::NO_PIXEL`] where missing or to be ignored.
+    Mask(Vec<u8>),
+    /// `[B, H, W]` values, NaN where missing.
+    Dense(Vec<f32>),
+}
+
+impl Target {
+    /// Marks an image without a class label.
+    pub const NO_CLASS: i32 = -1;
+    /// Marks a pixel without a label (the usual ignore index of 8-bit masks).
+    pub const NO_PIXEL: u8 = 255;
+
+    /// How many labels are present: images, cells or pixels.
+    pub fn present(&self) -> usize {
+        match self {
+            Self::Class(labels) => labels.iter().filter(|&&label| label != Self::NO_CLASS).count(),
+            Self::MultiLabel(values) | Self::Dense(values) => values.iter().filter(|value| !value.is_nan()).count(),
+            Self::Mask(pixels) => pixels.iter().filter(|&&pixel| pixel != Self::NO_PIXEL).count(),
+        }
+    }
+
+    /// Appends the labels of another batch of the same task.
+    ///
+    /// # Panics
+    /// If the two are of different kinds: a programmer's error, targets of one task are always of one kind.
+    pub fn extend(&mut self, other: &Target) {
+        match (self, other) {
+            (Self::Class(a), Self::Class(b)) => a.extend_from_slice(b),
+            (Self::MultiLabel(a), Self::MultiLabel(b)) | (Self::Dense(a), Self::Dense(b)) => a.extend_from_slice(b),
+            (Self::Mask(a), Self::Mask(b)) => a.extend_from_slice(b),
+            (a, b) => panic!("targets of two kinds: {a:?} and {b:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_targets_have_nothing_present_and_the_right_size() {
+        let names = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
+        for (kind, size) in [
+            (TaskKind::Classification { classes: names(3) }, 2),
+            (TaskKind::MultiLabel { labels: names(3) }, 6),
+            (TaskKind::Segmentation { classes: names(3) }, 40),
+            (TaskKind::Dense { unit: "m".into() }, 40),
+        ] {
+            let target = kind.missing(2, 4, 5);
+            assert_eq!(target.present(), 0);
+            let len = match &target {
+                Target::Class(v) => v.len(),
+                Target::MultiLabel(v) | Target::Dense(v) => v.len(),
+                Target::Mask(v) => v.len(),
+            };
+            assert_eq!(len, size, "{kind:?}");
+        }
+    }
+}

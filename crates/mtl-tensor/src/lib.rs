@@ -1,0 +1,1 @@
+//! Differentiable ops with right gradients and fast CPU kernels, layers, optimizers, gradient checking.

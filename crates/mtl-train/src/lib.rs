@@ -1,0 +1,1 @@
+//! Puts one trunk, its heads, generators, a balancer and data together and runs them, exactly resumable.

@@ -1,0 +1,1 @@
+//! Shared encoders: images in, features at strides 2, 4 and 8 out.
