@@ -1,0 +1,129 @@
+//! Normalisation layers.
+
+use candle_core::{Result, Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+use crate::context::{Ctx, Mode};
+use crate::ops;
+use crate::params::{Init, Scope};
+
+/// Which normalisation a network uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormKind {
+    /// Statistics of the batch: learns fastest at batches of 16 and more.
+    #[default]
+    Batch,
+    /// Statistics of each image, groups of 8 channels: no dependence on the batch.
+    Group,
+}
+
+/// Either normalisation, with scale and shift.
+#[derive(Clone, Debug)]
+pub enum Norm {
+    /// See [`BatchNorm`].
+    Batch(BatchNorm),
+    /// See [`GroupNorm`].
+    Group(GroupNorm),
+}
+
+impl Norm {
+    /// A normalisation of `channels` channels.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn new(scope: &Scope, kind: NormKind, channels: usize) -> Result<Self> {
+        Ok(match kind {
+            NormKind::Batch => Self::Batch(BatchNorm::new(scope, channels)?),
+            NormKind::Group => Self::Group(GroupNorm::new(scope, channels)?),
+        })
+    }
+
+    /// `[B, C, H, W]` to the same shape, through a ReLU if asked.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, x: &Tensor, relu: bool, cx: &Ctx) -> Result<Tensor> {
+        match self {
+            Self::Batch(norm) => norm.forward(x, relu, cx),
+            Self::Group(norm) => norm.forward(x, relu),
+        }
+    }
+}
+
+/// Batch normalisation with running averages (momentum 0.1, unbiased variance, as PyTorch).
+#[derive(Clone, Debug)]
+pub struct BatchNorm {
+    gamma: Var,
+    beta: Var,
+    running_mean: Var,
+    running_var: Var,
+}
+
+/// Share of the newest batch in the running averages.
+const MOMENTUM: f64 = 0.1;
+
+impl BatchNorm {
+    /// Scale 1, shift 0, running mean 0 and variance 1.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn new(scope: &Scope, channels: usize) -> Result<Self> {
+        Ok(Self {
+            gamma: scope.param("weight", channels, Init::Constant(1.0))?,
+            beta: scope.param("bias", channels, Init::Constant(0.0))?,
+            running_mean: scope.buffer("running_mean", channels, Init::Constant(0.0))?,
+            running_var: scope.buffer("running_var", channels, Init::Constant(1.0))?,
+        })
+    }
+
+    /// Batch statistics while learning, running ones in [`Mode::Eval`].
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, x: &Tensor, relu: bool, cx: &Ctx) -> Result<Tensor> {
+        if cx.mode == Mode::Eval {
+            return ops::batch_norm_with(x, &self.gamma, &self.beta, &self.running_mean, &self.running_var, relu);
+        }
+        let (y, mean, var) = ops::batch_norm(x, &self.gamma, &self.beta, relu)?;
+        if cx.mode == Mode::Train {
+            let count = (x.elem_count() / x.dim(1)?) as f64;
+            let unbiased = (var * (count / (count - 1.0).max(1.0)))?;
+            for (running, now) in [(&self.running_mean, mean), (&self.running_var, unbiased)] {
+                running.set(&((running.as_tensor().detach() * (1.0 - MOMENTUM))? + (now * MOMENTUM)?)?)?;
+            }
+        }
+        Ok(y)
+    }
+}
+
+/// Group normalisation, 8 channels a group (fewer groups where channels do not divide).
+#[derive(Clone, Debug)]
+pub struct GroupNorm {
+    gamma: Var,
+    beta: Var,
+    groups: usize,
+}
+
+impl GroupNorm {
+    /// Scale 1, shift 0.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn new(scope: &Scope, channels: usize) -> Result<Self> {
+        let groups = if channels % 8 == 0 { channels / 8 } else { 1 };
+        Ok(Self {
+            gamma: scope.param("weight", channels, Init::Constant(1.0))?,
+            beta: scope.param("bias", channels, Init::Constant(0.0))?,
+            groups,
+        })
+    }
+
+    /// See [`ops::group_norm`].
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, x: &Tensor, relu: bool) -> Result<Tensor> {
+        ops::group_norm(x, &self.gamma, &self.beta, self.groups, relu)
+    }
+}

@@ -1,0 +1,123 @@
+//! Element-wise functions in one pass each way.
+
+use candle_core::{Result, Tensor};
+use rayon::prelude::*;
+
+use crate::Real;
+use crate::real::{for_real, tensor, with_slice};
+use crate::tape::{Value, composed, record1, record2};
+
+/// Elements a task: large enough that handing it out costs nothing.
+const BLOCK: usize = 16 * 1024;
+
+fn map<T: Real>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
+    let mut y = vec![T::default(); x.len()];
+    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x)));
+    y
+}
+
+fn map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
+    let mut y = vec![T::default(); a.len()];
+    y.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK)).for_each(|((y, a), b)| {
+        y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b));
+    });
+    y
+}
+
+/// `max(x, slope x)`; `slope` 0 is ReLU, 0.2 the usual leak of GAN networks. NaN stays NaN.
+///
+/// # Errors
+/// Other types than f32 and f64.
+pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
+    if composed(x) {
+        return x.relu()? - (x.neg()?.relu()? * slope)?;
+    }
+    for_real!(x, T => {
+        let (zero, slope) = (T::default(), T::of(slope));
+        let y = with_slice::<T, _>(x, |x| map(x, |v| if v < zero { v * slope } else { v }))?;
+        let saved = x.clone();
+        record1("leaky_relu", x, Value::new(y, x.shape().clone()), move |_, grad| {
+            let dx = with_slice::<T, _>(&saved, |x| {
+                with_slice::<T, _>(grad, |grad| map2(x, grad, |v, g| if v > zero || v != v { g } else { g * slope }))
+            })??;
+            Ok(Some(tensor(dx, saved.shape())?))
+        })
+    })
+}
+
+/// `max(x, 0)`.
+///
+/// # Errors
+/// Other types than f32 and f64.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    leaky_relu(x, 0.0)
+}
+
+/// `max(a + b, 0)`: the end of a residual block in one pass.
+///
+/// # Errors
+/// Shapes that differ, other types than f32 and f64.
+pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.shape() != b.shape() {
+        candle_core::bail!("add_relu: {:?} and {:?}", a.shape(), b.shape());
+    }
+    if composed(a) {
+        return (a + b)?.relu();
+    }
+    for_real!(a, T => {
+        let zero = T::default();
+        let y = with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| map2(a, b, |a, b| { let v = a + b; if v < zero { zero } else { v } })))??;
+        record2("add_relu", a, b, Value::new(y, a.shape().clone()), move |y, grad| {
+            let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| map2(y, grad, |y, g| if y > zero || y != y { g } else { zero })))??;
+            let d = tensor(d, y.shape())?;
+            Ok((Some(d.clone()), Some(d)))
+        })
+    })
+}
+
+/// `log(1 + e^x)` without overflow; the loss of non-saturating GANs.
+///
+/// # Errors
+/// Other types than f32 and f64.
+pub fn softplus(x: &Tensor) -> Result<Tensor> {
+    if composed(x) {
+        return x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?;
+    }
+    for_real!(x, T => {
+        let (zero, one) = (T::default(), T::of(1.0));
+        let y = with_slice::<T, _>(x, |x| map(x, |v| (if v > zero { v } else { zero }) + (one + (-v.abs()).exp()).ln()))?;
+        let saved = x.clone();
+        record1("softplus", x, Value::new(y, x.shape().clone()), move |_, grad| {
+            let dx = with_slice::<T, _>(&saved, |x| with_slice::<T, _>(grad, |grad| map2(x, grad, |v, g| g * sigmoid(v))))??;
+            Ok(Some(tensor(dx, saved.shape())?))
+        })
+    })
+}
+
+/// The logistic function of one number, stable at both ends.
+fn sigmoid<T: Real>(v: T) -> T {
+    let (zero, one) = (T::default(), T::of(1.0));
+    if v < zero {
+        let e = v.exp();
+        e / (one + e)
+    } else {
+        one / (one + (-v).exp())
+    }
+}
+
+/// Hyperbolic tangent, the last layer of generators.
+///
+/// # Errors
+/// Other types than f32 and f64.
+pub fn tanh(x: &Tensor) -> Result<Tensor> {
+    if composed(x) {
+        return x.tanh();
+    }
+    for_real!(x, T => {
+        let y = with_slice::<T, _>(x, |x| map(x, T::tanh))?;
+        record1("tanh", x, Value::new(y, x.shape().clone()), move |y, grad| {
+            let dx = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| map2(y, grad, |y, g| g * (T::of(1.0) - y * y))))??;
+            Ok(Some(tensor(dx, y.shape())?))
+        })
+    })
+}

@@ -1,0 +1,169 @@
+//! Convolution and transposed convolution (Dumoulin and Visin 2016, arXiv 1603.07285).
+
+use candle_core::{Result, Tensor};
+
+use super::im2col::{self, Geometry};
+use crate::real::{for_real, tensor, with_slice};
+use crate::tape::{Value, composed, record2, record3};
+
+/// `y[b, o, i, j] = bias[o] + sum_{c, u, v} x[b, c, i s + u - p, j s + v - p] w[o, c, u, v]`.
+///
+/// Shapes: `x [B, Ci, H, W]`, `w [Co, Ci, kh, kw]`, `bias [Co]`, result `[B, Co, Ho, Wo]` with
+/// `Ho = (H + 2 p - kh) / s + 1`. A gradient that nobody asked for (input or weight not tracked) is not computed.
+///
+/// # Errors
+/// Shapes that do not fit, a kernel larger than the padded image, other types than f32 and f64.
+pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+    let (batch, in_channels, in_height, in_width) = x.dims4()?;
+    let (out_channels, weight_channels, kernel_height, kernel_width) = w.dims4()?;
+    let fits = in_height + 2 * padding >= kernel_height && in_width + 2 * padding >= kernel_width;
+    if in_channels != weight_channels || stride == 0 || !fits {
+        candle_core::bail!("conv2d: input {:?} does not fit weight {:?} (stride {stride}, padding {padding})", x.shape(), w.shape());
+    }
+    check_bias(bias, out_channels)?;
+    if composed(x) {
+        let y = x.conv2d(w, padding, stride, 1, 1)?;
+        return add_bias(y, bias);
+    }
+    let g = Geometry {
+        batch,
+        in_channels,
+        in_height,
+        in_width,
+        out_channels,
+        out_height: (in_height + 2 * padding - kernel_height) / stride + 1,
+        out_width: (in_width + 2 * padding - kernel_width) / stride + 1,
+        kernel_height,
+        kernel_width,
+        stride,
+        padding,
+    };
+    for_real!(x, T => {
+        let y = slices3::<T, _>(x, w, bias, |x, w, bias| im2col::forward(&g, x, w, bias))?;
+        let value = Value::new(y, (batch, out_channels, g.out_height, g.out_width));
+        let (saved_x, saved_w) = (x.clone(), w.clone());
+        let gradients = move |dy: &Tensor| -> Result<(Option<Tensor>, Option<Tensor>)> {
+            with_slice::<T, _>(dy, |dy| {
+                let dx = if saved_x.track_op() {
+                    let dx = with_slice::<T, _>(&saved_w, |w| im2col::grad_input(&g, w, dy))?;
+                    Some(tensor(dx, saved_x.shape())?)
+                } else {
+                    None
+                };
+                let dw = if saved_w.track_op() {
+                    let dw = with_slice::<T, _>(&saved_x, |x| im2col::grad_weight(&g, x, dy))?;
+                    Some(tensor(dw, saved_w.shape())?)
+                } else {
+                    None
+                };
+                Ok((dx, dw))
+            })?
+        };
+        record(x, w, bias, value, gradients, out_channels, g.out_height * g.out_width)
+    })
+}
+
+/// The gradient of [`conv2d`] used as a layer: every input pixel paints a `kh x kw` patch, `s` apart.
+///
+/// Shapes: `x [B, Ci, H, W]`, `w [Ci, Co, kh, kw]`, `bias [Co]`, result `[B, Co, (H - 1) s - 2 p + kh, ...]`.
+///
+/// # Errors
+/// Shapes that do not fit, other types than f32 and f64.
+pub fn conv_transpose2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+    let (batch, in_channels, in_height, in_width) = x.dims4()?;
+    let (weight_channels, out_channels, kernel_height, kernel_width) = w.dims4()?;
+    let spread = |length: usize, kernel: usize| ((length.max(1) - 1) * stride + kernel).checked_sub(2 * padding);
+    let (Some(out_height), Some(out_width)) = (spread(in_height, kernel_height), spread(in_width, kernel_width)) else {
+        candle_core::bail!("conv_transpose2d: padding {padding} eats the whole of {:?}", x.shape());
+    };
+    if in_channels != weight_channels || stride == 0 || out_height == 0 || out_width == 0 {
+        candle_core::bail!("conv_transpose2d: input {:?} does not fit weight {:?}", x.shape(), w.shape());
+    }
+    check_bias(bias, out_channels)?;
+    if composed(x) {
+        let y = x.conv_transpose2d(w, padding, 0, stride, 1)?;
+        return add_bias(y, bias);
+    }
+    // The convolution this is the gradient of: it goes from our output to our input.
+    let g = Geometry {
+        batch,
+        in_channels: out_channels,
+        in_height: out_height,
+        in_width: out_width,
+        out_channels: in_channels,
+        out_height: in_height,
+        out_width: in_width,
+        kernel_height,
+        kernel_width,
+        stride,
+        padding,
+    };
+    for_real!(x, T => {
+        let y = slices3::<T, _>(x, w, bias, |x, w, bias| im2col::scatter(&g, w, x, bias))?;
+        let value = Value::new(y, (batch, out_channels, out_height, out_width));
+        let (saved_x, saved_w) = (x.clone(), w.clone());
+        let gradients = move |dy: &Tensor| -> Result<(Option<Tensor>, Option<Tensor>)> {
+            with_slice::<T, _>(dy, |dy| {
+                let dx = if saved_x.track_op() {
+                    let dx = with_slice::<T, _>(&saved_w, |w| im2col::forward(&g, dy, w, None))?;
+                    Some(tensor(dx, saved_x.shape())?)
+                } else {
+                    None
+                };
+                let dw = if saved_w.track_op() {
+                    let dw = with_slice::<T, _>(&saved_x, |x| im2col::grad_weight(&g, dy, x))?;
+                    Some(tensor(dw, saved_w.shape())?)
+                } else {
+                    None
+                };
+                Ok((dx, dw))
+            })?
+        };
+        record(x, w, bias, value, gradients, out_channels, out_height * out_width)
+    })
+}
+
+/// Puts the value into the graph, with or without a bias as third input.
+fn record<G>(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, value: Value, gradients: G, channels: usize, pixels: usize) -> Result<Tensor>
+where
+    G: Fn(&Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> + Send + Sync + 'static,
+{
+    let Some(bias) = bias else {
+        return record2("conv", x, w, value, move |_, dy| gradients(dy));
+    };
+    let tracked = bias.track_op();
+    record3("conv", x, w, bias, value, move |_, dy| {
+        let (dx, dw) = gradients(dy)?;
+        let db = if tracked {
+            Some(for_real!(dy, T => {
+                tensor(with_slice::<T, _>(dy, |dy| im2col::grad_bias(channels, pixels, dy))?, channels)
+            })?)
+        } else {
+            None
+        };
+        Ok((dx, dw, db))
+    })
+}
+
+fn slices3<T: crate::Real, R>(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, body: impl FnOnce(&[T], &[T], Option<&[T]>) -> R) -> Result<R> {
+    with_slice::<T, _>(x, |x| {
+        with_slice::<T, _>(w, |w| match bias {
+            Some(bias) => with_slice::<T, _>(bias, |bias| body(x, w, Some(bias))),
+            None => Ok(body(x, w, None)),
+        })
+    })??
+}
+
+fn check_bias(bias: Option<&Tensor>, channels: usize) -> Result<()> {
+    match bias {
+        Some(bias) if bias.dims() != [channels] => candle_core::bail!("conv: bias {:?} for {channels} channels", bias.shape()),
+        _ => Ok(()),
+    }
+}
+
+fn add_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    match bias {
+        Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?),
+        None => Ok(y),
+    }
+}

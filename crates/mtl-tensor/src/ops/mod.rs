@@ -1,0 +1,18 @@
+//! Differentiable functions of tensors. On the CPU each is our own kernel; on CUDA and Metal a composition of candle
+//! ops whose gradients are right there too. `f32` and `f64` everywhere.
+
+pub mod activation;
+pub mod conv;
+mod im2col;
+pub mod linear;
+pub mod loss;
+pub mod norm;
+pub mod pool;
+pub mod resize;
+
+pub use activation::{add_relu, leaky_relu, relu, softplus, tanh};
+pub use conv::{conv_transpose2d, conv2d};
+pub use linear::linear;
+pub use norm::{batch_norm, batch_norm_with, group_norm, scale_shift};
+pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
+pub use resize::{pixel_shuffle, pixel_unshuffle, upsample_bilinear, upsample_nearest};

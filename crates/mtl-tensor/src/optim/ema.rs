@@ -1,0 +1,117 @@
+//! Exponential moving average of weights: what is evaluated and sampled.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Result, Tensor, Var};
+use rayon::prelude::*;
+
+use crate::real::{for_real, with_slice, with_slice_mut};
+
+/// Averages of a set of variables (parameters and running statistics alike).
+#[derive(Debug)]
+pub struct Ema {
+    decay: f64,
+    updates: u64,
+    pairs: BTreeMap<String, (Var, Var)>,
+}
+
+impl Ema {
+    /// Starts at the present values. `decay`: share of the old average kept at each update; early updates keep less,
+    /// `min(decay, (1 + n) / (10 + n))`, so that the average does not remember the start.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn new(decay: f64, vars: &BTreeMap<String, Var>) -> Result<Self> {
+        let pairs = vars
+            .iter()
+            .map(|(name, var)| Ok((name.clone(), (var.clone(), Var::from_tensor(&var.as_tensor().detach().copy()?)?))))
+            .collect::<Result<_>>()?;
+        Ok(Self { decay, updates: 0, pairs })
+    }
+
+    /// Takes the present values in.
+    ///
+    /// # Errors
+    /// Other types than f32 and f64.
+    pub fn update(&mut self) -> Result<()> {
+        self.updates += 1;
+        let n = self.updates as f64;
+        let keep = self.decay.min((1.0 + n) / (10.0 + n));
+        for (var, average) in self.pairs.values() {
+            if !var.device().is_cpu() {
+                average.set(&((average.as_tensor().detach() * keep)? + (var.as_tensor().detach() * (1.0 - keep))?)?)?;
+                continue;
+            }
+            for_real!(var, T => with_slice::<T, _>(var, |now| with_slice_mut::<T>(average, |average| {
+                let take = <T as crate::Real>::of(1.0 - keep);
+                average.par_chunks_mut(16 * 1024).zip(now.par_chunks(16 * 1024)).for_each(|(average, now)| {
+                    average.iter_mut().zip(now).for_each(|(average, now)| *average += (*now - *average) * take);
+                });
+                Ok(())
+            }))?)?;
+        }
+        Ok(())
+    }
+
+    /// The averages by name, as copies.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn values(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.pairs.iter().map(|(name, (_, average))| Ok((name.clone(), average.as_tensor().detach().copy()?))).collect()
+    }
+
+    /// Runs `body` with the averages in place of the weights, and puts the weights back whatever happens.
+    ///
+    /// # Errors
+    /// Those of `body`.
+    pub fn with_averages<R>(&self, body: impl FnOnce() -> R) -> Result<R> {
+        let weights = self.pairs.values().map(|(var, _)| var.as_tensor().detach().copy()).collect::<Result<Vec<_>>>()?;
+        for (var, average) in self.pairs.values() {
+            var.set(&average.as_tensor().detach())?;
+        }
+        let result = body();
+        for ((var, _), weight) in self.pairs.values().zip(weights) {
+            var.set(&weight)?;
+        }
+        Ok(result)
+    }
+
+    /// Number of updates so far, saved beside [`Ema::values`].
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Continues from saved averages.
+    ///
+    /// # Errors
+    /// A name that is missing, a shape that differs.
+    pub fn restore(&mut self, values: &BTreeMap<String, Tensor>, updates: u64) -> Result<()> {
+        for (name, (_, average)) in &self.pairs {
+            match values.get(name) {
+                Some(value) => average.set(&value.to_device(average.device())?)?,
+                None => candle_core::bail!("the saved averages have no `{name}`"),
+            }
+        }
+        self.updates = updates;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn follows_by_hand_and_swaps_back() {
+        let var = Var::from_vec(vec![0.0f64], 1, &Device::Cpu).unwrap();
+        let mut ema = Ema::new(0.5, &BTreeMap::from([("w".to_owned(), var.clone())])).unwrap();
+        var.set(&Tensor::new(&[1.0f64], &Device::Cpu).unwrap()).unwrap();
+        ema.update().unwrap(); // keep = min(0.5, 2/11): average = 9/11
+        let seen = ema.with_averages(|| var.to_vec1::<f64>().unwrap()[0]).unwrap();
+        assert!((seen - 9.0 / 11.0).abs() < 1e-12, "{seen}");
+        assert_eq!(var.to_vec1::<f64>().unwrap(), [1.0]);
+    }
+}

@@ -1,0 +1,328 @@
+//! Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019) and SGD with momentum, values as PyTorch's.
+//!
+//! One pass over weights, gradients and moments; the moments can be saved, so a resumed run goes on bit for bit.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Result, Tensor, Var};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::Grads;
+use crate::Real;
+use crate::real::{for_real, with_slice, with_slice_mut};
+
+/// Which rule, and its constants. The learning rate comes from the [`super::Schedule`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Config {
+    /// Adam; weight decay, if any, is added to the gradient.
+    Adam {
+        /// Decay of the mean of gradients. Default 0.9.
+        #[serde(default = "default_beta1")]
+        beta1: f64,
+        /// Decay of the mean of squares. Default 0.999.
+        #[serde(default = "default_beta2")]
+        beta2: f64,
+    },
+    /// Adam with decoupled weight decay on matrices and kernels (not on biases, scales and shifts).
+    Adamw {
+        /// Decay of the mean of gradients. Default 0.9.
+        #[serde(default = "default_beta1")]
+        beta1: f64,
+        /// Decay of the mean of squares. Default 0.999.
+        #[serde(default = "default_beta2")]
+        beta2: f64,
+        /// Share of a weight removed per unit of learning rate. Default 0.05.
+        #[serde(default = "default_decay")]
+        weight_decay: f64,
+    },
+    /// Stochastic gradient descent with heavy-ball momentum.
+    Sgd {
+        /// Decay of the velocity. Default 0.9.
+        #[serde(default = "default_beta1")]
+        momentum: f64,
+        /// Added to the gradient of matrices and kernels as a multiple of the weight. Default 0.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+}
+
+fn default_beta1() -> f64 {
+    0.9
+}
+fn default_beta2() -> f64 {
+    0.999
+}
+fn default_decay() -> f64 {
+    0.05
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::Adamw { beta1: default_beta1(), beta2: default_beta2(), weight_decay: default_decay() }
+    }
+}
+
+/// Added to the root of the second moment (PyTorch's default).
+const EPSILON: f64 = 1e-8;
+
+#[derive(Debug)]
+struct Slot {
+    var: Var,
+    first: Var,
+    second: Option<Var>,
+    rate: f64,
+    /// Steps this parameter took part in: one whose task was absent does not age.
+    steps: u64,
+}
+
+/// An optimizer of a fixed set of parameters.
+#[derive(Debug)]
+pub struct Optimizer {
+    config: Config,
+    slots: BTreeMap<String, Slot>,
+}
+
+impl Optimizer {
+    /// For `params`; `rate(name)` multiplies the learning rate of a parameter (1 for most).
+    ///
+    /// # Errors
+    /// Out of device memory.
+    pub fn new(config: Config, params: &BTreeMap<String, Var>, rate: impl Fn(&str) -> f64) -> Result<Self> {
+        let mut slots = BTreeMap::new();
+        for (name, var) in params {
+            let zeros = || Var::from_tensor(&var.as_tensor().zeros_like()?);
+            let second = if matches!(config, Config::Sgd { .. }) { None } else { Some(zeros()?) };
+            slots.insert(name.clone(), Slot { var: var.clone(), first: zeros()?, second, rate: rate(name), steps: 0 });
+        }
+        Ok(Self { config, slots })
+    }
+
+    /// One update with learning rate `lr`; every gradient is multiplied by `scale` first (clipping). Parameters
+    /// without a gradient stay as they are.
+    ///
+    /// # Errors
+    /// A gradient of an unknown parameter or another shape.
+    pub fn step(&mut self, grads: &Grads, lr: f64, scale: f64) -> Result<()> {
+        for (name, grad) in grads {
+            let Some(slot) = self.slots.get_mut(name) else {
+                candle_core::bail!("optimizer: `{name}` is not one of its parameters");
+            };
+            if grad.dims() != slot.var.dims() {
+                candle_core::bail!("optimizer: gradient {:?} of `{name}` {:?}", grad.shape(), slot.var.shape());
+            }
+            slot.steps += 1;
+            let rule = Rule::new(self.config, lr * slot.rate, scale, slot.steps, slot.var.rank() > 1);
+            if slot.var.device().is_cpu() {
+                for_real!(slot.var, T => fused::<T>(slot, grad, &rule))?;
+            } else {
+                composed(slot, grad, &rule)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moments and step counts by name, to be saved.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut state = BTreeMap::new();
+        for (name, slot) in &self.slots {
+            state.insert(format!("{name}/first"), slot.first.as_tensor().copy()?);
+            if let Some(second) = &slot.second {
+                state.insert(format!("{name}/second"), second.as_tensor().copy()?);
+            }
+            state.insert(format!("{name}/steps"), Tensor::new(slot.steps as f64, slot.var.device())?);
+        }
+        Ok(state)
+    }
+
+    /// Continues from a saved [`Optimizer::state`].
+    ///
+    /// # Errors
+    /// The state of another model or optimizer; names what is missing.
+    pub fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        let entry = |key: String| match state.get(&key) {
+            Some(value) => Ok(value),
+            None => candle_core::bail!("the saved optimizer state has no `{key}`"),
+        };
+        for (name, slot) in &mut self.slots {
+            slot.first.set(&entry(format!("{name}/first"))?.to_device(slot.var.device())?)?;
+            if let Some(second) = &slot.second {
+                second.set(&entry(format!("{name}/second"))?.to_device(slot.var.device())?)?;
+            }
+            slot.steps = entry(format!("{name}/steps"))?.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()? as u64;
+        }
+        Ok(())
+    }
+}
+
+/// The update of one parameter reduced to numbers: `g = scale grad + coupled w`, moments, then
+/// `w = shrink w - rate * direction`.
+struct Rule {
+    scale: f64,
+    coupled: f64,
+    shrink: f64,
+    beta1: f64,
+    beta2: f64,
+    /// `lr / (1 - beta1^t)` for Adam, `lr` for SGD.
+    rate: f64,
+    /// `1 / sqrt(1 - beta2^t)`.
+    second_scale: f64,
+}
+
+impl Rule {
+    fn new(config: Config, lr: f64, scale: f64, steps: u64, decays: bool) -> Self {
+        let adam = |beta1: f64, beta2: f64, decay: f64| {
+            let t = steps.min(1 << 30) as i32;
+            let decay = if decays { decay } else { 0.0 };
+            Self {
+                scale,
+                coupled: 0.0,
+                shrink: 1.0 - lr * decay,
+                beta1,
+                beta2,
+                rate: lr / (1.0 - beta1.powi(t)),
+                second_scale: 1.0 / (1.0 - beta2.powi(t)).sqrt(),
+            }
+        };
+        match config {
+            Config::Adam { beta1, beta2 } => adam(beta1, beta2, 0.0),
+            Config::Adamw { beta1, beta2, weight_decay } => adam(beta1, beta2, weight_decay),
+            Config::Sgd { momentum, weight_decay } => Self {
+                scale,
+                coupled: if decays { weight_decay } else { 0.0 },
+                shrink: 1.0,
+                beta1: momentum,
+                beta2: 0.0,
+                rate: lr,
+                second_scale: 0.0,
+            },
+        }
+    }
+}
+
+const BLOCK: usize = 16 * 1024;
+
+fn fused<T: Real>(slot: &Slot, grad: &Tensor, rule: &Rule) -> Result<()> {
+    let r = [rule.scale, rule.coupled, rule.shrink, rule.beta1, rule.beta2, rule.rate, rule.second_scale].map(T::of);
+    let [scale, coupled, shrink, beta1, beta2, rate, second_scale] = r;
+    let (one, epsilon) = (T::of(1.0), T::of(EPSILON));
+    with_slice::<T, _>(grad, |grad| {
+        with_slice_mut::<T>(&slot.var, |w| {
+            with_slice_mut::<T>(&slot.first, |first| match &slot.second {
+                Some(second) => with_slice_mut::<T>(second, |second| {
+                    let blocks = w.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(second.par_chunks_mut(BLOCK));
+                    blocks.zip(grad.par_chunks(BLOCK)).for_each(|(((w, first), second), grad)| {
+                        for (((w, m), v), g) in w.iter_mut().zip(first).zip(second).zip(grad) {
+                            let g = *g * scale;
+                            *m = beta1 * *m + (one - beta1) * g;
+                            *v = beta2 * *v + (one - beta2) * (g * g);
+                            *w = shrink * *w - rate * *m / ((*v).sqrt() * second_scale + epsilon);
+                        }
+                    });
+                    Ok(())
+                }),
+                None => {
+                    w.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(grad.par_chunks(BLOCK)).for_each(|((w, m), g)| {
+                        for ((w, m), g) in w.iter_mut().zip(m).zip(g) {
+                            *m = beta1 * *m + (*g * scale + coupled * *w);
+                            *w = shrink * *w - rate * *m;
+                        }
+                    });
+                    Ok(())
+                }
+            })
+        })
+    })?
+}
+
+fn composed(slot: &Slot, grad: &Tensor, rule: &Rule) -> Result<()> {
+    let w = slot.var.as_tensor().detach();
+    let g = ((grad.detach() * rule.scale)? + (&w * rule.coupled)?)?;
+    let kept = (slot.first.as_tensor().detach() * rule.beta1)?;
+    let direction = match &slot.second {
+        Some(second) => {
+            let m = (kept + (&g * (1.0 - rule.beta1))?)?;
+            let v = ((second.as_tensor().detach() * rule.beta2)? + (g.sqr()? * (1.0 - rule.beta2))?)?;
+            second.set(&v)?;
+            slot.first.set(&m)?;
+            (m / ((v.sqrt()? * rule.second_scale)? + EPSILON)?)?
+        }
+        None => {
+            let m = (kept + g)?;
+            slot.first.set(&m)?;
+            m
+        }
+    };
+    slot.var.set(&((w * rule.shrink)? - (direction * rule.rate)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::to_f64;
+
+    fn run(config: Config, composed_rule: bool) -> Result<Vec<f64>> {
+        let var = Var::from_tensor(&Tensor::new(&[[1.0f64, -2.0, 0.5]], &Device::Cpu)?)?;
+        let params = BTreeMap::from([("w".to_owned(), var.clone())]);
+        let mut optimizer = Optimizer::new(config, &params, |_| 1.0)?;
+        for step in 0..3 {
+            let grad = ((var.as_tensor().detach().sqr()? * 3.0)? + f64::from(step))?;
+            let grads = BTreeMap::from([("w".to_owned(), grad)]);
+            if composed_rule {
+                let slot = optimizer.slots.get_mut("w").unwrap();
+                slot.steps += 1;
+                composed(slot, &grads["w"], &Rule::new(config, 0.1, 1.0, slot.steps, true))?;
+            } else {
+                optimizer.step(&grads, 0.1, 1.0)?;
+            }
+        }
+        to_f64(&var)
+    }
+
+    /// torch 2.15: w = tensor([[1., -2., .5]], dtype=float64); for s in range(3): w.grad = 3 * w.detach()**2 + s;
+    /// opt.step() with lr 0.1 and, in this order, Adam(), AdamW(weight_decay=0.05), SGD(momentum=0.9, weight_decay=0.01)
+    #[test]
+    fn matches_pytorch() {
+        let cases = [
+            (Config::Adam { beta1: 0.9, beta2: 0.999 }, ADAM),
+            (Config::Adamw { beta1: 0.9, beta2: 0.999, weight_decay: 0.05 }, ADAMW),
+            (Config::Sgd { momentum: 0.9, weight_decay: 0.01 }, SGD),
+        ];
+        for (config, expected) in cases {
+            for composed_rule in [false, true] {
+                let got = run(config, composed_rule).unwrap();
+                for (a, b) in got.iter().zip(expected) {
+                    assert!((a - b).abs() < 1e-9 * b.abs().max(1.0), "{config:?}: {got:?} and {expected:?}");
+                }
+            }
+        }
+    }
+    const ADAM: [f64; 3] = [0.699_541_525_329_779_6, -2.300_346_522_941_076_4, 0.207_709_884_355_805_34];
+    const ADAMW: [f64; 3] = [0.686_099_934_980_938_5, -2.269_037_996_172_989, 0.201_662_189_086_583_18];
+    const SGD: [f64; 3] = [-0.495_530_328_364_547_1, -28.063_841_847_510_275, -0.210_576_888_719_129_25];
+
+    #[test]
+    fn state_round_trip_continues_exactly() {
+        let make = || {
+            let var = Var::from_vec(vec![0.3f32, -0.7], 2, &Device::Cpu).unwrap();
+            let params = BTreeMap::from([("w".to_owned(), var.clone())]);
+            (var, Optimizer::new(Config::default(), &params, |_| 1.0).unwrap())
+        };
+        let grads = |k: f32| BTreeMap::from([("w".to_owned(), Tensor::new(&[k, 1.0 - k], &Device::Cpu).unwrap())]);
+        let (a, mut first) = make();
+        first.step(&grads(0.2), 0.01, 1.0).unwrap();
+        let (b, mut second) = make();
+        b.set(&a.as_tensor().copy().unwrap()).unwrap();
+        second.restore(&first.state().unwrap()).unwrap();
+        first.step(&grads(-0.4), 0.01, 0.5).unwrap();
+        second.step(&grads(-0.4), 0.01, 0.5).unwrap();
+        assert_eq!(a.to_vec1::<f32>().unwrap(), b.to_vec1::<f32>().unwrap());
+        assert_eq!(a.dtype(), DType::F32);
+    }
+}

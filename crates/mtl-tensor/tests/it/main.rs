@@ -1,0 +1,4 @@
+//! Every op of the crate against central differences and against candle's own slow ops, on both code paths.
+
+mod gradients;
+mod references;
