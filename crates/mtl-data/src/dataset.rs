@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use mtl_registry::UnknownName;
 use mtl_task::{Target, Task};
+
+use crate::decode::Problem;
 
 /// Height and width in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +92,27 @@ pub trait Dataset: Send + Sync {
     fn content_hash(&self, _row: usize) -> Result<Option<u64>, Error> {
         Ok(None)
     }
+    /// The size the row's image is stored in, if known without decoding.
+    fn native_size(&self, _row: usize) -> Option<Size> {
+        None
+    }
+    /// Rows that are no rows because a file of theirs is missing or broken: to be reported when a run starts.
+    fn skipped(&self) -> &[Skipped] {
+        &[]
+    }
+    /// What a reader saw and did not use (a column with too many values, files of unknown type), a sentence each.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
+}
+
+/// A file that made its row unusable.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// Everything that can be wrong with data. Each variant says what, where and what to do.
@@ -102,4 +126,125 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// No reader of that name.
+    #[error(transparent)]
+    UnknownReader(#[from] UnknownName),
+    /// A folder no reader understands.
+    #[error("no data set is recognised in {}: {reason}; understood are:\n{layouts}", path.display())]
+    NoReader {
+        /// The folder.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+        /// One line a layout.
+        layouts: String,
+    },
+    /// A folder that is not laid out as its reader expects.
+    #[error("{}: {reason}", path.display())]
+    Layout {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A wrong line in a text table.
+    #[error("{}:{line}: {reason}", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A file that is not a usable image.
+    #[error("{}: {problem}", path.display())]
+    Image {
+        /// The file (and the row in it, for packed files).
+        path: PathBuf,
+        /// Why.
+        problem: Problem,
+    },
+    /// A mask or depth map that does not fit its image or its palette.
+    #[error("{}: {reason}", path.display())]
+    Mask {
+        /// The mask file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// More broken files than may be skipped.
+    #[error(
+        "{}: {} of {rows} rows have missing or broken files, more than the {allowed} that may be skipped; repair or remove them:{}",
+        path.display(), broken.len(), list_words(broken)
+    )]
+    TooManyBroken {
+        /// The data set.
+        path: PathBuf,
+        /// All of them.
+        broken: Vec<Skipped>,
+        /// Rows there would have been.
+        rows: usize,
+        /// How many may be skipped.
+        allowed: usize,
+    },
+    /// A data set without a usable image.
+    #[error("{}: no images ({reason})", path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+        /// What was looked for.
+        reason: String,
+    },
+    /// A packed file (CIFAR-10, idx, parquet) that is not what its name says.
+    #[error("{}: {reason}", path.display())]
+    Packed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An option with an impossible value.
+    #[error("{key} = {value}: {reason}")]
+    Option {
+        /// The option's name.
+        key: &'static str,
+        /// The value given.
+        value: String,
+        /// What is allowed.
+        reason: String,
+    },
+    /// A class that cannot be on every side of a split.
+    #[error(
+        "class `{class}` of task `{task}` has one image only ({row}): it cannot be both learnt and tested; add images of \
+         it, remove it, or give the split yourself (a `split` column in manifest.csv, or train/ and test/ folders)"
+    )]
+    LonelyClass {
+        /// The task that is stratified by.
+        task: String,
+        /// The class.
+        class: String,
+        /// The image.
+        row: String,
+    },
+    /// Too few rows to have a training, a validation and a test side.
+    #[error("`{name}` has {rows} different images; at least {needed} are needed for its sides of the split")]
+    TooFewRows {
+        /// The data set.
+        name: String,
+        /// Different images in it.
+        rows: usize,
+        /// What is needed.
+        needed: usize,
+    },
+}
+
+fn list_words(broken: &[Skipped]) -> String {
+    const SHOWN: usize = 10;
+    let mut words: String =
+        broken.iter().take(SHOWN).map(|skipped| format!("\n  {}: {}", skipped.path.display(), skipped.reason)).collect();
+    if broken.len() > SHOWN {
+        words += &format!("\n  ... and {} more (a data check lists all)", broken.len() - SHOWN);
+    }
+    words
 }

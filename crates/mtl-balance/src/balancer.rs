@@ -1,0 +1,118 @@
+//! The trait of all methods, and what a method may ask the training step for.
+
+use std::collections::BTreeMap;
+
+use mtl_rng::Stream;
+
+use crate::{Error, Signals};
+
+/// What the training step must compute before it asks for weights, cheapest first. It pays for no more than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Needs {
+    /// Loss values only. One backward pass of `sum_i w_i l_i`; the weights act on the heads too.
+    Losses,
+    /// The Gram matrix of the task gradients with respect to the trunk's *features*. The graph is cut at the features:
+    /// one cheap backward pass for each head, then one pass through the trunk with the weighted sum. An upper bound on
+    /// what happens in the parameters, not the thing itself (Sener and Koltun 2018).
+    FeatureGram,
+    /// The Gram matrix of the task gradients with respect to the trunk's *parameters*: one backward pass through the
+    /// trunk for each task. What the papers mean.
+    TrunkGram,
+    /// The task gradients themselves, as rows, beside their Gram matrix ([`Signals::gradients`]): the cost of
+    /// [`Needs::TrunkGram`], and `tasks x parameters` numbers kept on the host.
+    Gradients,
+}
+
+impl Needs {
+    /// Whether the weights also scale the gradients of the heads. Methods that weigh losses do; methods that look at
+    /// the shared gradients decide about shared parameters only, and every head keeps its own gradient, weight 1.
+    pub fn weights_heads(self) -> bool {
+        self == Self::Losses
+    }
+
+    /// Whether [`Signals::gram`] must be there.
+    pub fn gram(self) -> bool {
+        self != Self::Losses
+    }
+}
+
+/// What a method remembers between steps, for checkpoints: lists of finite numbers by key. Keys are `task/NAME` for
+/// what belongs to a task.
+///
+/// To resume bit for bit, store the numbers so that they read back exactly (`serde_json` needs `float_roundtrip`).
+pub type State = BTreeMap<String, Vec<f64>>;
+
+/// A method that gives each task of a step its weight.
+///
+/// The conformance tests in `tests/it` hold every registered method to what is written here.
+pub trait Balancer: Send {
+    /// What the training step must compute for [`Balancer::weights`]. Constant for the life of the balancer.
+    fn needs(&self) -> Needs;
+
+    /// Whether negative losses (a Gaussian log-likelihood, a hinge critic) are refused with an error.
+    fn refuses_negative_losses(&self) -> bool {
+        false
+    }
+
+    /// The weights of this step, one for each *present* task, in the order of [`Signals::present`]: finite, and such
+    /// that the update of the shared parameters is along `sum_i w_i g_i`. To be called once a step, in order of steps.
+    ///
+    /// `stream` is the step's own, so that a resumed run draws the same numbers.
+    ///
+    /// # Errors
+    /// Non-finite losses or gradients, with the name of the task; signals that do not fit together; negative losses
+    /// where they are refused. The state is then as it was.
+    fn weights(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Vec<f64>, Error>;
+
+    /// What must be saved to continue; empty for methods without memory.
+    fn state(&self) -> State {
+        State::new()
+    }
+
+    /// Continues from what [`Balancer::state`] gave.
+    ///
+    /// # Errors
+    /// A state of another method or of other tasks. The state is then as it was.
+    fn restore(&mut self, state: State) -> Result<(), Error>;
+}
+
+/// For methods without memory: nothing to restore, and anything else is an error.
+pub(crate) fn expect_no_state(method: &'static str, state: &State) -> Result<(), Error> {
+    match state.keys().next() {
+        None => Ok(()),
+        Some(key) => Err(Error::State { method, problem: format!("it keeps none, but there is `{key}`") }),
+    }
+}
+
+/// The key of a task's numbers in a [`State`].
+pub(crate) fn task_key(task: &str) -> String {
+    format!("task/{task}")
+}
+
+/// The numbers of each task in the order of `tasks`, `accept` telling whether they are possible.
+///
+/// # Errors
+/// A task without numbers, numbers of a task there is not, numbers that are not accepted; `other` names the keys that
+/// belong to no task.
+pub(crate) fn per_task(
+    method: &'static str,
+    tasks: &[String],
+    other: &[&str],
+    state: &State,
+    accept: impl Fn(&[f64]) -> bool,
+) -> Result<Vec<Vec<f64>>, Error> {
+    let problem = |problem: String| Error::State { method, problem };
+    let keys: Vec<String> = tasks.iter().map(|task| task_key(task)).collect();
+    if let Some(key) = state.keys().find(|key| !keys.contains(key) && !other.contains(&key.as_str())) {
+        return Err(problem(format!("`{key}` belongs to no task of this run")));
+    }
+    let mut rows = Vec::with_capacity(tasks.len());
+    for key in &keys {
+        let row = state.get(key).ok_or_else(|| problem(format!("`{key}` is missing")))?;
+        if !row.iter().all(|value| value.is_finite()) || !accept(row) {
+            return Err(problem(format!("`{key}` = {row:?} is not what this method saves")));
+        }
+        rows.push(row.clone());
+    }
+    Ok(rows)
+}

@@ -1,0 +1,94 @@
+//! What can go wrong when balancing.
+
+/// An error of configuration, of the numbers of a step, or of a saved state.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A task name in the configuration that the run does not have.
+    #[error("{key}: {source}")]
+    UnknownTask {
+        /// The configuration table.
+        key: &'static str,
+        /// The name and the nearest known one.
+        source: mtl_registry::UnknownName,
+    },
+    /// A setting outside its range.
+    #[error("{key} = {value}: {rule}")]
+    Setting {
+        /// The configuration key.
+        key: String,
+        /// What it is set to.
+        value: f64,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// A loss that is NaN or infinite.
+    #[error(
+        "the loss of task `{task}` is {value} at step {step}: lower the learning rate, or look at the labels of this task"
+    )]
+    NonFiniteLoss {
+        /// Whose loss.
+        task: String,
+        /// Training step.
+        step: u64,
+        /// NaN or an infinity.
+        value: f64,
+    },
+    /// A gradient whose inner products are NaN or infinite.
+    #[error(
+        "the gradient of task `{task}` is not finite at step {step} ({value} in the Gram matrix): lower the learning rate or clip gradients"
+    )]
+    NonFiniteGradient {
+        /// Whose gradient.
+        task: String,
+        /// Training step.
+        step: u64,
+        /// The offending entry.
+        value: f64,
+    },
+    /// A negative loss handed to a method that reads losses as distances from 0.
+    #[error(
+        "balancer `{method}` needs losses of at least 0, but task `{task}` has {value} at step {step}: use `fixed` or `pcgrad`, or a loss bounded below by 0"
+    )]
+    NegativeLoss {
+        /// The method.
+        method: &'static str,
+        /// Whose loss.
+        task: String,
+        /// Training step.
+        step: u64,
+        /// The loss.
+        value: f64,
+    },
+    /// The caller did not hand over what [`crate::Needs`] asks for.
+    #[error("this balancer needs {missing}, which the training step did not compute: honour `Balancer::needs`")]
+    Missing {
+        /// What was not handed over.
+        missing: &'static str,
+    },
+    /// Signals that do not fit together.
+    #[error("signals of step {step}: {problem}")]
+    Signals {
+        /// Training step.
+        step: u64,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A Gram matrix that is not square.
+    #[error("a Gram matrix of {size} tasks has {} entries, not {entries}", .size * .size)]
+    GramSize {
+        /// Rows wanted.
+        size: usize,
+        /// Entries handed over.
+        entries: usize,
+    },
+    /// A saved state of another method or of other tasks.
+    #[error(
+        "saved state of balancer `{method}`: {problem}; resume with the tasks and the balancer the run was started with"
+    )]
+    State {
+        /// The method.
+        method: &'static str,
+        /// What does not fit.
+        problem: String,
+    },
+}

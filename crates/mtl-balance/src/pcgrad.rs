@@ -1,0 +1,166 @@
+//! PCGrad, "gradient surgery": conflicting gradients are projected off each other.
+//!
+//! For each task `i` in turn: `g = g_i`; for every other task `j` in random order, if `g . g_j < 0`, then
+//! `g -= (g . g_j) / |g_j|^2 g_j`. The update is the **sum** of the results (Yu et al. 2020, algorithm 1), so without
+//! conflicts it is the plain sum. All in coefficients: `g = sum_k c_k g_k`, `g . g_j = (G c)_j`.
+//!
+//! Gradients of zero length (up to 1e-12 of the longest) are not projected on, and have weight 1. One task alone gets 1.
+//! With two tasks the result does not depend on the order, and conflicts with neither gradient; with more it can.
+
+use mtl_rng::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::balancer::expect_no_state;
+use crate::{Balancer, Error, Gram, Needs, Signals, State};
+
+/// Where the gradients are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// With respect to the parameters of the trunk, as in the paper: a backward pass through the trunk for each task.
+    #[default]
+    Trunk,
+    /// With respect to the features of the trunk: one backward pass through the trunk, and an approximation.
+    Features,
+}
+
+/// Settings of PCGrad.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `trunk` (default: what the paper does) or `features` (cheaper: one pass through the trunk whatever the number
+    /// of tasks).
+    pub route: Route,
+}
+
+impl Config {
+    /// The balancer for a run with these tasks.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn build(&self, tasks: &[String]) -> Result<PcGrad, Error> {
+        Ok(PcGrad { route: self.route, tasks: tasks.to_vec() })
+    }
+}
+
+/// PCGrad.
+#[derive(Clone, Debug)]
+pub struct PcGrad {
+    route: Route,
+    tasks: Vec<String>,
+}
+
+impl Balancer for PcGrad {
+    fn needs(&self) -> Needs {
+        match self.route {
+            Route::Trunk => Needs::TrunkGram,
+            Route::Features => Needs::FeatureGram,
+        }
+    }
+
+    fn weights(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Vec<f64>, Error> {
+        signals.check(&self.tasks, self.needs())?;
+        let gram = signals.gram.ok_or(Error::Missing { missing: "the Gram matrix of the task gradients" })?;
+        Ok(project(gram, || stream.permutation(gram.size())))
+    }
+
+    fn restore(&mut self, state: State) -> Result<(), Error> {
+        expect_no_state("pcgrad", &state)
+    }
+}
+
+/// The weights for a Gram matrix; `order` is asked once for each task, in which order the others are looked at (the
+/// task itself may be among them and is skipped).
+pub fn project(gram: &Gram, mut order: impl FnMut() -> Vec<usize>) -> Vec<f64> {
+    let m = gram.size();
+    let longest = (0..m).map(|i| gram.at(i, i)).fold(0.0, f64::max);
+    // Squared: relative lengths of 1e-12, which gradients of f32 numbers do not resolve.
+    let zero = longest * 1e-24;
+    let mut weights = vec![0.0; m];
+    for i in 0..m {
+        let mut coefficients = vec![0.0; m];
+        coefficients[i] = 1.0;
+        for j in order() {
+            let square = gram.at(j, j);
+            if j == i || square <= zero {
+                continue;
+            }
+            let product: f64 = gram.row(j).iter().zip(&coefficients).map(|(g, c)| g * c).sum();
+            if product < 0.0 {
+                coefficients[j] -= product / square;
+            }
+        }
+        weights.iter_mut().zip(coefficients).for_each(|(weight, coefficient)| *weight += coefficient);
+    }
+    weights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ascending(gram: &Gram) -> Vec<f64> {
+        project(gram, || (0..gram.size()).collect())
+    }
+
+    fn descending(gram: &Gram) -> Vec<f64> {
+        project(gram, || (0..gram.size()).rev().collect())
+    }
+
+    fn close(weights: &[f64], expected: &[f64]) {
+        assert_eq!(weights.len(), expected.len());
+        for (weight, expected) in weights.iter().zip(expected) {
+            assert!((weight - expected).abs() < 1e-12 * expected.abs().max(1.0), "{weights:?} {expected}");
+        }
+    }
+
+    #[test]
+    fn two_tasks_by_hand() {
+        // g = (-4, 1, 1), (6, 1, 1): g1.g2 = -22, |g1|^2 = 18, |g2|^2 = 38. The first loses -22/38 of the second and
+        // the second -22/18 of the first: w = 1 + 22/18, 1 + 22/38. torchjd 0.18.0: 2.2222222222222223, 1.5789473684210527
+        let gram = Gram::of_rows(&[vec![-4.0, 1.0, 1.0], vec![6.0, 1.0, 1.0]]);
+        let expected = [1.0 + 22.0 / 18.0, 1.0 + 22.0 / 38.0];
+        close(&ascending(&gram), &expected);
+        close(&descending(&gram), &expected);
+        // The update conflicts with neither: G w >= 0.
+        for i in 0..2 {
+            assert!(gram.row(i).iter().zip(&expected).map(|(g, w)| g * w).sum::<f64>() >= 0.0);
+        }
+    }
+
+    #[test]
+    fn three_conflicting_tasks_match_torchjd_in_both_orders() {
+        let gram = Gram::new(3, vec![5.34, -2.41, -2.12, -2.41, 3.99, -2.07, -2.12, -2.07, 4.57]).unwrap();
+        // torchjd 0.18.0, float64, PCGrad with the order fixed.
+        close(&ascending(&gram), &[1.8483146067415728, 2.362601259703566, 2.3997986385332446]);
+        close(&descending(&gram), &[2.2622777778907475, 2.3634743313425797, 1.9168490153172866]);
+        // The stream decides between such orders, and the same stream decides alike.
+        let tasks: Vec<String> = (0..3).map(|i| i.to_string()).collect();
+        let mut balancer = Config::default().build(&tasks).unwrap();
+        let signals = Signals::new(&tasks, &[0, 1, 2], &[1.0; 3]).with_gram(&gram);
+        let mut at = |step| balancer.weights(&signals, &mut mtl_rng::Seed::new(1).stream("balance", &[step])).unwrap();
+        assert_eq!(at(0), at(0));
+        assert!((1..20).any(|step| at(step) != at(0)));
+    }
+
+    #[test]
+    fn degenerate_gradients() {
+        // A zero gradient, torchjd 0.18.0: 1, 1.0357142857142858, 1.2222222222222223
+        let zero_row = Gram::new(3, vec![0.0, 0.0, 0.0, 0.0, 14.0, -0.5, 0.0, -0.5, 2.25]).unwrap();
+        close(&ascending(&zero_row), &[1.0, 1.0 + 0.5 / 14.0, 1.0 + 0.5 / 2.25]);
+        close(&ascending(&Gram::new(3, vec![0.0; 9]).unwrap()), &[1.0; 3]);
+        close(&ascending(&Gram::new(1, vec![14.0]).unwrap()), &[1.0]);
+        assert!(ascending(&Gram::new(0, vec![]).unwrap()).is_empty());
+        // (1, 2) and (-2, -4) cancel: 3 (1, 2) + 1.5 (-2, -4) = 0.
+        close(&ascending(&Gram::new(2, vec![5.0, -10.0, -10.0, 20.0]).unwrap()), &[3.0, 1.5]);
+        // Lengths 1e6 apart still count; rounding dust does not.
+        close(&ascending(&Gram::new(2, vec![1e12, -0.5e6, -0.5e6, 1.0]).unwrap()), &[1.0 + 0.5e-6, 1.0 + 0.5e6]);
+        close(&ascending(&Gram::new(2, vec![1.0, -1e-30, -1e-30, 1e-60]).unwrap()), &[1.0 + 1e-30, 1.0]);
+    }
+
+    #[test]
+    fn the_route_decides_what_is_needed() {
+        let needs = |route| Config { route }.build(&[]).unwrap().needs();
+        assert_eq!((needs(Route::Trunk), needs(Route::Features)), (Needs::TrunkGram, Needs::FeatureGram));
+    }
+}

@@ -1,0 +1,269 @@
+//! What the documentation of `Balancer` promises, held against every method in the registry.
+
+use mtl_balance::{BALANCERS, Balancer, Config, Error, Gram, Signals, State};
+use mtl_rng::Seed;
+
+fn tasks(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+fn build(config: &Config, tasks: &[String]) -> Box<dyn Balancer> {
+    config.build(tasks).unwrap_or_else(|error| panic!("{}: {error}", config.name()))
+}
+
+/// Every registered method with its defaults, and settings that take another way through the code.
+fn configs() -> Vec<Config> {
+    let mut configs: Vec<Config> = BALANCERS.iter().map(|entry| (entry.item)()).collect();
+    let others = r#"[{"fixed": {"weights": {"a": 0.0, "b": 2.0}}}, {"pcgrad": {"route": "features"}}, {"dwa": {"temperature": 0.5}}]"#;
+    configs.extend(serde_json::from_str::<Vec<Config>>(others).unwrap());
+    configs
+}
+
+/// One step's input: gradients as rows, one for each task.
+fn step(
+    balancer: &mut dyn Balancer,
+    tasks: &[String],
+    present: &[usize],
+    losses: &[f64],
+    rows: &[Vec<f32>],
+    (step, epoch): (u64, u64),
+) -> Result<Vec<f64>, Error> {
+    let gram = Gram::of_rows(rows);
+    let signals = Signals::new(tasks, present, losses).with_gram(&gram).with_gradients(rows).at(step, epoch);
+    balancer.weights(&signals, &mut Seed::new(5).stream("balance", &[step]))
+}
+
+/// Made-up but changing losses and gradients of step `t`.
+fn made_up(t: u64, m: usize) -> (Vec<f64>, Vec<Vec<f32>>) {
+    let mut stream = Seed::new(11).stream("made up", &[t]);
+    let losses = (0..m).map(|_| stream.range(0.01, 3.0)).collect();
+    (losses, (0..m).map(|_| stream.normals(4)).collect())
+}
+
+#[test]
+fn weights_are_finite_whatever_the_input() {
+    let names = tasks(&["a", "b", "c"]);
+    let rows = |rows: [[f32; 3]; 3]| rows.map(|row| row.to_vec()).to_vec();
+    let gradients = [
+        ("ordinary", rows([[1.0, 0.0, 0.5], [-1.0, 1.0, 0.0], [0.0, -1.0, -0.5]])),
+        ("all zero", rows([[0.0; 3]; 3])),
+        ("one zero", rows([[0.0; 3], [1.0, 2.0, 3.0], [-1.0, 0.0, 0.0]])),
+        ("parallel", rows([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 6.0, 9.0]])),
+        ("antiparallel", rows([[1.0, 2.0, 3.0], [-2.0, -4.0, -6.0], [1.0, 2.0, 3.0]])),
+        ("scales apart", rows([[1e15, 0.0, 1e15], [-1.0, 1.0, 0.0], [-1e-15, 0.0, -1e-15]])),
+        ("subnormal", rows([[1e-40, 0.0, 0.0], [-1e-40, 0.0, 0.0], [1e-45, 0.0, 0.0]])),
+        ("largest", rows([[f32::MAX; 3], [-f32::MAX; 3], [f32::MAX, -f32::MAX, 0.0]])),
+    ];
+    let losses = [[1.0, 2.0, 3.0], [0.0; 3], [0.0, 1e-30, 1e30], [1e300, 0.0, 1.0], [0.3; 3]];
+    for config in configs() {
+        for (what, rows) in &gradients {
+            let mut balancer = build(&config, &names);
+            for epoch in 0..4 {
+                for (t, losses) in losses.iter().enumerate() {
+                    let at = (epoch * 5 + t as u64, epoch);
+                    let weights = step(&mut *balancer, &names, &[0, 1, 2], losses, rows, at).unwrap();
+                    assert_eq!(weights.len(), 3);
+                    assert!(weights.iter().all(|w| w.is_finite() && *w >= 0.0), "{config:?}, {what}: {weights:?}");
+                }
+            }
+            assert!(balancer.state().values().flatten().all(|value| value.is_finite()), "{config:?}, {what}");
+            let none = step(&mut *balancer, &names, &[], &[], &[], (20, 4)).unwrap();
+            assert!(none.is_empty(), "{config:?}");
+        }
+    }
+}
+
+#[test]
+fn all_zero_gradients_and_equal_losses_treat_all_tasks_alike() {
+    let names = tasks(&["x", "y", "z"]);
+    for entry in BALANCERS {
+        let mut balancer = build(&(entry.item)(), &names);
+        for t in 0..6 {
+            let rows = vec![vec![0.0; 2]; 3];
+            let weights = step(&mut *balancer, &names, &[0, 1, 2], &[0.7; 3], &rows, (t, t / 2)).unwrap();
+            assert!(weights.iter().all(|w| *w == weights[0]), "{}: {weights:?}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn the_order_of_the_tasks_does_not_matter() {
+    // With two tasks PCGrad does not depend on its random order, so all methods can be held to this.
+    let (there, back) = (tasks(&["a", "b"]), tasks(&["b", "a"]));
+    for config in configs() {
+        let (mut one, mut other) = (build(&config, &there), build(&config, &back));
+        for t in 0..12 {
+            let (mut losses, mut rows) = made_up(t, 2);
+            let weights = step(&mut *one, &there, &[0, 1], &losses, &rows, (t, t / 3)).unwrap();
+            losses.reverse();
+            rows.reverse();
+            let reversed = step(&mut *other, &back, &[0, 1], &losses, &rows, (t, t / 3)).unwrap();
+            for (a, b) in weights.iter().zip(reversed.iter().rev()) {
+                assert!((a - b).abs() < 1e-12 * a.abs().max(1.0), "{config:?}: {weights:?} {reversed:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_task_alone_keeps_its_direction_and_most_methods_leave_it_as_it_is() {
+    let names = tasks(&["only"]);
+    for entry in BALANCERS {
+        let mut balancer = build(&(entry.item)(), &names);
+        for t in 0..12 {
+            let (losses, rows) = made_up(t, 1);
+            let weights = step(&mut *balancer, &names, &[0], &losses, &rows, (t, t / 3)).unwrap();
+            // Uncertainty weighting scales a single task too, as documented.
+            let as_documented = if entry.name == "uncertainty" { weights[0] > 0.0 } else { weights == [1.0] };
+            assert!(as_documented, "{}: {weights:?}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn absent_tasks_disturb_nobody() {
+    let (three, two) = (tasks(&["a", "b", "c"]), tasks(&["a", "c"]));
+    for config in configs() {
+        if matches!(&config, Config::Fixed(fixed) if fixed.weights.contains_key("b")) {
+            continue; // names a task the smaller run does not have
+        }
+        let (mut with, mut without) = (build(&config, &three), build(&config, &two));
+        let fresh = with.state();
+        for t in 0..12 {
+            let (losses, rows) = made_up(t, 2);
+            let weights = step(&mut *with, &three, &[0, 2], &losses, &rows, (t, t / 3)).unwrap();
+            let expected = step(&mut *without, &two, &[0, 1], &losses, &rows, (t, t / 3)).unwrap();
+            assert_eq!(weights, expected, "{config:?}");
+        }
+        assert_eq!(with.state().get("task/b"), fresh.get("task/b"), "{config:?}");
+        // The absent task can come back.
+        let (losses, rows) = made_up(99, 3);
+        let weights = step(&mut *with, &three, &[0, 1, 2], &losses, &rows, (99, 4)).unwrap();
+        assert!(weights.iter().all(|weight| weight.is_finite()), "{config:?}: {weights:?}");
+    }
+}
+
+#[test]
+fn a_restored_balancer_continues_bit_for_bit() {
+    let names = tasks(&["a", "b", "c"]);
+    let present = |t: u64| if t % 3 == 1 { vec![0, 2] } else { vec![0, 1, 2] };
+    for config in configs() {
+        // Every moment to stop at, in the middle of epochs too.
+        for stop in 0..14 {
+            let mut whole = build(&config, &names);
+            let mut resumed = build(&config, &names);
+            for t in 0..20 {
+                let present = present(t);
+                let (losses, rows) = made_up(t, present.len());
+                let expected = step(&mut *whole, &names, &present, &losses, &rows, (t, t / 4)).unwrap();
+                if t >= stop {
+                    let weights = step(&mut *resumed, &names, &present, &losses, &rows, (t, t / 4)).unwrap();
+                    assert_eq!(weights, expected, "{config:?}, stopped at {stop}, step {t}");
+                }
+                if t + 1 == stop {
+                    let state = whole.state();
+                    resumed.restore(state.clone()).unwrap();
+                    assert_eq!(resumed.state(), state, "{config:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn states_of_others_are_refused_and_change_nothing() {
+    let names = tasks(&["a", "b"]);
+    let foreign = |key: &str, row: &[f64]| State::from([(key.to_owned(), row.to_vec())]);
+    for config in configs() {
+        let mut balancer = build(&config, &names);
+        let (losses, rows) = made_up(0, 2);
+        step(&mut *balancer, &names, &[0, 1], &losses, &rows, (0, 0)).unwrap();
+        let before = balancer.state();
+        let mut wrong = vec![foreign("task/other", &[1.0]), foreign("unheard of", &[])];
+        if !before.is_empty() {
+            wrong.push(State::new());
+            let mut broken = before.clone();
+            broken.insert("task/a".to_owned(), vec![f64::NAN; before["task/a"].len()]);
+            wrong.push(broken);
+            let mut short = before.clone();
+            short.insert("task/a".to_owned(), vec![0.0]);
+            wrong.push(short);
+        }
+        for state in wrong {
+            let error = balancer.restore(state.clone()).expect_err(&format!("{config:?} took {state:?}")).to_string();
+            assert!(error.contains(config.name()), "{error}");
+            assert_eq!(balancer.state(), before, "{config:?}");
+        }
+    }
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_errors_that_name_the_task() {
+    let names = tasks(&["stress", "lesion", "depth"]);
+    for entry in BALANCERS {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut balancer = build(&(entry.item)(), &names);
+            let (losses, rows) = made_up(0, 3);
+            step(&mut *balancer, &names, &[0, 1, 2], &losses, &rows, (0, 0)).unwrap();
+            let before = balancer.state();
+
+            let spoilt = [losses[0], bad, losses[2]];
+            let error = step(&mut *balancer, &names, &[0, 1, 2], &spoilt, &rows, (41, 1)).unwrap_err().to_string();
+            assert!(error.contains("`lesion`") && error.contains("step 41"), "{}: {error}", entry.name);
+            // Named by its place in the run, not in the batch.
+            let error =
+                step(&mut *balancer, &names, &[1, 2], &[1.0, bad], &rows[1..], (41, 1)).unwrap_err().to_string();
+            assert!(error.contains("`depth`"), "{}: {error}", entry.name);
+
+            if balancer.needs().gram() {
+                let mut spoilt = rows.clone();
+                spoilt[2][0] = bad as f32;
+                let error =
+                    step(&mut *balancer, &names, &[0, 1, 2], &losses, &spoilt, (41, 1)).unwrap_err().to_string();
+                assert!(error.contains("`depth`") && error.contains("step 41"), "{}: {error}", entry.name);
+                let signals = Signals::new(&names, &[0, 1, 2], &losses);
+                let error = balancer.weights(&signals, &mut Seed::new(0).stream("balance", &[])).unwrap_err();
+                assert!(matches!(error, Error::Missing { .. }), "{}: {error}", entry.name);
+            }
+            assert_eq!(balancer.state(), before, "{}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn negative_losses_are_refused_by_those_that_say_so() {
+    let names = tasks(&["a", "vae"]);
+    for entry in BALANCERS {
+        let mut balancer = build(&(entry.item)(), &names);
+        let (_, rows) = made_up(0, 2);
+        let result = step(&mut *balancer, &names, &[0, 1], &[1.0, -2.0], &rows, (3, 0));
+        match result {
+            Err(error) => {
+                assert!(balancer.refuses_negative_losses(), "{}: {error}", entry.name);
+                assert!(error.to_string().contains("`vae`"), "{error}");
+            }
+            Ok(weights) => assert!(!balancer.refuses_negative_losses(), "{}: {weights:?}", entry.name),
+        }
+        // Rounding below 0 is no reason to stop a run.
+        assert!(step(&mut *balancer, &names, &[0, 1], &[1.0, -1e-8], &rows, (3, 0)).is_ok(), "{}", entry.name);
+    }
+}
+
+#[test]
+fn methods_differ() {
+    let names = tasks(&["a", "b"]);
+    let mut seen: Vec<(&str, Vec<f64>)> = Vec::new();
+    for entry in BALANCERS {
+        let mut balancer = build(&(entry.item)(), &names);
+        let mut weights = Vec::new();
+        for t in 0..3 {
+            let rows = vec![vec![1.0, 0.0], vec![-1.0, 1.0]];
+            let losses = [1.0 / (t + 1) as f64, 2.0];
+            weights = step(&mut *balancer, &names, &[0, 1], &losses, &rows, (t, t)).unwrap();
+        }
+        for (name, others) in &seen {
+            assert_ne!(&weights, others, "{} gives the same as {name}", entry.name);
+        }
+        seen.push((entry.name, weights));
+    }
+}

@@ -1,0 +1,270 @@
+//! Which class a mask value means.
+//!
+//! A `palette.csv` beside the data says so (`value,name`; the value a grey number, or a colour as `"r,g,b"`). Several
+//! values may share a name; a value called `ignore` or `void` marks pixels nobody labelled. Without a file the classes
+//! are what the masks hold: see [`Palette::discover`].
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use mtl_task::Target;
+
+use crate::dataset::{Error, Size};
+use crate::mask::Code;
+
+/// Codes, their classes and the classes' names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Palette {
+    /// Sorted by code.
+    entries: Vec<(Code, u8)>,
+    classes: Vec<String>,
+}
+
+/// Masks with more values than this are taken for pictures, not for masks.
+const MAX_DISCOVERED: usize = 64;
+
+impl Palette {
+    /// Reads a `value,name` file; classes are numbered in the file's order, the first is the background.
+    ///
+    /// # Errors
+    /// [`Error::Table`] with the line.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let fail = |line: u64, reason: String| Error::Table { path: path.to_owned(), line, reason };
+        let csv_fail = |error: csv::Error| fail(error.position().map_or(1, csv::Position::line), error.to_string());
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(csv_fail)?;
+        let header = reader.headers().map_err(csv_fail)?;
+        if header.iter().map(|name| name.trim_start_matches('\u{feff}')).ne(["value", "name"]) {
+            return Err(fail(1, format!("the columns are `{}`, expected `value,name`", header.iter().collect::<Vec<_>>().join(","))));
+        }
+        let mut palette = Self { entries: Vec::new(), classes: Vec::new() };
+        for record in reader.records() {
+            let record = record.map_err(csv_fail)?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let (value, name) = (&record[0], &record[1]);
+            let code = parse_code(value).ok_or_else(|| {
+                fail(line, format!("`{value}` is neither a grey value (0 to 65535) nor a colour like \"255,0,0\""))
+            })?;
+            if name.is_empty() {
+                return Err(fail(line, format!("value {code} has no name")));
+            }
+            if palette.entries.iter().any(|(known, _)| *known == code) {
+                return Err(fail(line, format!("value {code} is named twice")));
+            }
+            let class = if matches!(name, "ignore" | "void") {
+                Target::NO_PIXEL
+            } else if let Some(class) = palette.classes.iter().position(|known| known == name) {
+                class as u8
+            } else {
+                palette.classes.push(name.to_owned());
+                palette.classes.len().wrapping_sub(1) as u8
+            };
+            if palette.classes.len() > usize::from(Target::NO_PIXEL) {
+                return Err(fail(line, "more than 255 classes".into()));
+            }
+            palette.entries.push((code, class));
+        }
+        if palette.classes.len() < 2 {
+            return Err(fail(1, format!("{} named classes; a mask needs at least two", palette.classes.len())));
+        }
+        palette.entries.sort_unstable();
+        Ok(palette)
+    }
+
+    /// From fixed codes, in class order.
+    pub fn of(entries: &[(u16, &str)]) -> Self {
+        let mut codes: Vec<(Code, u8)> =
+            entries.iter().enumerate().map(|(class, (value, _))| (Code::grey(*value), class as u8)).collect();
+        codes.sort_unstable();
+        Self { entries: codes, classes: entries.iter().map(|(_, name)| (*name).to_owned()).collect() }
+    }
+
+    /// Background 0, foreground 1 or 255 (whichever of the two occurs).
+    pub fn binary(foreground: u16) -> Self {
+        Self::of(&[(0, "background"), (foreground, "foreground")])
+    }
+
+    /// The classes of masks without a palette file, from all values in them: `{0, 1}` and `{0, 255}` are background and
+    /// foreground; other grey values or indices are a class each, in order, 0 being the background; 255 beside values
+    /// that are all below 64 marks unlabelled pixels, as in PASCAL VOC.
+    ///
+    /// # Errors
+    /// In words: colours, or too many values.
+    pub fn discover(values: &BTreeSet<Code>) -> Result<Self, String> {
+        let advice = "name the values in a palette.csv (`value,name`) beside the images";
+        if let Some(colour) = values.iter().find(|code| code.as_grey().is_none()) {
+            return Err(format!("masks hold colours such as {colour}: {advice}"));
+        }
+        if values.len() > MAX_DISCOVERED {
+            return Err(format!(
+                "masks hold {} different values: either they are not masks or they were resized or compressed with \
+                 loss; {advice} if they are",
+                values.len()
+            ));
+        }
+        let mut greys: Vec<u16> = values.iter().filter_map(|code| code.as_grey()).collect();
+        if greys.iter().all(|&value| value == 0 || value == 255) {
+            return Ok(Self::binary(255));
+        }
+        if greys.iter().all(|&value| value <= 1) {
+            return Ok(Self::binary(1));
+        }
+        let ignore = greys.contains(&255) && greys.iter().all(|&value| value < 64 || value == 255);
+        greys.retain(|&value| !(ignore && value == 255));
+        let names: Vec<String> =
+            greys.iter().map(|value| if *value == 0 { "background".to_owned() } else { value.to_string() }).collect();
+        let mut palette = if greys == [0, 1] {
+            Self::binary(1)
+        } else {
+            Self::of(&greys.iter().copied().zip(names.iter().map(String::as_str)).collect::<Vec<_>>())
+        };
+        if ignore {
+            palette.entries.push((Code::grey(255), Target::NO_PIXEL));
+        }
+        Ok(palette)
+    }
+
+    /// Class names; the first is the background.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// True if any value is a colour: indexed files then stand for their colours.
+    pub fn has_colours(&self) -> bool {
+        self.entries.iter().any(|(code, _)| code.as_grey().is_none())
+    }
+
+    /// The class of one code; [`Target::NO_PIXEL`] if it is to be ignored, `None` if it is unknown.
+    pub fn class(&self, code: Code) -> Option<u8> {
+        self.entries.binary_search_by_key(&code, |entry| entry.0).ok().map(|at| self.entries[at].1)
+    }
+
+    /// Classes of all pixels.
+    ///
+    /// # Errors
+    /// The unknown values, as words.
+    pub fn apply(&self, codes: &[Code]) -> Result<Vec<u8>, String> {
+        let mut last = (Code::grey(0), self.class(Code::grey(0)));
+        let mut unknown = BTreeSet::new();
+        let classes = codes
+            .iter()
+            .map(|&code| {
+                if code != last.0 {
+                    last = (code, self.class(code));
+                }
+                last.1.unwrap_or_else(|| {
+                    unknown.insert(code);
+                    Target::NO_PIXEL
+                })
+            })
+            .collect();
+        if unknown.is_empty() { Ok(classes) } else { Err(self.unknown_words(&unknown)) }
+    }
+
+    /// What to say about values no class has.
+    pub(crate) fn unknown_words(&self, unknown: &BTreeSet<Code>) -> String {
+        let list = |codes: &mut dyn Iterator<Item = Code>, total: usize| {
+            let shown: Vec<String> = codes.take(8).map(|code| code.to_string()).collect();
+            shown.join(", ") + if total > 8 { " ..." } else { "" }
+        };
+        format!(
+            "mask values {} belong to no class (known: {})",
+            list(&mut unknown.iter().copied(), unknown.len()),
+            list(&mut self.entries.iter().map(|entry| entry.0), self.entries.len())
+        )
+    }
+}
+
+/// Unites several binary masks of one image (a pixel is foreground if it is in any); unlabelled pixels stay so only if
+/// no mask says foreground.
+pub(crate) fn unite(into: &mut [u8], other: &[u8]) {
+    for (a, &b) in into.iter_mut().zip(other) {
+        *a = match (*a, b) {
+            (0, b) => b,
+            (Target::NO_PIXEL, b) if b != 0 => b,
+            (a, _) => a,
+        };
+    }
+}
+
+/// Mask classes in `from` size to a target in `to` size.
+pub(crate) fn target(classes: &[u8], from: Size, to: Size) -> Target {
+    Target::Mask(crate::resize::nearest(classes, from, to))
+}
+
+fn parse_code(text: &str) -> Option<Code> {
+    if let Ok(value) = text.parse::<u16>() {
+        return Some(Code::grey(value));
+    }
+    let parts: Vec<u8> = text.split([',', ' ']).filter(|part| !part.is_empty()).map(str::parse).collect::<Result<_, _>>().ok()?;
+    Some(Code::rgb(parts.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Palette, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("palette.csv");
+        std::fs::write(&path, text).unwrap();
+        Palette::read(&path)
+    }
+
+    fn greys(values: &[u16]) -> BTreeSet<Code> {
+        values.iter().map(|&value| Code::grey(value)).collect()
+    }
+
+    #[test]
+    fn files_name_greys_and_colours() {
+        let palette = read("value,name\n\"0,0,0\",background\n\"0,176,0\",leaf\n255 0 0,symptom\n7,void\n8,leaf\n").unwrap();
+        assert_eq!(palette.classes(), ["background", "leaf", "symptom"]);
+        let codes = [Code::grey(0), Code::rgb([0, 176, 0]), Code::rgb([255, 0, 0]), Code::grey(7), Code::grey(8)];
+        assert_eq!(palette.apply(&codes).unwrap(), [0, 1, 2, 255, 1]);
+        assert!(palette.has_colours());
+        let words = palette.apply(&[Code::grey(9), Code::rgb([1, 2, 3])]).unwrap_err();
+        assert!(words.contains("9, \"1,2,3\" belong to no class"), "{words}");
+    }
+
+    #[test]
+    fn mistakes_in_a_file_name_their_line() {
+        for (text, line, word) in [
+            ("name,value\n0,a\n1,b\n", 1, "expected `value,name`"),
+            ("value,name\n0,a\n300000,b\n", 3, "neither a grey value"),
+            ("value,name\n0,a\n0,b\n", 3, "twice"),
+            ("value,name\n0,a\n1\n", 3, "fields"),
+            ("value,name\n0,a\n", 1, "at least two"),
+            ("value,name\n0,\n", 2, "no name"),
+            ("value,name\n0,void\n1,a\n", 1, "at least two"),
+        ] {
+            match read(text) {
+                Err(Error::Table { line: at, reason, .. }) => {
+                    assert!(at == line && reason.contains(word), "{text:?}: line {at}: {reason}");
+                }
+                other => panic!("{text:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn classes_are_discovered_from_values() {
+        let names = |values: &[u16]| Palette::discover(&greys(values)).unwrap().classes().to_vec();
+        assert_eq!(names(&[0, 255]), ["background", "foreground"]);
+        assert_eq!(names(&[0, 1]), ["background", "foreground"]);
+        assert_eq!(names(&[0]), ["background", "foreground"]);
+        assert_eq!(names(&[0, 1, 255]), ["background", "foreground"]);
+        assert_eq!(names(&[0, 3, 7]), ["background", "3", "7"]);
+        assert_eq!(names(&[1, 2, 3]), ["1", "2", "3"]);
+        assert_eq!(names(&[0, 128, 255]), ["background", "128", "255"]);
+        let voc = Palette::discover(&greys(&[0, 5, 255])).unwrap();
+        assert_eq!((voc.classes().len(), voc.class(Code::grey(255))), (2, Some(Target::NO_PIXEL)));
+        assert!(Palette::discover(&(0..200).map(Code::grey).collect()).unwrap_err().contains("200 different values"));
+        assert!(Palette::discover(&[Code::rgb([1, 0, 0])].into()).unwrap_err().contains("palette.csv"));
+    }
+
+    #[test]
+    fn masks_unite() {
+        let mut a = [0, 1, 0, 255, 255, 1];
+        unite(&mut a, &[0, 0, 1, 0, 1, 255]);
+        assert_eq!(a, [0, 1, 1, 255, 1, 1]);
+    }
+}

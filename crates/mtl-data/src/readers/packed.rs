@@ -1,0 +1,91 @@
+//! Data sets that come as one block of raw pixels (CIFAR-10 binary, idx): kept in memory as they are.
+
+use mtl_task::{Target, Task, TaskKind};
+
+use super::OpenOptions;
+use super::files::hash;
+use crate::dataset::{Dataset, Error, Labels, Part, Sample, Schema, Size};
+use crate::resize;
+
+/// Images of one size, `[N, C, H, W]`, each with one class.
+pub(super) struct Packed {
+    schema: Schema,
+    /// Channels as stored; the schema may ask for the other number.
+    stored_channels: usize,
+    size: Size,
+    pixels: Vec<u8>,
+    classes: Vec<u8>,
+    parts: Vec<Part>,
+}
+
+impl Packed {
+    /// `classes`, `parts` and `pixels` agree in length: the readers checked their files.
+    pub(super) fn new(
+        name: String,
+        class_names: Vec<String>,
+        stored_channels: usize,
+        size: Size,
+        options: &OpenOptions,
+    ) -> Self {
+        let task = Task::new("class", TaskKind::Classification { classes: class_names });
+        let schema = Schema { name, channels: options.channels.unwrap_or(stored_channels), tasks: vec![task] };
+        Self { schema, stored_channels, size, pixels: Vec::new(), classes: Vec::new(), parts: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, pixels: &[u8], class: u8, part: Part) {
+        self.pixels.extend_from_slice(pixels);
+        self.classes.push(class);
+        self.parts.push(part);
+    }
+
+    pub(super) fn boxed(self) -> Box<dyn Dataset> {
+        Box::new(self)
+    }
+
+    fn image(&self, row: usize) -> &[u8] {
+        let bytes = self.stored_channels * self.size.height * self.size.width;
+        &self.pixels[row * bytes..][..bytes]
+    }
+}
+
+impl Dataset for Packed {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    fn row_name(&self, row: usize) -> String {
+        let side = if self.parts[row] == Part::Test { "test" } else { "train" };
+        let first = self.parts.partition_point(|&part| part != Part::Test);
+        format!("{side}/{}", if self.parts[row] == Part::Test { row - first } else { row })
+    }
+
+    fn labels(&self, row: usize) -> Vec<Labels> {
+        vec![Labels::Class(usize::from(self.classes[row]))]
+    }
+
+    fn part(&self, row: usize) -> Option<Part> {
+        Some(self.parts[row])
+    }
+
+    fn sample(&self, row: usize, size: Size) -> Result<Sample, Error> {
+        let stored = resize::stretch_planes(self.image(row), self.stored_channels, self.size, size);
+        let image = match (self.stored_channels, self.schema.channels) {
+            (1, 3) => stored.repeat(3),
+            (3, 1) => resize::luma(&stored),
+            _ => stored,
+        };
+        Ok(Sample { image, targets: vec![Target::Class(vec![i32::from(self.classes[row])])] })
+    }
+
+    fn content_hash(&self, row: usize) -> Result<Option<u64>, Error> {
+        Ok(Some(hash(self.image(row))))
+    }
+
+    fn native_size(&self, _row: usize) -> Option<Size> {
+        Some(self.size)
+    }
+}

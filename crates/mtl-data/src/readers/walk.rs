@@ -1,0 +1,80 @@
+//! Looking into folders: in sorted order, without hidden files.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::dataset::Error;
+
+const READ: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
+const NOT_READ: [&str; 8] = ["tif", "tiff", "heic", "avif", "jp2", "dcm", "npy", "svg"];
+
+/// Everything visible in a folder, sorted by name.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let io = |source| Error::Io { path: folder.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The folders in a folder.
+pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    Ok(entries(folder)?.into_iter().filter(|path| path.is_dir()).collect())
+}
+
+/// The image files in a folder, by their extension.
+pub(super) fn images(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    Ok(entries(folder)?.into_iter().filter(|path| is_image_name(path) && path.is_file()).collect())
+}
+
+/// The image files in a folder and the folders below it.
+pub(super) fn images_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found = images(folder)?;
+    for inner in folders(folder)? {
+        found.extend(images_below(&inner)?);
+    }
+    Ok(found)
+}
+
+/// A note on image files of formats that are not read, if there are any.
+pub(super) fn unread(folder: &Path) -> Result<Option<String>, Error> {
+    let others: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| has_extension(path, &NOT_READ)).collect();
+    Ok(others.first().map(|first| {
+        format!("{} files such as {} are of a type that is not read; convert them to PNG", others.len(), first.display())
+    }))
+}
+
+pub(super) fn is_image_name(path: &Path) -> bool {
+    has_extension(path, &READ)
+}
+
+fn has_extension(path: &Path, known: &[&str]) -> bool {
+    path.extension().and_then(OsStr::to_str).is_some_and(|end| known.iter().any(|known| end.eq_ignore_ascii_case(known)))
+}
+
+/// File name without folders.
+pub(super) fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// File name without folders and extension.
+pub(super) fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// `path` as seen from `root`, with forward slashes.
+pub(super) fn relative(path: &Path, root: &Path) -> String {
+    let parts: Vec<_> = path.strip_prefix(root).unwrap_or(path).iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}
+
+/// A data set's name: that of its folder.
+pub(super) fn dataset_name(root: &Path) -> String {
+    let full = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    full.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,3 @@
+//! Readers on generated folders and, where they are at hand, on real ones.
+
+mod real;

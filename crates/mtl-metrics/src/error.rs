@@ -1,0 +1,106 @@
+//! What can be wrong with the numbers handed to an accumulator.
+
+/// Input that cannot be right. The accumulator is as it was before the call.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// Truth and prediction of different sizes.
+    #[error("{truth} labels but {predicted} predictions: hand over one prediction for each label, missing ones too")]
+    Length {
+        /// Labels handed over.
+        truth: usize,
+        /// Predictions handed over.
+        predicted: usize,
+    },
+    /// A slice that cannot be cut into rows.
+    #[error("{len} values cannot be cut into {into} equal {rows}: check the shape of the batch")]
+    Shape {
+        /// Values handed over.
+        len: usize,
+        /// Parts wanted.
+        into: usize,
+        /// What a part is: `images`, `labels`.
+        rows: &'static str,
+    },
+    /// A label or prediction outside the classes.
+    #[error("{what} {index} is class {value}, but the task has {classes} classes (0 to {}): check the class list", .classes.saturating_sub(1))]
+    Class {
+        /// `label` or `prediction`.
+        what: &'static str,
+        /// Its position in the slice.
+        index: usize,
+        /// The class found there.
+        value: i64,
+        /// How many there are.
+        classes: usize,
+    },
+    /// A yes/no label that is neither.
+    #[error("label {index} is {value}, but yes/no labels are 1, 0 or NaN (missing)")]
+    NotBinary {
+        /// Its position in the slice.
+        index: usize,
+        /// The value found there.
+        value: f32,
+    },
+    /// An infinite label, or a prediction that is NaN or infinite.
+    #[error("{what} {index} is {value}: {hint}")]
+    NonFinite {
+        /// `label`, `prediction`, `image value` ...
+        what: &'static str,
+        /// Its position in the slice.
+        index: usize,
+        /// The value found there.
+        value: f32,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A target or prediction of another kind than the task.
+    #[error("a {expected} score was given {found}: check that the head serves this kind of task")]
+    Kind {
+        /// The kind of the accumulator.
+        expected: &'static str,
+        /// What came.
+        found: &'static str,
+    },
+    /// Merging accumulators of different tasks.
+    #[error("cannot merge scores of {left} with scores of {right}: they are of different tasks")]
+    Merge {
+        /// This one.
+        left: String,
+        /// The other one.
+        right: String,
+    },
+}
+
+/// Equal lengths or [`Error::Length`].
+pub(crate) fn same_length(truth: usize, predicted: usize) -> Result<(), Error> {
+    if truth == predicted { Ok(()) } else { Err(Error::Length { truth, predicted }) }
+}
+
+/// `len / into`, or [`Error::Shape`] if it does not divide.
+pub(crate) fn divide(len: usize, into: usize, rows: &'static str) -> Result<usize, Error> {
+    match len.checked_rem(into) {
+        Some(0) => Ok(len / into),
+        None if len == 0 => Ok(0),
+        _ => Err(Error::Shape { len, into, rows }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dividing() {
+        assert_eq!(divide(12, 3, "images"), Ok(4));
+        assert_eq!(divide(0, 0, "images"), Ok(0));
+        assert_eq!(divide(0, 3, "images"), Ok(0));
+        assert!(divide(12, 5, "images").is_err());
+        assert!(divide(12, 0, "images").is_err());
+    }
+
+    #[test]
+    fn messages_say_where_and_what_to_do() {
+        let error = Error::Class { what: "label", index: 7, value: 4, classes: 3 };
+        assert_eq!(error.to_string(), "label 7 is class 4, but the task has 3 classes (0 to 2): check the class list");
+    }
+}
