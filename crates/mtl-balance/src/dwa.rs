@@ -1,7 +1,7 @@
 //! Dynamic weight average: tasks whose loss fell less from one epoch to the next get more weight.
 //!
-//! `r_k = L_k(t-1) / L_k(t-2)`, `w_k = m exp(r_k / T) / sum_j exp(r_j / T)` with `L_k(t)` the mean loss of epoch `t` and
-//! `m` the number of tasks; 1 in the first two epochs (Liu, Johns and Davison, MTAN, 2019, eq. 7).
+//! `r_k = L_k(t-1) / L_k(t-2)`, `w_k = m exp(r_k / T) / sum_j exp(r_j / T)` with `L_k(t)` the mean loss of epoch `t`
+//! and `m` the number of tasks; 1 in the first two epochs (Liu, Johns and Davison, MTAN, 2019, eq. 7).
 //!
 //! Losses are averaged here, over the steps at which the task was present; a new epoch in the signals closes the old.
 //! Weights are therefore constant within an epoch, whoever is in the batch. A task has a ratio once it was present in

@@ -4,7 +4,7 @@
 //! `g -= (g . g_j) / |g_j|^2 g_j`. The update is the **sum** of the results (Yu et al. 2020, algorithm 1), so without
 //! conflicts it is the plain sum. All in coefficients: `g = sum_k c_k g_k`, `g . g_j = (G c)_j`.
 //!
-//! Gradients of zero length (up to 1e-12 of the longest) are not projected on, and have weight 1. One task alone gets 1.
+//! Gradients of zero length (up to 1e-12 of the longest) are not projected on, and get weight 1; so does one task alone.
 //! With two tasks the result does not depend on the order, and conflicts with neither gradient; with more it can.
 
 use mtl_rng::Stream;
@@ -117,7 +117,8 @@ mod tests {
     #[test]
     fn two_tasks_by_hand() {
         // g = (-4, 1, 1), (6, 1, 1): g1.g2 = -22, |g1|^2 = 18, |g2|^2 = 38. The first loses -22/38 of the second and
-        // the second -22/18 of the first: w = 1 + 22/18, 1 + 22/38. torchjd 0.18.0: 2.2222222222222223, 1.5789473684210527
+        // the second -22/18 of the first: w = 1 + 22/18, 1 + 22/38.
+        // torchjd 0.18.0: 2.2222222222222223, 1.5789473684210527
         let gram = Gram::of_rows(&[vec![-4.0, 1.0, 1.0], vec![6.0, 1.0, 1.0]]);
         let expected = [1.0 + 22.0 / 18.0, 1.0 + 22.0 / 38.0];
         close(&ascending(&gram), &expected);

@@ -4,9 +4,9 @@
 //!
 //! `source = c + (1/zoom) F R(-angle) (target - c) + shift`,   `c` the picture's centre, `F` the mirrors,
 //!
-//! images by bilinear interpolation, masks and dense maps by the nearest neighbour of the same point, so that no label is
-//! invented; what lies outside is mirrored in at the edges. Values of dense maps are not changed by zooming. Colour and
-//! cutout (DeVries and Taylor 2017, arXiv:1708.04552) touch the image alone.
+//! images by bilinear interpolation, masks and dense maps by the nearest neighbour of the same point, so that no label
+//! is invented; what lies outside is mirrored in at the edges. Values of dense maps are not changed by zooming. Colour
+//! and cutout (DeVries and Taylor 2017, arXiv:1708.04552) touch the image alone.
 
 use mtl_registry::Entry;
 use mtl_rng::Stream;
@@ -52,8 +52,16 @@ impl Default for Config {
 /// Names for whole configurations.
 pub const PRESETS: &[Entry<fn() -> Config>] = &[
     Entry { name: "none", summary: "every image as it is", item: Config::none },
-    Entry { name: "light", summary: "mirror and small shifts: for aligned images and for generators", item: Config::light },
-    Entry { name: "standard", summary: "mirror, shift, zoom, rotation and colour: for photographs", item: Config::standard },
+    Entry {
+        name: "light",
+        summary: "mirror and small shifts: for aligned images and for generators",
+        item: Config::light,
+    },
+    Entry {
+        name: "standard",
+        summary: "mirror, shift, zoom, rotation and colour: for photographs",
+        item: Config::standard,
+    },
 ];
 
 impl Config {
@@ -245,7 +253,7 @@ impl Warp {
         let mut out = vec![T::default(); labels.len()];
         let half = 1 << (POINT - 1);
         affine.visit(self.size, |at, fx, fy| {
-            let (x, y) = (fx + half >> POINT, fy + half >> POINT);
+            let (x, y) = ((fx + half) >> POINT, (fy + half) >> POINT);
             out[at] = labels[reflect(y, self.size.height) * self.size.width + reflect(x, self.size.width)];
         });
         out
@@ -310,8 +318,7 @@ impl Colour {
         let plain = self.saturation == 1.0 && self.hue == 0.0;
         if channels != 3 || plain {
             if self.contrast != 1.0 || offset != 0.0 {
-                let table: [u8; 256] =
-                    std::array::from_fn(|value| (self.contrast * value as f32 + offset + 0.5) as u8);
+                let table: [u8; 256] = std::array::from_fn(|value| (self.contrast * value as f32 + offset + 0.5) as u8);
                 image.iter_mut().for_each(|byte| *byte = table[usize::from(*byte)]);
             }
             return;
@@ -322,7 +329,8 @@ impl Colour {
         for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
             let pixel = [f32::from(*red), f32::from(*green), f32::from(*blue)];
             // `as u8` saturates.
-            let mixed = matrix.map(|row| (row[0] * pixel[0] + row[1] * pixel[1] + row[2] * pixel[2] + offset + 0.5) as u8);
+            let mixed =
+                matrix.map(|row| (row[0] * pixel[0] + row[1] * pixel[1] + row[2] * pixel[2] + offset + 0.5) as u8);
             [*red, *green, *blue] = mixed;
         }
     }
@@ -338,9 +346,7 @@ impl Colour {
         ];
         let luma: [f32; 3] = std::array::from_fn(|j| 0.299 * turn[0][j] + 0.587 * turn[1][j] + 0.114 * turn[2][j]);
         std::array::from_fn(|i| {
-            std::array::from_fn(|j| {
-                self.contrast * (self.saturation * turn[i][j] + (1.0 - self.saturation) * luma[j])
-            })
+            std::array::from_fn(|j| self.contrast * (self.saturation * turn[i][j] + (1.0 - self.saturation) * luma[j]))
         })
     }
 }

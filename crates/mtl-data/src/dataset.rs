@@ -176,13 +176,15 @@ pub enum Error {
     /// More broken files than may be skipped.
     #[error(
         "{}: {} of {rows} rows have missing or broken files, more than the {allowed} that may be skipped; repair or remove them:{}",
-        path.display(), broken.len(), list_words(broken)
+        path.display(), broken_rows, list_words(broken)
     )]
     TooManyBroken {
         /// The data set.
         path: PathBuf,
-        /// All of them.
+        /// Every file.
         broken: Vec<Skipped>,
+        /// Rows they belong to.
+        broken_rows: usize,
         /// Rows there would have been.
         rows: usize,
         /// How many may be skipped.
@@ -241,8 +243,11 @@ pub enum Error {
 
 fn list_words(broken: &[Skipped]) -> String {
     const SHOWN: usize = 10;
-    let mut words: String =
-        broken.iter().take(SHOWN).map(|skipped| format!("\n  {}: {}", skipped.path.display(), skipped.reason)).collect();
+    let mut words: String = broken
+        .iter()
+        .take(SHOWN)
+        .map(|skipped| format!("\n  {}: {}", skipped.path.display(), skipped.reason))
+        .collect();
     if broken.len() > SHOWN {
         words += &format!("\n  ... and {} more (a data check lists all)", broken.len() - SHOWN);
     }

@@ -224,7 +224,10 @@ mod tests {
             assert_eq!(size_of(&image), Size { height: 4, width: 8 }, "{format:?}");
             assert_eq!(inspect(&bytes).unwrap().size, Size { height: 4, width: 8 });
             let pixel = image.to_rgb8().get_pixel(3, 2).0;
-            assert!(pixel.iter().zip([200, 100, 50]).all(|(&a, b): (&u8, i32)| (i32::from(a) - b).abs() <= 3), "{pixel:?}");
+            assert!(
+                pixel.iter().zip([200, 100, 50]).all(|(&a, b): (&u8, i32)| (i32::from(a) - b).abs() <= 3),
+                "{pixel:?}"
+            );
         }
         let deep: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_pixel(3, 3, Luma([0x8000_u16]));
         let bytes = encoded(deep, ImageFormat::Png);

@@ -54,7 +54,8 @@ pub struct Config {
     /// Worker threads. Default 2: with cached images one keeps up with a small network, the second is for the first
     /// epoch. 0 counts as 1.
     pub workers: usize,
-    /// Budget for decoded images and labels kept in memory, in bytes. Default 512 MiB: 43,000 colour images of 64x64.
+    /// Budget for decoded images and labels kept in memory, in bytes. Default 512 MiB: of 64x64 pixels, 43,000
+    /// colour images alone or 16,000 with a mask and a dense map.
     pub cache_bytes: usize,
     /// Random views. Default: [`augment::Config::standard`].
     pub augment: augment::Config,
@@ -98,7 +99,7 @@ pub enum Error {
         /// The row's name.
         name: String,
         /// What is wrong with it.
-        source: dataset::Error,
+        source: Box<dataset::Error>,
     },
     /// The data set delivered something that does not fit its own schema.
     #[error("row {row} ({name}) of `{dataset}` does not fit its schema: {problem}; its `Dataset::sample` is at fault")]
@@ -113,7 +114,9 @@ pub enum Error {
         problem: String,
     },
     /// The code that decodes or augments panicked.
-    #[error("row {row} of `{dataset}` made a worker thread panic: {message}; take the row out of the data, and report it")]
+    #[error(
+        "row {row} of `{dataset}` made a worker thread panic: {message}; take the row out of the data, and report it"
+    )]
     Panicked {
         /// The data set's name.
         dataset: String,
@@ -206,9 +209,7 @@ impl Loader {
         }
         config.augment.validate()?;
         let cache = Cache::new(rows.len(), config.cache_bytes);
-        Ok(Self {
-            shared: Arc::new(Shared { dataset, rows, size, config, seed, cache, waited_ns: AtomicU64::new(0) }),
-        })
+        Ok(Self { shared: Arc::new(Shared { dataset, rows, size, config, seed, cache, waited_ns: AtomicU64::new(0) }) })
     }
 
     /// Batches an epoch; at least 1.
@@ -300,9 +301,12 @@ pub fn batch_of(dataset: &dyn Dataset, rows: &[usize], size: Size) -> Result<Bat
 fn checked_sample(dataset: &dyn Dataset, row: usize, size: Size) -> Result<Sample, Error> {
     let schema = dataset.schema();
     let (name, place) = (|| dataset.row_name(row), || schema.name.clone());
-    let sample = dataset
-        .sample(row, size)
-        .map_err(|source| Error::Row { dataset: place(), row, name: name(), source })?;
+    let sample = dataset.sample(row, size).map_err(|source| Error::Row {
+        dataset: place(),
+        row,
+        name: name(),
+        source: Box::new(source),
+    })?;
     let misfit = |problem| Err(Error::Misfit { dataset: place(), row, name: name(), problem });
     let bytes = schema.channels * size.height * size.width;
     if sample.image.len() != bytes {
@@ -336,7 +340,8 @@ fn assemble(schema: &Schema, rows: Vec<usize>, samples: &[Sample], size: Size) -
     for sample in samples {
         images.extend(sample.image.iter().map(|&byte| f32::from(byte) / 127.5 - 1.0));
     }
-    let mut targets: Vec<Target> = schema.tasks.iter().map(|task| task.kind.missing(0, size.height, size.width)).collect();
+    let mut targets: Vec<Target> =
+        schema.tasks.iter().map(|task| task.kind.missing(0, size.height, size.width)).collect();
     for sample in samples {
         for (all, one) in targets.iter_mut().zip(&sample.targets) {
             all.extend(one);

@@ -34,7 +34,10 @@ impl Palette {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(csv_fail)?;
         let header = reader.headers().map_err(csv_fail)?;
         if header.iter().map(|name| name.trim_start_matches('\u{feff}')).ne(["value", "name"]) {
-            return Err(fail(1, format!("the columns are `{}`, expected `value,name`", header.iter().collect::<Vec<_>>().join(","))));
+            return Err(fail(
+                1,
+                format!("the columns are `{}`, expected `value,name`", header.iter().collect::<Vec<_>>().join(",")),
+            ));
         }
         let mut palette = Self { entries: Vec::new(), classes: Vec::new() };
         for record in reader.records() {
@@ -195,7 +198,8 @@ fn parse_code(text: &str) -> Option<Code> {
     if let Ok(value) = text.parse::<u16>() {
         return Some(Code::grey(value));
     }
-    let parts: Vec<u8> = text.split([',', ' ']).filter(|part| !part.is_empty()).map(str::parse).collect::<Result<_, _>>().ok()?;
+    let parts: Vec<u8> =
+        text.split([',', ' ']).filter(|part| !part.is_empty()).map(str::parse).collect::<Result<_, _>>().ok()?;
     Some(Code::rgb(parts.try_into().ok()?))
 }
 
@@ -216,7 +220,8 @@ mod tests {
 
     #[test]
     fn files_name_greys_and_colours() {
-        let palette = read("value,name\n\"0,0,0\",background\n\"0,176,0\",leaf\n255 0 0,symptom\n7,void\n8,leaf\n").unwrap();
+        let palette =
+            read("value,name\n\"0,0,0\",background\n\"0,176,0\",leaf\n255 0 0,symptom\n7,void\n8,leaf\n").unwrap();
         assert_eq!(palette.classes(), ["background", "leaf", "symptom"]);
         let codes = [Code::grey(0), Code::rgb([0, 176, 0]), Code::rgb([255, 0, 0]), Code::grey(7), Code::grey(8)];
         assert_eq!(palette.apply(&codes).unwrap(), [0, 1, 2, 255, 1]);

@@ -48,7 +48,8 @@ pub fn stretch_planes(planes: &[u8], channels: usize, from: Size, to: Size) -> V
 pub(crate) fn luma(planes: &[u8]) -> Vec<u8> {
     let (red, rest) = planes.split_at(planes.len() / 3);
     let (green, blue) = rest.split_at(rest.len() / 2);
-    let weigh = |((&r, &g), &b): ((&u8, &u8), &u8)| (2126 * u32::from(r) + 7152 * u32::from(g) + 722 * u32::from(b)) / 10_000;
+    let weigh =
+        |((&r, &g), &b): ((&u8, &u8), &u8)| (2126 * u32::from(r) + 7152 * u32::from(g) + 722 * u32::from(b)) / 10_000;
     red.iter().zip(green).zip(blue).map(|pixel| weigh(pixel) as u8).collect()
 }
 

@@ -5,8 +5,11 @@
 //! | task | kind | label |
 //! |---|---|---|
 //! | `class` | classification | fish, bird, car, house, tree or boat |
-//! | `parts` | segmentation | background, body, top (head, roof, cabin, crown, sail, fin), limb (legs, wheels, tail, trunk, door, mast), detail (eye, beak, window, fruit) |
+//! | `parts` | segmentation | background, body, top, limb, detail |
 //! | `depth` | dense, relative | 0 at the camera, 1 at the far end of the ground |
+//!
+//! A top is a head, roof, cabin, crown, sail or fin; a limb a leg, wing, wheel, tail, trunk, door or mast; a detail an
+//! eye, beak, window, porthole or fruit.
 //!
 //! # How a scene comes about
 //! With `d` the difficulty, from back to front:
@@ -16,12 +19,13 @@
 //! 2. Object: the class is drawn evenly, proportions vary by `6 + 12 d` per cent, size by `1 - 0.45 d`, position
 //!    so that the object stays in the picture almost entirely, rotation by `4 + 16 d` degrees, mirrored every second
 //!    time. Bodies have the class's typical hue and, every second time, its typical stripes; with probability `0.6 d`
-//!    the hue is any hue, with `0.5 d` the pattern any pattern: colour and texture hint at the class, the arrangement of the
-//!    parts decides it. Its depth is 0.55 to 0.3, larger objects being nearer; every part has a relief of its own.
+//!    the hue is any hue, with `0.5 d` the pattern any pattern: colour and texture hint at the class, the
+//!    arrangement of the parts decides it. Its depth is 0.55 to 0.3, larger objects being nearer; every
+//!    part has a relief of its own.
 //! 3. Occluder: with probability `0.9 d` a post, leaf, ball or board in front of the object, depth 0.02 to 0.14;
 //!    background in the mask.
-//! 4. Exposure: fog of share `1.7 d u^3` (`u` uniform; at most 0.92), gain `1 +- 0.35 d`, colour cast `+- 0.1 d`,
-//!    sensor noise of standard deviation `32 d` of 255.
+//! 4. Exposure: fog of share `1.5 d u^3` (`u` uniform; at most 0.92), gain `1 +- 0.35 d`, colour cast `+- 0.1 d`,
+//!    sensor noise of standard deviation `28 d` of 255.
 //!
 //! Shapes are drawn analytically at the asked size (no picture is ever resized): labels are those of the pixel's
 //! centre, edges in the image are anti-aliased. The scene of a row is a function of the seed and the row alone, so data
@@ -88,8 +92,9 @@ pub struct Config {
     /// Height and width, in pixels, when nothing else is asked for. Default 64. Scenes have no native resolution; at 32
     /// the smallest details are two pixels wide.
     pub size: usize,
-    /// From 0 (centred, clean, every class in its own colours) to 1 (small, hidden, noisy, in any colour). Default 0.5,
-    /// where a small network trained for a minute is right about nine times in ten.
+    /// From 0 (large, clean, every class in its own colours) to 1 (small, hidden, foggy, noisy, in any colour). Default
+    /// 0.5: a small convolutional network taught 1,500 scenes of 32x32 has an accuracy of 0.93 and a mIoU of 0.71 after
+    /// 300 steps of 32, 0.98 and 0.77 after 600.
     pub difficulty: f64,
     /// The classes that occur, in label order. Default: all six.
     pub classes: Vec<Class>,

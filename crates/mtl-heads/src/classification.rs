@@ -92,8 +92,8 @@ impl Head for Classification {
         Ok(Some(loss::cross_entropy(logits, labels, &weighting)?))
     }
 
-    fn predict(&self, logits: &Tensor) -> Result<Prediction> {
-        Ok(Prediction::Class(argmax(logits)?))
+    fn predict(&self, probabilities: &Tensor) -> Result<Prediction> {
+        Ok(Prediction::Class(argmax(probabilities)?))
     }
 
     fn probabilities(&self, logits: &Tensor) -> Result<Tensor> {

@@ -70,8 +70,8 @@ impl Head for Dense {
         Ok(Some((loss * self.scale)?))
     }
 
-    fn predict(&self, output: &Tensor) -> Result<Prediction> {
-        Ok(Prediction::Dense(to_f64(&output.detach())?.into_iter().map(|value| value as f32).collect()))
+    fn predict(&self, probabilities: &Tensor) -> Result<Prediction> {
+        Ok(Prediction::Dense(to_f64(&probabilities.detach())?.into_iter().map(|value| value as f32).collect()))
     }
 
     fn probabilities(&self, output: &Tensor) -> Result<Tensor> {

@@ -102,11 +102,11 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     /// Labels of another kind or number than the logits.
     fn loss(&self, logits: &Tensor, target: &Target) -> Result<Option<Tensor>>;
 
-    /// Decisions, on the host.
+    /// Decisions, on the host, from what [`Head::probabilities`] gives (or an average of several such).
     ///
     /// # Errors
     /// Shapes that do not fit.
-    fn predict(&self, logits: &Tensor) -> Result<Prediction>;
+    fn predict(&self, probabilities: &Tensor) -> Result<Prediction>;
 
     /// Probabilities (classification, segmentation: softmax; multi-label: logistic) or values (dense), same shape as the
     /// logits.
@@ -190,7 +190,7 @@ pub const HEADS: &[Entry<fn() -> Config>] = &[
     },
 ];
 
-/// `[B, K, ...]` logits to the index of the largest, row-major `[B, ...]`.
-fn argmax(logits: &Tensor) -> Result<Vec<u32>> {
-    Ok(logits.detach().argmax(1)?.flatten_all()?.to_vec1::<u32>()?)
+/// `[B, K, ...]` to the index of the largest, row-major `[B, ...]`.
+fn argmax(scores: &Tensor) -> Result<Vec<u32>> {
+    Ok(scores.detach().argmax(1)?.flatten_all()?.to_vec1::<u32>()?)
 }

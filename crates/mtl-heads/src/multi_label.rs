@@ -71,8 +71,8 @@ impl Head for MultiLabel {
         Ok(Some(loss::binary_cross_entropy(logits, values, self.positive_weights.as_deref())?))
     }
 
-    fn predict(&self, logits: &Tensor) -> Result<Prediction> {
-        Ok(Prediction::MultiLabel(to_f64(&logits.detach())?.into_iter().map(|logit| logit > 0.0).collect()))
+    fn predict(&self, probabilities: &Tensor) -> Result<Prediction> {
+        Ok(Prediction::MultiLabel(to_f64(&probabilities.detach())?.into_iter().map(|p| p > 0.5).collect()))
     }
 
     fn probabilities(&self, logits: &Tensor) -> Result<Tensor> {

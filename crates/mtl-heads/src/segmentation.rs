@@ -121,8 +121,8 @@ impl Head for Segmentation {
         Ok(Some(total))
     }
 
-    fn predict(&self, logits: &Tensor) -> Result<Prediction> {
-        Ok(Prediction::Mask(argmax(logits)?.into_iter().map(|class| class as u8).collect()))
+    fn predict(&self, probabilities: &Tensor) -> Result<Prediction> {
+        Ok(Prediction::Mask(argmax(probabilities)?.into_iter().map(|class| class as u8).collect()))
     }
 
     fn probabilities(&self, logits: &Tensor) -> Result<Tensor> {

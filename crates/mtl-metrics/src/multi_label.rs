@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn worked_example() {
-        // Columns: tp 2 fp 1 fn 0 tn 1; tp 2 fp 1 fn 0 tn 1; tp 1 fp 0 fn 1 tn 2. Only the third row is right throughout.
+        // Columns: tp 2 fp 1 fn 0 tn 1; tp 2 fp 1 fn 0 tn 1; tp 1 fp 0 fn 1 tn 2. Only row 3 is right throughout.
         // scikit-learn 1.9.1: (t == p).mean() 0.75, f1_score(t, p, average="macro") 0.7555555555555555,
         // accuracy_score(t, p) 0.25
         let mut scores = MultiLabel::new(3);

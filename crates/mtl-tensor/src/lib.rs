@@ -2,6 +2,7 @@
 //!
 //! TODO-DOCS
 pub mod context;
+pub mod device;
 pub mod gradcheck;
 pub mod layers;
 pub mod ops;

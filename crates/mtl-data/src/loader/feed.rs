@@ -145,7 +145,8 @@ impl Line {
             let result = catch_unwind(AssertUnwindSafe(|| self.shared.sample(job.epoch, job.position)));
             let result = result.unwrap_or_else(|panic| {
                 let words = panic.downcast_ref::<String>().map(String::as_str);
-                let message = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
+                let message =
+                    words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
                 Err(Error::Panicked {
                     dataset: self.shared.dataset.schema().name.clone(),
                     row: self.shared.rows[job.position],
@@ -194,7 +195,6 @@ impl Line {
     }
 
     /// Stores a row's result. Returns the batch's number, rows and samples if this was the last one missing.
-    #[expect(clippy::type_complexity, reason = "used once, a line above")]
     fn hand_in(&self, job: &Job, result: Result<Sample, Error>) -> Option<(u64, Vec<usize>, Vec<Option<Sample>>)> {
         let mut state = self.lock();
         let open = state.find(job.batch)?;

@@ -25,7 +25,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let Some((first, _)) = files.first() else {
         return Err(Error::Layout {
             path: root.to_owned(),
-            reason: "no data_batch_*.bin and no test_batch.bin here (the binary version is read, not the Python one)".into(),
+            reason: "no data_batch_*.bin and no test_batch.bin here (the binary version is read, not the Python one)"
+                .into(),
         });
     };
     let meta = first.with_file_name("batches.meta.txt");
@@ -39,7 +40,10 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let fail = |reason: String| Error::Packed { path: path.clone(), reason };
         if bytes.is_empty() || bytes.len() % RECORD != 0 {
-            return Err(fail(format!("{} bytes are no whole number of {RECORD}-byte records: truncated?", bytes.len())));
+            return Err(fail(format!(
+                "{} bytes are no whole number of {RECORD}-byte records: truncated?",
+                bytes.len()
+            )));
         }
         for (at, record) in bytes.chunks_exact(RECORD).enumerate() {
             if usize::from(record[0]) >= CLASSES.len() {

@@ -20,7 +20,8 @@ use crate::{decode, mask, palette, resize};
 #[derive(Clone, Debug)]
 pub(super) enum Label {
     Class(usize),
-    MultiLabel(Vec<Option<bool>>),
+    /// One cell a label of a multi-label task.
+    YesNo(Vec<Option<bool>>),
     /// One or more mask files; several are united.
     Mask(Vec<PathBuf>),
     /// The image's own alpha channel.
@@ -69,6 +70,11 @@ pub(super) fn palette_file(folders: &[&Path]) -> Result<Option<Palette>, Error> 
     file.map(|path| Palette::read(&path)).transpose()
 }
 
+/// How many rows with broken files may be skipped; see [`OpenOptions::max_broken`].
+fn allowed_broken(rows: usize, share: f64) -> usize {
+    if share == 0.0 { 0 } else { ((rows as f64 * share) as usize).max(1) }
+}
+
 /// What one row's files turned out to be.
 struct Facts {
     size: Size,
@@ -93,9 +99,9 @@ impl Draft {
         let rows = self.rows.len();
         let broken: Vec<Skipped> = facts.iter().flat_map(|facts| facts.broken.iter().cloned()).collect();
         let broken_rows = facts.iter().filter(|facts| !facts.broken.is_empty()).count();
-        let allowed = if options.max_broken == 0.0 { 0 } else { ((rows as f64 * options.max_broken) as usize).max(1) };
+        let allowed = allowed_broken(rows, options.max_broken);
         if broken_rows > allowed || broken_rows == rows {
-            return Err(Error::TooManyBroken { path: self.root, broken, rows, allowed });
+            return Err(Error::TooManyBroken { path: self.root, broken, broken_rows, rows, allowed });
         }
         let mut kept = Vec::with_capacity(rows);
         let mut sizes = Vec::with_capacity(rows);
@@ -181,9 +187,8 @@ fn look(row: &Row, verify_images: bool, decode_masks: bool, colours: bool) -> Fa
                 .map_or(header.alpha, |image| decode::alpha_mask(image).is_some_and(|alpha| alpha.contains(&0)));
         }
     }
-    let misfit = |size: Size, what: &str| {
-        image_size.filter(|image| *image != size).map(|image| size_words(what, size, image))
-    };
+    let misfit =
+        |size: Size, what: &str| image_size.filter(|image| *image != size).map(|image| size_words(what, size, image));
     for label in &row.labels {
         match label {
             Label::Mask(paths) => {
@@ -203,7 +208,7 @@ fn look(row: &Row, verify_images: bool, decode_masks: bool, colours: bool) -> Fa
                     Err(reason) => fail(path, reason),
                 }
             }
-            Label::Class(_) | Label::MultiLabel(_) | Label::Alpha | Label::Missing => {}
+            Label::Class(_) | Label::YesNo(_) | Label::Alpha | Label::Missing => {}
         }
     }
     facts.broken = broken;
@@ -294,9 +299,9 @@ impl Dataset for ImageFiles {
     fn labels(&self, row: usize) -> Vec<Labels> {
         let labels = self.rows[row].labels.iter().map(|label| match label {
             Label::Class(class) => Labels::Class(*class),
-            Label::MultiLabel(cells) if cells.iter().any(Option::is_some) => Labels::MultiLabel(cells.clone()),
+            Label::YesNo(cells) if cells.iter().any(Option::is_some) => Labels::MultiLabel(cells.clone()),
             Label::Mask(_) | Label::Alpha | Label::Depth(_) => Labels::Pixels,
-            Label::MultiLabel(_) | Label::Missing => Labels::Missing,
+            Label::YesNo(_) | Label::Missing => Labels::Missing,
         });
         labels.collect()
     }
@@ -314,7 +319,7 @@ impl Dataset for ImageFiles {
         for (task, label) in self.schema.tasks.iter().zip(&row.labels) {
             targets.push(match label {
                 Label::Class(class) => Target::Class(vec![*class as i32]),
-                Label::MultiLabel(cells) => Target::MultiLabel(
+                Label::YesNo(cells) => Target::MultiLabel(
                     cells.iter().map(|cell| cell.map_or(f32::NAN, |yes| f32::from(u8::from(yes)))).collect(),
                 ),
                 Label::Mask(paths) => self.mask(paths, native, size)?,

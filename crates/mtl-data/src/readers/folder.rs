@@ -17,7 +17,7 @@ use crate::dataset::{Dataset, Error, Part};
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
 fn detect(root: &Path) -> bool {
-    root.is_dir() && walk::images_below(root).is_ok_and(|images| !images.is_empty())
+    root.is_dir() && walk::any_image(root)
 }
 
 /// One folder of images and where their masks would be.
@@ -95,8 +95,7 @@ fn collect_sources(folder: &Path, part: Option<Part>, sources: &mut Vec<Source>)
 /// The parts, if the folder holds two or more folders and all are called like parts of a split.
 fn part_folders(folder: &Path) -> Result<Option<Vec<(Part, PathBuf)>>, Error> {
     let folders = walk::folders(folder)?;
-    let parts: Option<Vec<_>> =
-        folders.iter().map(|path| Some((part_of(&walk::name(path))?, path.clone()))).collect();
+    let parts: Option<Vec<_>> = folders.iter().map(|path| Some((part_of(&walk::name(path))?, path.clone()))).collect();
     Ok(parts.filter(|parts| parts.len() > 1))
 }
 
@@ -132,7 +131,8 @@ fn read_source(source: &Source, found: &mut Vec<Found>, notes: &mut Vec<String>)
     }
     if let Some(first) = masks.by_path.values().next() {
         let count = masks.by_path.len();
-        notes.push(format!("{count} masks belong to no image (or to several of one name), such as {}", first.display()));
+        notes
+            .push(format!("{count} masks belong to no image (or to several of one name), such as {}", first.display()));
     }
     Ok(())
 }

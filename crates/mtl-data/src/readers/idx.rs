@@ -38,7 +38,10 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         return Err(Error::Layout { path: root.to_owned(), reason });
     };
     if let Some((path, other, ..)) = sides.iter().find(|side| side.1 != size) {
-        let reason = format!("images of {} x {}, but {} x {} in the other file", other.width, other.height, size.width, size.height);
+        let reason = format!(
+            "images of {} x {}, but {} x {} in the other file",
+            other.width, other.height, size.width, size.height
+        );
         return Err(Error::Packed { path: path.clone(), reason });
     }
     let largest = sides.iter().flat_map(|side| side.3.iter()).max().copied().unwrap_or(0);
@@ -83,7 +86,8 @@ fn read(path: &Path, dimensions: usize) -> Result<(Vec<usize>, Vec<u8>), Error> 
     if sizes.contains(&0) || sizes[1..].iter().any(|&side| side > MAX_SIDE as usize) {
         return Err(fail(format!("impossible sizes {sizes:?} in the header")));
     }
-    let expected = sizes.iter().try_fold(1_usize, |product, &n| product.checked_mul(n)).and_then(|n| n.checked_add(head));
+    let expected =
+        sizes.iter().try_fold(1_usize, |product, &n| product.checked_mul(n)).and_then(|n| n.checked_add(head));
     if expected != Some(bytes.len()) {
         return Err(fail(format!("sizes {sizes:?} do not fit {} bytes: truncated?", bytes.len())));
     }

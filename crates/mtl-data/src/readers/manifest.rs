@@ -121,7 +121,7 @@ impl Column {
                     "1" => Some(true),
                     _ => None,
                 };
-                Label::MultiLabel(at.iter().map(cell).collect())
+                Label::YesNo(at.iter().map(cell).collect())
             }
         }
     }

@@ -24,6 +24,9 @@ mod packed;
 mod parquet;
 mod walk;
 
+pub(crate) use files::hash;
+pub(crate) use walk::images_below;
+
 /// How to open a data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -46,13 +49,16 @@ impl Default for OpenOptions {
     }
 }
 
+/// A data set, or why it is none.
+pub type Opened = Result<Box<dyn Dataset>, Error>;
+
 /// What a reader is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct ReaderFns {
     /// True if the folder has this layout. Cheap: names and first lines only.
     pub detect: fn(&Path) -> bool,
     /// Reads it.
-    pub open: fn(&Path, &OpenOptions) -> Result<Box<dyn Dataset>, Error>,
+    pub open: fn(&Path, &OpenOptions) -> Opened,
 }
 
 /// All readers, in the order in which they look at a folder.
@@ -95,7 +101,7 @@ pub const READERS: &[Entry<ReaderFns>] = &[
 ///
 /// # Errors
 /// Anything that makes the data unusable; see [`Error`].
-pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
+pub fn open(path: &Path, options: &OpenOptions) -> Opened {
     check(options)?;
     std::fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let folder = unwrapped(path)?;
@@ -134,7 +140,9 @@ fn unwrapped(path: &Path) -> Result<PathBuf, Error> {
     while at.is_dir() {
         let entries = walk::entries(&at)?;
         match &entries[..] {
-            [only] if only.is_dir() && walk::name(only) != "images" && !walk::folders(only)?.is_empty() => at = only.clone(),
+            [only] if only.is_dir() && walk::name(only) != "images" && !walk::folders(only)?.is_empty() => {
+                at = only.clone()
+            }
             _ => break,
         }
     }
@@ -152,6 +160,7 @@ fn unrecognised(path: &Path) -> Error {
     } else {
         "it is a file (a folder, or a manifest ending in .csv, is expected)".into()
     };
-    let layouts: Vec<String> = READERS.iter().map(|reader| format!("  {:<11} {}", reader.name, reader.summary)).collect();
+    let layouts: Vec<String> =
+        READERS.iter().map(|reader| format!("  {:<11} {}", reader.name, reader.summary)).collect();
     Error::NoReader { path: path.to_owned(), reason, layouts: layouts.join("\n") }
 }

@@ -66,7 +66,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         Task::new("species", TaskKind::Classification { classes: vec!["cat".into(), "dog".into()] }),
     ];
     tasks.extend(trimaps.map(|_| mask_task("trimap")));
-    let unlisted = walk::images(&root.join("images"))?.iter().filter(|path| !listed.contains(&walk::stem(path))).count();
+    let unlisted =
+        walk::images(&root.join("images"))?.iter().filter(|path| !listed.contains(&walk::stem(path))).count();
     let notes = match unlisted {
         0 => Vec::new(),
         n => vec![format!("{n} files in images/ are not in annotations/list.txt and are left out")],

@@ -69,7 +69,10 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
                 return Err(Error::Image { path: path.join(name), problem: Problem::Empty });
             };
             if label.is_some_and(|label| !(0..=i64::from(u16::MAX)).contains(&label)) {
-                return Err(Error::Packed { path: path.clone(), reason: format!("row {at}: impossible label {label:?}") });
+                return Err(Error::Packed {
+                    path: path.clone(),
+                    reason: format!("row {at}: impossible label {label:?}"),
+                });
             }
             rows.push(Row { name, image, class: label.map(|label| label as usize), part });
         }

@@ -32,20 +32,43 @@ pub(super) fn images(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(entries(folder)?.into_iter().filter(|path| is_image_name(path) && path.is_file()).collect())
 }
 
+/// Folders deeper than this are not looked into: links may go round in circles.
+const MAX_DEPTH: usize = 6;
+
 /// The image files in a folder and the folders below it.
-pub(super) fn images_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut found = images(folder)?;
-    for inner in folders(folder)? {
-        found.extend(images_below(&inner)?);
-    }
+pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    collect(folder, MAX_DEPTH, &mut found)?;
     Ok(found)
+}
+
+fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+    found.extend(images(folder)?);
+    if depth > 0 {
+        folders(folder)?.iter().try_for_each(|inner| collect(inner, depth - 1, found))?;
+    }
+    Ok(())
+}
+
+/// True if there is an image file in a folder or up to three levels below it.
+pub(super) fn any_image(folder: &Path) -> bool {
+    fn look(folder: &Path, depth: usize) -> bool {
+        let entries = entries(folder).unwrap_or_default();
+        entries.iter().any(|path| is_image_name(path) && path.is_file())
+            || (depth > 0 && entries.iter().any(|path| path.is_dir() && look(path, depth - 1)))
+    }
+    look(folder, 3)
 }
 
 /// A note on image files of formats that are not read, if there are any.
 pub(super) fn unread(folder: &Path) -> Result<Option<String>, Error> {
     let others: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| has_extension(path, &NOT_READ)).collect();
     Ok(others.first().map(|first| {
-        format!("{} files such as {} are of a type that is not read; convert them to PNG", others.len(), first.display())
+        format!(
+            "{} files such as {} are of a type that is not read; convert them to PNG",
+            others.len(),
+            first.display()
+        )
     }))
 }
 
@@ -54,7 +77,9 @@ pub(super) fn is_image_name(path: &Path) -> bool {
 }
 
 fn has_extension(path: &Path, known: &[&str]) -> bool {
-    path.extension().and_then(OsStr::to_str).is_some_and(|end| known.iter().any(|known| end.eq_ignore_ascii_case(known)))
+    path.extension()
+        .and_then(OsStr::to_str)
+        .is_some_and(|end| known.iter().any(|known| end.eq_ignore_ascii_case(known)))
 }
 
 /// File name without folders.

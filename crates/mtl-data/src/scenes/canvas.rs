@@ -241,13 +241,8 @@ mod tests {
 
     #[test]
     fn labels_follow_pixel_centres_and_colours_follow_coverage() {
-        let mut canvas = Canvas {
-            height: 4,
-            width: 4,
-            colour: vec![[0.0; 3]; 16],
-            mask: vec![0; 16],
-            depth: vec![1.0; 16],
-        };
+        let mut canvas =
+            Canvas { height: 4, width: 4, colour: vec![[0.0; 3]; 16], mask: vec![0; 16], depth: vec![1.0; 16] };
         // The left edge at x = 1.25 covers three quarters of column 1, whose centre 1.5 is inside.
         let frame = Frame { centre: [0.0, 0.0], scale: 1.0, angle: 0.0, flip: false };
         let shape = Shape::Box { centre: [3.25, 2.0], half: [2.0, 9.0], round: 0.0 };

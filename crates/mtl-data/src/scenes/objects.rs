@@ -83,7 +83,11 @@ impl Painter<'_> {
         let beak = self.vary(0.34);
         self.part(
             Part::Detail,
-            Shape::triangle([head[0] + skull * 0.7, head[1] - 0.13], [head[0] + skull + beak, head[1] + 0.06], [head[0] + skull * 0.7, head[1] + 0.2]),
+            Shape::triangle(
+                [head[0] + skull * 0.7, head[1] - 0.13],
+                [head[0] + skull + beak, head[1] + 0.06],
+                [head[0] + skull * 0.7, head[1] + 0.2],
+            ),
             Ink::plain([0.95, 0.65, 0.15]),
         );
         self.part(Part::Top, Shape::Ellipse { centre: head, radii: [skull, skull] }, Ink::plain(ink.colour));
@@ -99,8 +103,16 @@ impl Painter<'_> {
         self.part(Part::Top, Shape::Quad(cabin), Ink::plain(ink.colour.map(|value| value * 0.85)));
         let glass = Ink::plain([0.72, 0.88, 0.96]);
         let sill = y - 0.18;
-        self.part(Part::Detail, Shape::Quad([[-0.5, sill], [-back + 0.04, -roof + 0.12], [-0.1, -roof + 0.12], [-0.1, sill]]), glass);
-        self.part(Part::Detail, Shape::Quad([[0.02, sill], [0.02, -roof + 0.12], [front - 0.05, -roof + 0.12], [0.42, sill]]), glass);
+        self.part(
+            Part::Detail,
+            Shape::Quad([[-0.5, sill], [-back + 0.04, -roof + 0.12], [-0.1, -roof + 0.12], [-0.1, sill]]),
+            glass,
+        );
+        self.part(
+            Part::Detail,
+            Shape::Quad([[0.02, sill], [0.02, -roof + 0.12], [front - 0.05, -roof + 0.12], [0.42, sill]]),
+            glass,
+        );
         self.part(Part::Body, Shape::Box { centre: [0.0, y], half: [long, tall], round: 0.12 }, ink);
         let wheel = self.vary(0.23);
         for x in [-0.52, 0.52] {
@@ -117,7 +129,11 @@ impl Painter<'_> {
         let peak = self.vary(0.85);
         let roof = self.stray(0.01, 0.65, 0.6);
         let side = if self.stream.chance(0.5) { 0.38 } else { -0.38 };
-        self.part(Part::Top, Shape::Box { centre: [side, -0.52], half: [0.11, 0.3], round: 0.0 }, Ink::plain([0.45, 0.3, 0.27]));
+        self.part(
+            Part::Top,
+            Shape::Box { centre: [side, -0.52], half: [0.11, 0.3], round: 0.0 },
+            Ink::plain([0.45, 0.3, 0.27]),
+        );
         self.part(Part::Body, Shape::Box { centre: [0.0, 0.35], half: [wide, 0.5], round: 0.0 }, ink);
         let over = wide + 0.2;
         self.part(Part::Top, Shape::triangle([-over, eaves], [0.0, -peak], [over, eaves]), Ink::plain(roof));
@@ -157,7 +173,11 @@ impl Painter<'_> {
         let ink = self.main_ink(0.06, [0.0, 2.4]);
         let (long, keel) = (self.vary(0.92), self.vary(0.6));
         let deck = 0.32;
-        self.part(Part::Limb, Shape::Box { centre: [0.0, -0.3], half: [0.055, 0.66], round: 0.0 }, Ink::plain([0.4, 0.27, 0.15]));
+        self.part(
+            Part::Limb,
+            Shape::Box { centre: [0.0, -0.3], half: [0.055, 0.66], round: 0.0 },
+            Ink::plain([0.4, 0.27, 0.15]),
+        );
         let cloth = Ink::plain(self.stray(0.13, 0.12, 0.95));
         let (boom, jib) = (self.vary(0.72), self.vary(0.52));
         self.part(Part::Top, Shape::triangle([0.09, 0.2], [0.09, -0.92], [boom, 0.2]), cloth);
@@ -202,7 +222,8 @@ impl Painter<'_> {
     /// The body's colour and pattern: each class has its habit, which difficulty loosens.
     fn main_ink(&mut self, hue: f32, habit: [f32; 2]) -> Ink {
         let colour = self.stray(hue, 0.75, 0.85);
-        let second = if self.stream.chance(0.5) { mix(colour, [1.0; 3], 0.6) } else { mix(colour, [0.05, 0.05, 0.1], 0.5) };
+        let second =
+            if self.stream.chance(0.5) { mix(colour, [1.0; 3], 0.6) } else { mix(colour, [0.05, 0.05, 0.1], 0.5) };
         let (kind, turn) = (self.stream.uniform() as f32, self.stream.range(0.0, std::f64::consts::TAU) as f32);
         let any = 0.5 * self.difficulty;
         let texture = if kind < any * 0.4 {

@@ -30,9 +30,7 @@ pub(super) fn ground(height: usize, width: usize, difficulty: f32, stream: &mut 
     let amplitude = 0.12 * difficulty;
     let wave = |n: usize, stream: &mut Stream| -> Vec<f32> {
         let (turns, phase) = (stream.range(0.8, 2.6) as f32, stream.uniform() as f32);
-        (0..n)
-            .map(|i| (std::f32::consts::TAU * (turns * (i as f32 + 0.5) / n.max(1) as f32 + phase)).sin())
-            .collect()
+        (0..n).map(|i| (std::f32::consts::TAU * (turns * (i as f32 + 0.5) / n.max(1) as f32 + phase)).sin()).collect()
     };
     let (across, down) = (wave(width, stream), wave(height, stream));
 
@@ -52,8 +50,8 @@ pub(super) fn ground(height: usize, width: usize, difficulty: f32, stream: &mut 
     Canvas { height, width, colour, mask: vec![Part::Background as u8; height * width], depth }
 }
 
-/// Perhaps a post, a leaf, a ball or a board in front of the object. Its pixels are background in the mask (what is hidden is
-/// not there) and nearest in the depth map.
+/// Perhaps a post, a leaf, a ball or a board in front of the object. Its pixels are background in the mask (what is
+/// hidden is not there) and nearest in the depth map.
 pub(super) fn occluder(canvas: &mut Canvas, object: &Frame, difficulty: f32, stream: &mut Stream) {
     // All draws happen at any difficulty, so that the rest of the scene does not change with it.
     let present = stream.chance(f64::from(0.9 * difficulty));
@@ -66,13 +64,13 @@ pub(super) fn occluder(canvas: &mut Canvas, object: &Frame, difficulty: f32, str
         return;
     }
     let size = size * (0.6 + 0.8 * difficulty);
-    // A board stands to one side and hides about half of the object.
+    // A board stands to one side and hides half of the object or more.
     let (x, y) = if kind == 3 { (x.signum() * (0.6 + 0.3 * x.abs()), y) } else { (x, y) };
     let shape = match kind {
         0 => Shape::Box { centre: [0.0, 0.0], half: [0.13 * size, 4.0], round: 0.0 },
         1 => Shape::Ellipse { centre: [0.0, 0.0], radii: [0.5 * size, 0.2 * size] },
         2 => Shape::Ellipse { centre: [0.0, 0.0], radii: [0.3 * size, 0.3 * size] },
-        _ => Shape::Box { centre: [0.0, 0.0], half: [0.75 * size, 1.1], round: 0.0 },
+        _ => Shape::Box { centre: [0.0, 0.0], half: [0.92 * size, 1.4], round: 0.0 },
     };
     let centre = [object.centre[0] + x * object.scale, object.centre[1] + y * object.scale];
     let angle = if kind == 1 { angle * 3.0 } else { angle };
@@ -83,7 +81,7 @@ pub(super) fn occluder(canvas: &mut Canvas, object: &Frame, difficulty: f32, str
 /// Fog, light of the scene and noise of the sensor; `[3, H, W]` bytes.
 pub(super) fn expose(canvas: &Canvas, difficulty: f32, stream: &mut Stream) -> Vec<u8> {
     // Mostly clear: the cube keeps half of all pictures below an eighth of the thickest fog.
-    let fog = (1.7 * difficulty).min(0.92) * (stream.uniform() as f32).powi(3);
+    let fog = (1.5 * difficulty).min(0.92) * (stream.uniform() as f32).powi(3);
     let haze = hsv(stream.uniform() as f32, 0.1, stream.range(0.6, 0.95) as f32);
     let gain = 255.0 * (1.0 + 0.35 * difficulty * stream.range(-1.0, 1.0) as f32);
     let tint: Colour = std::array::from_fn(|_| gain * (1.0 + 0.1 * difficulty * stream.range(-1.0, 1.0) as f32));
@@ -91,7 +89,7 @@ pub(super) fn expose(canvas: &Canvas, difficulty: f32, stream: &mut Stream) -> V
     let mut image = vec![0u8; 3 * pixels];
     // A sum of four 16-bit uniforms is near enough to a normal for noise, and five times as fast. Its variance is
     // 4 * 65536^2 / 12, its mean 4 * 32767.5.
-    let sigma = 32.0 * difficulty / (65536.0 / 3f32.sqrt());
+    let sigma = 28.0 * difficulty / (65536.0 / 3f32.sqrt());
     for (channel, plane) in image.chunks_exact_mut(pixels.max(1)).enumerate() {
         for (byte, colour) in plane.iter_mut().zip(&canvas.colour) {
             let bits = stream.u64();

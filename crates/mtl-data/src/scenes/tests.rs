@@ -83,15 +83,16 @@ fn occluders_hide_parts_and_are_nearest() {
         assert!(depth.iter().all(|depth| (0.0..=1.0).contains(depth)));
         let object = mask.iter().zip(depth).filter(|(part, _)| **part > 0).map(|(_, depth)| *depth);
         let nearest_part = object.fold(1.0, f32::min);
-        let near: Vec<f32> = mask.iter().zip(depth).filter(|(part, d)| **part == 0 && **d < 0.5).map(|p| *p.1).collect();
+        let near: Vec<f32> =
+            mask.iter().zip(depth).filter(|(part, d)| **part == 0 && **d < 0.5).map(|p| *p.1).collect();
         assert!(near.iter().all(|&depth| depth < nearest_part));
         occluded += usize::from(!near.is_empty());
     }
     assert!((80..=98).contains(&occluded), "{occluded} of {rows}"); // 90 % expected
 }
 
-/// The class whose mean picture is nearest. At the default difficulty it must do better than chance, or colour and place
-/// would not hint at the class, and stay far from perfect, or nothing would be left to learn.
+/// The class whose mean picture is nearest. At the default difficulty it must do better than chance, or colour and
+/// place would not hint at the class, and stay far from perfect, or nothing would be left to learn.
 #[test]
 fn a_template_is_neither_right_nor_at_chance() {
     let scenes = scenes(0.5);

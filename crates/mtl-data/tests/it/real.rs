@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use mtl_data::{Dataset, Labels, OpenOptions, Part, Size, open};
+use mtl_data::check::check_dataset;
+use mtl_data::duplicates::{Fingerprint, Likeness, pairs};
+use mtl_data::split::{Config, Duplicates};
+use mtl_data::{Dataset, Labels, OpenOptions, Part, Size, Split, open};
+use mtl_rng::Seed;
 use mtl_task::Target;
 
 fn real(name: &str) -> Option<Box<dyn Dataset>> {
@@ -91,4 +95,34 @@ fn cifar10_is_read_from_parquet_with_its_own_split() {
     assert_eq!(test, 10_000);
     assert_eq!([3, 9].map(|class| count(&*data, 0, &Labels::Class(class))), [6000, 6000]);
     assert_eq!(data.sample(59_999, Size { height: 32, width: 32 }).unwrap().image.len(), 3072);
+}
+
+#[test]
+fn busi_holds_near_duplicates_that_a_split_can_keep_together() {
+    let Some(data) = real("busi") else { return };
+    let report = check_dataset(&*data);
+    assert_eq!((report.exact_pairs, report.tasks[1].empty_masks), (1, 107), "{report}");
+    assert!(report.near_pairs > 100, "{report}");
+    assert!(report.crossing.iter().any(|pair| pair.likeness == Likeness::Exact), "one image is benign and malignant");
+    let config = Config { duplicates: Duplicates::Near, ..Config::default() };
+    let split = Split::new(&*data, &config, Seed::new(0)).unwrap();
+    let prints: Vec<_> = (0..data.len()).map(|row| Some(Fingerprint::of(&*data, row).unwrap())).collect();
+    let side = |row: usize| [&split.train, &split.validation, &split.test].map(|side| side.contains(&row));
+    for (first, second, _) in pairs(&prints) {
+        assert_eq!(side(first), side(second), "{} and {}", data.row_name(first), data.row_name(second));
+    }
+    assert!(
+        split.sizes().iter().zip([437, 94, 94]).all(|(&size, wanted)| size.abs_diff(wanted) < 10),
+        "{:?}",
+        split.sizes()
+    );
+}
+
+#[test]
+fn a_check_of_the_manifest_finds_nothing_wrong() {
+    let Some(data) = real("coffee-leaf") else { return };
+    let report = check_dataset(&*data);
+    assert_eq!((report.problems(), report.tasks[3].missing), (0, 1000), "{report}");
+    let shares: f64 = report.tasks[3].classes.iter().filter_map(|class| class.pixels).sum();
+    assert!((shares - 1.0).abs() < 1e-9);
 }

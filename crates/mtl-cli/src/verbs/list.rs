@@ -1,0 +1,52 @@
+//! `mtl list`: everything that has a name, in one line each.
+
+use clap::ValueEnum;
+use mtl_registry::Entry;
+
+use crate::args::Registry;
+use crate::failure::Failure;
+use crate::output::out;
+
+/// Lists one registry, or all of them under their names.
+pub fn run(what: Option<Registry>) -> Result<(), Failure> {
+    match what {
+        Some(registry) => lines(registry, "").iter().for_each(out),
+        None => {
+            for (index, registry) in Registry::value_variants().iter().enumerate() {
+                let title = title(*registry);
+                out(if index == 0 { title.to_owned() } else { format!("\n{title}") });
+                lines(*registry, "  ").iter().for_each(out);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn title(registry: Registry) -> &'static str {
+    match registry {
+        Registry::Trunks => "trunks: --set model.trunk=NAME",
+        Registry::Heads => "heads: chosen by the task, --set heads.TASK.NAME.key=value",
+        Registry::Generators => "generators: mtl generate RUN --generator NAME, --set model.NAME.key=value",
+        Registry::Balancers => "balancers: --set balancer=NAME",
+        Registry::Readers => "readers: chosen by the folder, --set data.open.reader=NAME",
+        Registry::Presets => "presets: --preset NAME",
+        Registry::Augment => "augment: --set data.augment.key=value",
+    }
+}
+
+fn lines(registry: Registry, indent: &str) -> Vec<String> {
+    match registry {
+        Registry::Trunks => of(mtl_trunk::TRUNKS, indent),
+        Registry::Heads => of(mtl_heads::HEADS, indent),
+        Registry::Generators => of(mtl_gen::GENERATORS, indent),
+        Registry::Balancers => of(mtl_balance::BALANCERS, indent),
+        Registry::Readers => of(mtl_data::READERS, indent),
+        Registry::Presets => of(mtl_train::settings::PRESETS, indent),
+        Registry::Augment => of(mtl_data::augment::PRESETS, indent),
+    }
+}
+
+fn of<T>(entries: &[Entry<T>], indent: &str) -> Vec<String> {
+    let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    entries.iter().map(|entry| format!("{indent}{:width$}  {}", entry.name, entry.summary)).collect()
+}

@@ -1,0 +1,9 @@
+//! One file a verb.
+
+pub mod data;
+pub mod eval;
+pub mod generate;
+pub mod list;
+pub mod predict;
+pub mod resume;
+pub mod train;

@@ -1,0 +1,99 @@
+//! `mtl train`, and `mtl` alone: the main job.
+
+use mtl_train::config::Config;
+use mtl_train::{Observer, settings};
+
+use crate::args::{Display, Train};
+use crate::failure::{Failure, must_exist};
+use crate::interrupt;
+use crate::screen::Screen;
+
+/// Trains, and shows the scores at the end.
+pub fn run(args: Train, display: Display) -> Result<(), Failure> {
+    if let Some(dir) = &args.data {
+        must_exist(dir, "folder").map_err(Failure::Data)?;
+    }
+    if let Some(file) = &args.config {
+        must_exist(file, "configuration").map_err(Failure::Usage)?;
+    }
+    let json = args.json;
+    let config = configuration(args)?;
+    let mut screen = Screen::new(display, json);
+    let stop = interrupt::flag(screen.console())?;
+    let result = mtl_train::train(config, &mut [&mut screen as &mut dyn Observer], &stop);
+    screen.close(result)
+}
+
+/// Defaults, preset, file, `--set` and flags, in this order.
+fn configuration(args: Train) -> Result<Config, Failure> {
+    // `standard` holds the defaults: read over it, what the user chose can be told from what a preset did.
+    let chosen = settings::load("standard", args.config.as_deref(), &args.set)?;
+    let has_folder = args.data.is_some() || chosen.data.path.is_some();
+    let preset = args.preset.as_deref().unwrap_or(if has_folder { "standard" } else { "small" });
+    let mut config = settings::load(preset, args.config.as_deref(), &args.set)?;
+    if args.epochs.is_some() || args.steps.is_some() || args.minutes.is_some() {
+        let preset_steps = config.budget.steps;
+        let scaled = |own: Option<u64>, preset: Option<u64>| {
+            // Generator stages keep the preset's proportion to the joint stage, unless the user set them.
+            own.or_else(|| Some((preset? as f64 * args.steps? as f64 / preset_steps? as f64).round().max(1.0) as u64))
+        };
+        config.budget.vae_steps = scaled(chosen.budget.vae_steps, config.budget.vae_steps);
+        config.budget.gan_steps = scaled(chosen.budget.gan_steps, config.budget.gan_steps);
+        config.budget.steps = args.steps;
+        config.budget.epochs = args.epochs;
+        config.budget.minutes = args.minutes;
+    }
+    config.data.path = args.data.or(config.data.path);
+    config.seed = args.seed.unwrap_or(config.seed);
+    config.size = args.size.unwrap_or(config.size);
+    config.device = args.device.unwrap_or(config.device);
+    config.output.name = args.name.or(config.output.name);
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_folder_decides_the_preset() {
+        let small = settings::load("small", None, &[]).unwrap();
+        let standard = settings::load("standard", None, &[]).unwrap();
+        assert_ne!(small, standard);
+        assert_eq!(configuration(Train::default()).unwrap(), small);
+        let on_folder = configuration(Train { data: Some("photos".into()), ..Train::default() }).unwrap();
+        assert_eq!(on_folder.size, standard.size);
+        assert_eq!(on_folder.data.path.as_deref(), Some("photos".as_ref()));
+        let by_key = configuration(Train { set: set(&["data.path=photos"]), ..Train::default() }).unwrap();
+        assert_eq!(by_key, on_folder);
+    }
+
+    #[test]
+    fn flags_win_over_keys_and_budgets_replace_each_other() {
+        let config = configuration(Train {
+            seed: Some(3),
+            steps: Some(100),
+            set: set(&["seed=1", "budget.epochs=2"]),
+            ..Train::default()
+        })
+        .unwrap();
+        assert_eq!((config.seed, config.budget.steps, config.budget.epochs), (3, Some(100), None));
+    }
+
+    #[test]
+    fn generator_steps_follow_the_joint_stages() {
+        let small = settings::load("small", None, &[]).unwrap().budget;
+        let half = |steps: Option<u64>| steps.map(|steps| steps / 2);
+        let config = configuration(Train { steps: half(small.steps), ..Train::default() }).unwrap();
+        assert_eq!((config.budget.vae_steps, config.budget.gan_steps), (half(small.vae_steps), half(small.gan_steps)));
+        let own = set(&["budget.gan_steps=2"]);
+        let config = configuration(Train { steps: Some(4), set: own, ..Train::default() }).unwrap();
+        assert_eq!(config.budget.gan_steps, Some(2));
+        let minutes = configuration(Train { minutes: Some(1.0), ..Train::default() }).unwrap();
+        assert_eq!((minutes.budget.steps, minutes.budget.gan_steps), (None, None));
+    }
+}

@@ -1,0 +1,388 @@
+//! Everything worth knowing about a data set before training on it, without stopping at the first problem.
+//!
+//! Decodes every image once at its stored size (two copies of it per thread in memory). What `open` would refuse is
+//! looked at as far as possible: rows with broken files are listed and left out; a folder no reader understands still
+//! has all its image files decoded.
+
+use std::path::Path;
+
+use mtl_task::{Target, TaskKind};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::dataset::{Dataset, Error, Labels, Part, Size, Skipped};
+use crate::duplicates::{self, Fingerprint, Likeness};
+use crate::readers::{self, OpenOptions};
+use crate::{decode, split};
+
+mod words;
+
+/// What [`check`] found. `Display` writes it as tables.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// The data set's name.
+    pub name: String,
+    /// Usable rows.
+    pub rows: usize,
+    /// 1 grey, 3 colour.
+    pub channels: usize,
+    /// Why training on it would be refused, if it would.
+    pub refused: Option<String>,
+    /// Rows on the data set's own training, validation and test sides, if it has them.
+    pub parts: Option<[usize; 3]>,
+    /// One entry a task.
+    pub tasks: Vec<TaskReport>,
+    /// Stored sizes, if known.
+    pub sizes: Option<Sizes>,
+    /// Mean of each channel, 0 to 1, over all pixels.
+    pub mean: Vec<f64>,
+    /// Standard deviation of each channel, 0 to 1.
+    pub std: Vec<f64>,
+    /// Missing and broken files.
+    pub broken: Vec<Skipped>,
+    /// Classes with too few images: a sentence each.
+    pub small_classes: Vec<String>,
+    /// Pairs of rows with the same image.
+    pub exact_pairs: usize,
+    /// Pairs of rows with nearly the same image.
+    pub near_pairs: usize,
+    /// Those pairs that have different classes or lie on different sides.
+    pub crossing: Vec<Crossing>,
+    /// What the reader saw and did not use.
+    pub notes: Vec<String>,
+}
+
+/// Labels of one task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskReport {
+    /// The task.
+    pub name: String,
+    /// "classification" ...
+    pub kind: &'static str,
+    /// Rows with no label at all.
+    pub missing: usize,
+    /// Classes or labels.
+    pub classes: Vec<ClassReport>,
+    /// Segmentation: rows whose mask holds nothing but background.
+    pub empty_masks: usize,
+    /// Segmentation and dense: share of the pixels of labelled rows without a label.
+    pub unlabelled_pixels: f64,
+    /// Dense: smallest and largest value.
+    pub range: Option<[f32; 2]>,
+}
+
+/// One class or label.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassReport {
+    /// Its name.
+    pub name: String,
+    /// Rows of it; for masks, rows with at least one pixel of it; for labels, rows with "yes".
+    pub rows: usize,
+    /// Rows that say "no" (labels only).
+    pub no: usize,
+    /// Share of labelled pixels (masks only).
+    pub pixels: Option<f64>,
+}
+
+/// Stored image sizes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sizes {
+    /// How many different ones.
+    pub distinct: usize,
+    /// Smallest, median and largest height.
+    pub height: [usize; 3],
+    /// Smallest, median and largest width.
+    pub width: [usize; 3],
+}
+
+/// A pair of like images that should not be apart.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Crossing {
+    /// Names of the two rows.
+    pub rows: [String; 2],
+    /// Exact or near.
+    pub likeness: Likeness,
+    /// Classification tasks in which the two have different labels, with both labels.
+    pub classes: Vec<String>,
+    /// The two sides, if they differ.
+    pub parts: Option<String>,
+}
+
+impl Report {
+    /// How many things need repair: broken files, a refusal, classes too small to split, exact duplicates that cross
+    /// classes or sides. Near duplicates are only suspects and do not count.
+    pub fn problems(&self) -> usize {
+        let crossing = self.crossing.iter().filter(|pair| pair.likeness == Likeness::Exact).count();
+        self.broken.len() + usize::from(self.refused.is_some()) + self.small_classes.len() + crossing
+    }
+}
+
+/// Opens the data set at `path` as leniently as possible and looks at all of it.
+pub fn check(path: &Path, options: &OpenOptions) -> Report {
+    let lenient = OpenOptions { max_broken: 1.0, ..options.clone() };
+    match readers::open(path, &lenient) {
+        Ok(dataset) => {
+            let mut report = check_dataset(&*dataset);
+            // Only in trouble is it worth opening the data a second time, as strictly as training would.
+            if !dataset.skipped().is_empty()
+                && let Err(error) = readers::open(path, options)
+            {
+                report.refused = Some(match error {
+                    Error::TooManyBroken { broken_rows, allowed, .. } => {
+                        format!(
+                            "{broken_rows} rows have missing or broken files, more than the {allowed} that may be skipped"
+                        )
+                    }
+                    other => other.to_string(),
+                });
+            }
+            report
+        }
+        Err(Error::TooManyBroken { broken, rows, .. }) => Report {
+            name: path.display().to_string(),
+            refused: Some(format!("all of its {rows} rows have missing or broken files")),
+            broken,
+            ..Report::default()
+        },
+        Err(error) => {
+            let mut report = raw(path);
+            report.refused = Some(error.to_string());
+            report
+        }
+    }
+}
+
+/// Looks at an open data set.
+pub fn check_dataset(dataset: &dyn Dataset) -> Report {
+    let rows = dataset.len();
+    let schema = dataset.schema();
+    let looks: Vec<Result<Look, Error>> = (0..rows).into_par_iter().map(|row| Look::at(dataset, row)).collect();
+    let mut report = Report {
+        name: schema.name.clone(),
+        rows,
+        channels: schema.channels,
+        broken: dataset.skipped().to_vec(),
+        notes: dataset.notes().to_vec(),
+        tasks: tasks(dataset, &looks),
+        ..Report::default()
+    };
+    let parts: Vec<Option<Part>> = (0..rows).map(|row| dataset.part(row)).collect();
+    if parts.iter().any(Option::is_some) {
+        let count = |part| parts.iter().filter(|&&p| p == Some(part)).count();
+        report.parts = Some([count(Part::Train), count(Part::Validation), count(Part::Test)]);
+    }
+    let mut moments = vec![[0.0; 2]; schema.channels];
+    let mut pixels = 0.0;
+    for look in looks.iter().flatten() {
+        pixels += look.pixels as f64;
+        for (sum, of_row) in moments.iter_mut().zip(&look.moments) {
+            sum[0] += of_row[0];
+            sum[1] += of_row[1];
+        }
+    }
+    report.mean = moments.iter().map(|[sum, _]| sum / pixels.max(1.0) / 255.0).collect();
+    let std = |[sum, square]: &[f64; 2]| (square / pixels.max(1.0) - (sum / pixels.max(1.0)).powi(2)).max(0.0).sqrt();
+    report.std = moments.iter().map(|moments| std(moments) / 255.0).collect();
+    report.sizes = sizes(looks.iter().flatten().filter_map(|look| look.size).collect());
+    for (row, look) in looks.iter().enumerate() {
+        if let Err(error) = look {
+            report.broken.push(Skipped { path: dataset.row_name(row).into(), reason: error.to_string() });
+        }
+    }
+    report.small_classes = small_classes(dataset);
+    let prints: Vec<Option<Fingerprint>> = looks.into_iter().map(|look| look.ok().map(|look| look.print)).collect();
+    let pairs = duplicates::pairs(&prints);
+    report.exact_pairs = pairs.iter().filter(|pair| pair.2 == Likeness::Exact).count();
+    report.near_pairs = pairs.len() - report.exact_pairs;
+    report.crossing = pairs.into_iter().filter_map(|pair| crossing(dataset, pair)).collect();
+    report
+}
+
+/// What one row contributes.
+struct Look {
+    size: Option<Size>,
+    pixels: usize,
+    /// Sum and sum of squares of each channel.
+    moments: Vec<[f64; 2]>,
+    /// One a task, for masks: pixels a class, the unlabelled ones last.
+    masks: Vec<Option<Vec<u64>>>,
+    /// One a task, for dense maps: measured pixels, smallest and largest value.
+    dense: Vec<Option<(usize, [f32; 2])>>,
+    print: Fingerprint,
+}
+
+impl Look {
+    fn at(dataset: &dyn Dataset, row: usize) -> Result<Self, Error> {
+        let native = dataset.native_size(row);
+        let size = native.unwrap_or(Size { height: 64, width: 64 });
+        let sample = dataset.sample(row, size)?;
+        let schema = dataset.schema();
+        let pixels = size.height * size.width;
+        let moments = sample.image.chunks_exact(pixels.max(1)).map(|plane| {
+            let sums = plane.iter().fold([0_u64; 2], |[sum, square], &value| {
+                [sum + u64::from(value), square + u64::from(value) * u64::from(value)]
+            });
+            sums.map(|sum| sum as f64)
+        });
+        let labels = dataset.labels(row);
+        let labelled = || schema.tasks.iter().zip(&sample.targets).zip(&labels);
+        let masks = labelled().map(|((task, target), label)| match target {
+            Target::Mask(mask) if *label == Labels::Pixels => {
+                let mut counts = vec![0; task.kind.outputs() + 1];
+                let last = counts.len() - 1;
+                mask.iter().for_each(|&class| counts[usize::from(class).min(last)] += 1);
+                Some(counts)
+            }
+            _ => None,
+        });
+        let dense = labelled().map(|((_, target), label)| match target {
+            Target::Dense(values) if *label == Labels::Pixels => {
+                let measured = || values.iter().copied().filter(|value| !value.is_nan());
+                Some((
+                    measured().count(),
+                    [measured().fold(f32::INFINITY, f32::min), measured().fold(f32::NEG_INFINITY, f32::max)],
+                ))
+            }
+            _ => None,
+        });
+        Ok(Self {
+            size: native,
+            pixels,
+            masks: masks.collect(),
+            dense: dense.collect(),
+            print: Fingerprint::from_planes(&sample.image, schema.channels, size, dataset.content_hash(row)?),
+            moments: moments.collect(),
+        })
+    }
+}
+
+fn tasks(dataset: &dyn Dataset, looks: &[Result<Look, Error>]) -> Vec<TaskReport> {
+    let labels: Vec<Vec<Labels>> = (0..dataset.len()).map(|row| dataset.labels(row)).collect();
+    let reports = dataset.schema().tasks.iter().enumerate().map(|(at, task)| {
+        let column = || labels.iter().map(move |labels| &labels[at]);
+        let masks = || looks.iter().flatten().filter_map(move |look| look.masks[at].as_ref());
+        let dense = || looks.iter().flatten().filter_map(move |look| Some((look.pixels, look.dense[at].as_ref()?)));
+        let labelled: u64 = masks().flat_map(|counts| counts.iter().rev().skip(1)).sum();
+        let unlabelled: u64 = masks().filter_map(|counts| counts.last()).sum();
+        let class = |class: usize, name: &String| {
+            let cell =
+                |yes| move |label: &&Labels| matches!(label, Labels::MultiLabel(cells) if cells[class] == Some(yes));
+            let (rows, no, pixels) = match &task.kind {
+                TaskKind::Segmentation { .. } => {
+                    let share = masks().map(|counts| counts[class]).sum::<u64>() as f64 / labelled.max(1) as f64;
+                    (masks().filter(|counts| counts[class] > 0).count(), 0, Some(share))
+                }
+                TaskKind::MultiLabel { .. } => {
+                    (column().filter(cell(true)).count(), column().filter(cell(false)).count(), None)
+                }
+                _ => (column().filter(|label| **label == Labels::Class(class)).count(), 0, None),
+            };
+            ClassReport { name: name.clone(), rows, no, pixels }
+        };
+        let measured: usize = dense().map(|(_, (count, _))| count).sum();
+        let dense_pixels: usize = dense().map(|(pixels, _)| pixels).sum();
+        let range = dense().map(|(_, (_, range))| *range).reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
+        TaskReport {
+            name: task.name.clone(),
+            kind: task.kind.name(),
+            missing: column().filter(|label| **label == Labels::Missing).count(),
+            classes: task.kind.classes().iter().enumerate().map(|(at, name)| class(at, name)).collect(),
+            empty_masks: masks().filter(|counts| counts[1..counts.len() - 1].iter().all(|&count| count == 0)).count(),
+            unlabelled_pixels: if dense_pixels > 0 {
+                1.0 - measured as f64 / dense_pixels as f64
+            } else {
+                unlabelled as f64 / (labelled + unlabelled).max(1) as f64
+            },
+            range: range.filter(|range| range[0] <= range[1]),
+        }
+    });
+    reports.collect()
+}
+
+/// Three images are the least that can be learnt, validated and tested.
+fn small_classes(dataset: &dyn Dataset) -> Vec<String> {
+    let rows: Vec<usize> = (0..dataset.len()).collect();
+    let counts = split::class_counts(dataset, &rows);
+    let tasks = dataset.schema().tasks.iter().zip(counts);
+    tasks
+        .flat_map(|(task, counts)| {
+            let small = counts.into_iter().enumerate().filter(|(_, count)| *count < 3);
+            small.map(|(class, count)| {
+                let images = if count == 1 { "image" } else { "images" };
+                format!(
+                    "class `{}` of `{}` has {count} {images}; at least 3 are needed to train, validate and test",
+                    task.kind.classes()[class],
+                    task.name
+                )
+            })
+        })
+        .collect()
+}
+
+fn crossing(dataset: &dyn Dataset, (first, second, likeness): (usize, usize, Likeness)) -> Option<Crossing> {
+    let tasks = dataset.schema().tasks.iter().zip(dataset.labels(first)).zip(dataset.labels(second));
+    let classes: Vec<String> = tasks
+        .filter_map(|((task, a), b)| match (a, b) {
+            (Labels::Class(a), Labels::Class(b)) if a != b => {
+                let names = task.kind.classes();
+                Some(format!("{}: {} / {}", task.name, names[a], names[b]))
+            }
+            _ => None,
+        })
+        .collect();
+    let name = |part: Option<Part>| match part {
+        Some(Part::Train) | None => "train",
+        Some(Part::Validation) => "validation",
+        Some(Part::Test) => "test",
+    };
+    let sides = [first, second].map(|row| name(dataset.part(row)));
+    let parts = (sides[0] != sides[1]).then(|| sides.join(" / "));
+    (!classes.is_empty() || parts.is_some()).then(|| Crossing {
+        rows: [first, second].map(|row| dataset.row_name(row)),
+        likeness,
+        classes,
+        parts,
+    })
+}
+
+fn sizes(sizes: Vec<Size>) -> Option<Sizes> {
+    let of = |side: fn(&Size) -> usize| {
+        let mut values: Vec<usize> = sizes.iter().map(side).collect();
+        values.sort_unstable();
+        Some([*values.first()?, values[values.len() / 2], *values.last()?])
+    };
+    let mut distinct: Vec<(usize, usize)> = sizes.iter().map(|size| (size.height, size.width)).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    Some(Sizes { distinct: distinct.len(), height: of(|size| size.height)?, width: of(|size| size.width)? })
+}
+
+/// All image files below a folder that no reader opens.
+fn raw(path: &Path) -> Report {
+    let files = readers::images_below(path).unwrap_or_default();
+    let looks: Vec<Result<Size, Skipped>> = files
+        .par_iter()
+        .map(|file| {
+            let image = decode::read_file(file).and_then(|bytes| {
+                decode::decode(&bytes).map_err(|problem| Error::Image { path: file.clone(), problem })
+            });
+            image.map(|image| decode::size_of(&image)).map_err(|error| Skipped {
+                path: file.clone(),
+                reason: match error {
+                    Error::Image { problem, .. } => problem.to_string(),
+                    other => other.to_string(),
+                },
+            })
+        })
+        .collect();
+    Report {
+        name: path.display().to_string(),
+        sizes: sizes(looks.iter().flatten().copied().collect()),
+        notes: vec![format!("{} image files were found and decoded one by one", files.len())],
+        broken: looks.into_iter().filter_map(Result::err).collect(),
+        ..Report::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

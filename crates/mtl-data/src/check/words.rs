@@ -1,0 +1,107 @@
+//! A report as plain text.
+
+use std::fmt;
+
+use super::{Report, TaskReport};
+use crate::duplicates::Likeness;
+
+/// Entries of a list that are written out; the rest is counted.
+const SHOWN: usize = 20;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} rows", self.name, self.rows)?;
+        match self.channels {
+            0 => writeln!(f)?,
+            1 => writeln!(f, ", grey")?,
+            _ => writeln!(f, ", colour")?,
+        }
+        if let Some(reason) = &self.refused {
+            writeln!(f, "REFUSED: {reason}")?;
+        }
+        if let Some([train, validation, test]) = self.parts {
+            writeln!(f, "own split: {train} train, {validation} validation, {test} test")?;
+        }
+        if let Some(sizes) = &self.sizes {
+            let [h, w] = [sizes.height, sizes.width];
+            let distinct = sizes.distinct;
+            if distinct == 1 {
+                writeln!(f, "size: all {} x {} (width x height)", w[0], h[0])?;
+            } else {
+                write!(f, "sizes: {distinct} different; width {} to {}, median {}", w[0], w[2], w[1])?;
+                writeln!(f, "; height {} to {}, median {}", h[0], h[2], h[1])?;
+            }
+        }
+        if self.rows > 0 {
+            let list = |values: &[f64]| values.iter().map(|v| format!("{v:.3}")).collect::<Vec<_>>().join(", ");
+            writeln!(f, "pixels: mean {}; std {} (0 to 1)", list(&self.mean), list(&self.std))?;
+        }
+        for task in &self.tasks {
+            writeln!(f)?;
+            write_task(f, task, self.rows)?;
+        }
+        writeln!(f)?;
+        let broken = self.broken.iter().map(|skipped| format!("{}: {}", skipped.path.display(), skipped.reason));
+        write_list(f, "missing or broken files", broken)?;
+        write_list(f, "classes too small", self.small_classes.iter().cloned())?;
+        writeln!(f, "same images: {} pairs; nearly the same: {} pairs", self.exact_pairs, self.near_pairs)?;
+        for (likeness, word) in [(Likeness::Exact, "same"), (Likeness::Near, "nearly the same")] {
+            let pairs = self.crossing.iter().filter(|pair| pair.likeness == likeness).map(|pair| {
+                let why: Vec<&str> = pair.classes.iter().chain(&pair.parts).map(String::as_str).collect();
+                format!("{} | {} ({})", pair.rows[0], pair.rows[1], why.join("; "))
+            });
+            write_list(f, &format!("{word}, in different classes or sides"), pairs)?;
+        }
+        write_list(f, "notes", self.notes.iter().cloned())?;
+        match self.problems() {
+            0 => writeln!(f, "no problems"),
+            1 => writeln!(f, "1 problem"),
+            n => writeln!(f, "{n} problems"),
+        }
+    }
+}
+
+fn write_task(f: &mut fmt::Formatter<'_>, task: &TaskReport, rows: usize) -> fmt::Result {
+    let labelled = rows - task.missing;
+    writeln!(f, "{} ({}): {labelled} rows labelled, {} not", task.name, task.kind, task.missing)?;
+    if let Some([low, high]) = task.range {
+        writeln!(f, "  values {low:.4} to {high:.4}")?;
+    }
+    if task.unlabelled_pixels > 0.0 {
+        writeln!(f, "  {:.2} % of the pixels of labelled rows have no label", 100.0 * task.unlabelled_pixels)?;
+    }
+    if task.kind == "segmentation" {
+        writeln!(f, "  {} masks are empty (background only)", task.empty_masks)?;
+    }
+    let width = task.classes.iter().map(|class| class.name.chars().count()).max().unwrap_or(0).max(5);
+    let head = match task.kind {
+        "segmentation" => "  rows with it  share of pixels",
+        "multi_label" => "       yes        no",
+        _ => "      rows     share",
+    };
+    if !task.classes.is_empty() {
+        writeln!(f, "  {:width$}{head}", "class")?;
+    }
+    for class in &task.classes {
+        write!(f, "  {:width$}", class.name)?;
+        match (class.pixels, task.kind) {
+            (Some(share), _) => writeln!(f, "  {:>12}  {:>13.2} %", class.rows, 100.0 * share)?,
+            (None, "multi_label") => writeln!(f, "{:>10}{:>10}", class.rows, class.no)?,
+            _ => writeln!(f, "{:>10}{:>8.1} %", class.rows, 100.0 * class.rows as f64 / labelled.max(1) as f64)?,
+        }
+    }
+    Ok(())
+}
+
+fn write_list(f: &mut fmt::Formatter<'_>, title: &str, items: impl Iterator<Item = String>) -> fmt::Result {
+    let items: Vec<String> = items.collect();
+    if items.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "{title} ({}):", items.len())?;
+    items.iter().take(SHOWN).try_for_each(|item| writeln!(f, "  {item}"))?;
+    if items.len() > SHOWN {
+        writeln!(f, "  ... and {} more", items.len() - SHOWN)?;
+    }
+    Ok(())
+}

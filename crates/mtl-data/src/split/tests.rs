@@ -1,0 +1,198 @@
+//! Properties of splits, over many seeds and shapes of data.
+
+use mtl_task::Task;
+
+use super::*;
+use crate::dataset::{Sample, Schema, Size};
+
+/// Rows with made-up labels; the image of a row is its `image` number painted all over.
+struct Rows {
+    schema: Schema,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    class: Option<usize>,
+    mask: bool,
+    part: Option<Part>,
+    image: u64,
+}
+
+impl Rows {
+    fn new(classes: usize, rows: Vec<Row>) -> Self {
+        let classes = (0..classes).map(|class| format!("c{class}")).collect();
+        let tasks = vec![
+            Task::new("class", TaskKind::Classification { classes }),
+            Task::new("mask", TaskKind::Segmentation { classes: vec!["a".into(), "b".into()] }),
+        ];
+        Self { schema: Schema { name: "rows".into(), channels: 1, tasks }, rows }
+    }
+
+    /// `count` different images a class; every third has a mask.
+    fn balanced(counts: &[usize]) -> Self {
+        let rows = counts.iter().enumerate().flat_map(|(class, &count)| (0..count).map(move |at| (class, at)));
+        let row = |(image, (class, at)): (usize, (usize, usize))| Row {
+            class: Some(class),
+            mask: at % 3 == 0,
+            part: None,
+            image: image as u64,
+        };
+        Self::new(counts.len(), rows.enumerate().map(row).collect())
+    }
+}
+
+impl Dataset for Rows {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+    fn row_name(&self, row: usize) -> String {
+        format!("row {row}")
+    }
+    fn labels(&self, row: usize) -> Vec<Labels> {
+        let row = self.rows[row];
+        let class = row.class.map_or(Labels::Missing, Labels::Class);
+        vec![class, if row.mask { Labels::Pixels } else { Labels::Missing }]
+    }
+    fn part(&self, row: usize) -> Option<Part> {
+        self.rows[row].part
+    }
+    fn sample(&self, row: usize, size: Size) -> Result<Sample, Error> {
+        let image = (0..size.height * size.width).map(|at| (self.rows[row].image >> (at % 8 * 8)) as u8).collect();
+        Ok(Sample { image, targets: Vec::new() })
+    }
+    fn content_hash(&self, row: usize) -> Result<Option<u64>, Error> {
+        Ok(Some(row as u64)) // all stored differently: only pixels tell duplicates
+    }
+}
+
+fn sides(split: &Split, rows: usize) -> Vec<Option<Part>> {
+    let mut sides = vec![None; rows];
+    for (part, side) in [(Part::Train, &split.train), (Part::Validation, &split.validation), (Part::Test, &split.test)]
+    {
+        assert!(side.is_sorted());
+        for &row in side {
+            assert_eq!(sides[row].replace(part), None, "row {row} is on two sides");
+        }
+    }
+    for &row in &split.left_out {
+        assert_eq!(sides[row], None);
+    }
+    sides
+}
+
+#[test]
+fn every_row_is_on_one_side_in_proportion_for_any_seed() {
+    let data = Rows::balanced(&[100, 40, 3, 7]);
+    for seed in 0..20 {
+        let split = Split::new(&data, &Config::default(), Seed::new(seed)).unwrap();
+        assert!(sides(&split, 150).iter().all(Option::is_some));
+        // 15, 6, 1 (at least one), 1 (1.05 rounded).
+        assert_eq!(class_counts(&data, &split.test)[0], [15, 6, 1, 1]);
+        assert_eq!(class_counts(&data, &split.validation)[0], [15, 6, 1, 1]);
+        let masked = |rows: &[usize]| rows.iter().filter(|&&row| data.rows[row].mask).count();
+        assert!((7..=9).contains(&masked(&split.test)), "a third of 23 have masks, not {}", masked(&split.test));
+        assert_eq!(split, Split::new(&data, &Config::default(), Seed::new(seed)).unwrap());
+    }
+    let split = |seed| Split::new(&data, &Config::default(), Seed::new(seed)).unwrap();
+    assert_ne!(split(0), split(1));
+}
+
+#[test]
+fn the_same_image_is_never_on_two_sides() {
+    for seed in 0..20 {
+        let mut data = Rows::balanced(&[60, 30]);
+        let mut stream = Seed::new(seed).stream("copies", &[]);
+        for _ in 0..30 {
+            let (from, to) = (stream.below(90), stream.below(90));
+            data.rows[to].image = data.rows[from].image;
+        }
+        let split = Split::new(&data, &Config::default(), Seed::new(seed)).unwrap();
+        let sides = sides(&split, 90);
+        for a in 0..90 {
+            for b in 0..90 {
+                assert!(
+                    data.rows[a].image != data.rows[b].image || sides[a] == sides[b],
+                    "rows {a} and {b}, seed {seed}"
+                );
+            }
+        }
+        let [train, validation, test] = split.sizes();
+        assert!(train > 50 && (8..=16).contains(&validation) && (8..=16).contains(&test), "{:?}", split.sizes());
+    }
+}
+
+#[test]
+fn given_sides_are_kept_and_validation_is_carved_from_training() {
+    let mut data = Rows::balanced(&[50, 50]);
+    (0..100).step_by(5).for_each(|row| data.rows[row].part = Some(Part::Test));
+    data.rows[1].image = data.rows[0].image; // a training row that is also a test row
+    let split = Split::new(&data, &Config::default(), Seed::new(1)).unwrap();
+    assert_eq!(split.test, (0..100).step_by(5).collect::<Vec<_>>());
+    assert_eq!(split.left_out, [1]);
+    assert_eq!(class_counts(&data, &split.validation)[0], [6, 6]); // 15 % of 39 and of 40
+    assert!(split.notes[0].contains("1 rows are left out"));
+
+    (0..100).skip(2).step_by(5).for_each(|row| data.rows[row].part = Some(Part::Validation));
+    let split = Split::new(&data, &Config::default(), Seed::new(1)).unwrap();
+    assert_eq!(split.validation, (0..100).skip(2).step_by(5).collect::<Vec<_>>());
+    assert_eq!(split.train.len(), 59);
+
+    // Only training and validation given: test is carved.
+    data.rows.iter_mut().filter(|row| row.part == Some(Part::Test)).for_each(|row| row.part = None);
+    let split = Split::new(&data, &Config::default(), Seed::new(1)).unwrap();
+    assert_eq!((split.validation.len(), split.test.len()), (20, 12));
+}
+
+#[test]
+fn missing_labels_are_a_stratum() {
+    let mut data = Rows::balanced(&[40, 40]);
+    (40..80).for_each(|row| data.rows[row].class = (row % 2 == 0).then_some(1));
+    let split = Split::new(&data, &Config::default(), Seed::new(2)).unwrap();
+    let unlabelled = |rows: &[usize]| rows.iter().filter(|&&row| data.rows[row].class.is_none()).count();
+    assert_eq!([unlabelled(&split.train), unlabelled(&split.validation), unlabelled(&split.test)], [14, 3, 3]);
+}
+
+#[test]
+fn lonely_classes_and_tiny_sets_are_refused_in_words() {
+    let error = Split::new(&Rows::balanced(&[9, 1]), &Config::default(), Seed::new(0)).unwrap_err();
+    assert!(matches!(&error, Error::LonelyClass { class, row, .. } if class == "c1" && row == "row 9"), "{error}");
+    // Two rows, one image: as lonely.
+    let mut twins = Rows::balanced(&[9, 2]);
+    twins.rows[10].image = twins.rows[9].image;
+    assert!(matches!(Split::new(&twins, &Config::default(), Seed::new(0)), Err(Error::LonelyClass { .. })));
+    // Two images: learnt and tested, not validated.
+    let two = Rows::balanced(&[9, 2]);
+    let split = Split::new(&two, &Config::default(), Seed::new(0)).unwrap();
+    assert_eq!(class_counts(&two, &split.train)[0][1] + class_counts(&two, &split.test)[0][1], 2);
+    assert!(
+        split.notes.iter().any(|note| note.contains("`c1` of `class` has 2 images for 3 sides")),
+        "{:?}",
+        split.notes
+    );
+    assert!(matches!(
+        Split::new(&Rows::balanced(&[2]), &Config::default(), Seed::new(0)),
+        Err(Error::TooFewRows { rows: 2, needed: 3, .. })
+    ));
+    assert!(matches!(
+        Split::new(&Rows::balanced(&[]), &Config::default(), Seed::new(0)),
+        Err(Error::TooFewRows { .. })
+    ));
+}
+
+#[test]
+fn shares_are_checked() {
+    let data = Rows::balanced(&[9]);
+    let with = |validation, test| {
+        let config = Config { validation, test, ..Config::default() };
+        Split::new(&data, &config, Seed::new(0)).map(|split| split.sizes())
+    };
+    for (validation, test) in [(-0.1, 0.1), (1.0, 0.0), (f64::NAN, 0.1), (0.5, 0.5)] {
+        assert!(matches!(with(validation, test), Err(Error::Option { .. })), "{validation} {test}");
+    }
+    assert_eq!(with(0.0, 0.0).unwrap(), [9, 0, 0]);
+    assert_eq!(with(0.0, 0.34).unwrap(), [6, 0, 3]);
+}

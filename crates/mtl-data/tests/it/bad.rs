@@ -1,0 +1,165 @@
+//! Bad input: every kind has its own words, nothing panics.
+
+use std::fs;
+use std::path::Path;
+
+use image::{GrayImage, Luma};
+use mtl_data::{Error, OpenOptions, open};
+
+use crate::folders::{colour, left, opened, save};
+
+fn error(root: &Path) -> Error {
+    error_with(root, &OpenOptions::default())
+}
+
+fn error_with(root: &Path, options: &OpenOptions) -> Error {
+    open(root, options).err().unwrap_or_else(|| panic!("{} opens", root.display()))
+}
+
+#[track_caller]
+fn says(error: &Error, words: &[&str]) {
+    let text = error.to_string();
+    for word in words {
+        assert!(text.contains(word), "`{word}` is not in `{text}`");
+    }
+}
+
+/// `count` sound images in two classes.
+fn sound(root: &Path, count: usize) {
+    for at in 0..count {
+        save(root, &format!("images/{}/{at}.png", ["a", "b"][at % 2]), colour(at as u8));
+    }
+}
+
+#[test]
+fn folders_without_data_say_what_is_understood() {
+    let temp = tempfile::tempdir().unwrap();
+    assert!(matches!(error(&temp.path().join("nowhere")), Error::Io { .. }));
+    says(&error(temp.path()), &["the folder is empty"]);
+    fs::write(temp.path().join("notes.txt"), "nothing").unwrap();
+    says(&error(temp.path()), &["it holds notes.txt", "manifest", "images/<class>/*", "cifar10"]);
+    says(&error(&temp.path().join("notes.txt")), &["it is a file"]);
+    fs::create_dir_all(temp.path().join("images/a")).unwrap();
+    says(
+        &error_with(temp.path(), &OpenOptions { reader: Some("folder".into()), ..OpenOptions::default() }),
+        &["no images"],
+    );
+    for reader in ["busi", "oxford-pet", "manifest", "cifar10", "idx"] {
+        let options = OpenOptions { reader: Some(reader.into()), ..OpenOptions::default() };
+        let text = error_with(temp.path(), &options).to_string();
+        assert!(text.contains(&*temp.path().to_string_lossy()), "{reader}: {text}");
+    }
+}
+
+#[test]
+fn broken_files_are_skipped_up_to_a_share_and_then_refused_with_the_list() {
+    let temp = tempfile::tempdir().unwrap();
+    sound(temp.path(), 10);
+    let whole = fs::read(temp.path().join("images/a/0.png")).unwrap();
+    fs::write(temp.path().join("images/a/cut.png"), &whole[..whole.len() / 2]).unwrap();
+    let data = opened(temp.path());
+    assert_eq!((data.len(), data.skipped().len()), (10, 1));
+    assert!(data.skipped()[0].path.ends_with("images/a/cut.png"), "{:?}", data.skipped());
+    let strict = OpenOptions { max_broken: 0.0, ..OpenOptions::default() };
+    says(&error_with(temp.path(), &strict), &["1 of 11 rows", "the 0 that may be skipped", "cut.png"]);
+    fs::write(temp.path().join("images/b/zero.jpg"), b"").unwrap();
+    says(&error(temp.path()), &["2 of 12 rows", "the 1 that may", "cut.png", "zero.jpg: the file is empty"]);
+    let lenient = OpenOptions { max_broken: 0.2, ..OpenOptions::default() };
+    assert_eq!(open(temp.path(), &lenient).unwrap().skipped().len(), 2);
+    let wrong = OpenOptions { max_broken: 2.0, channels: None, ..OpenOptions::default() };
+    says(&error_with(temp.path(), &wrong), &["max_broken = 2", "a share from 0 to 1"]);
+    let wrong = OpenOptions { channels: Some(4), ..OpenOptions::default() };
+    says(&error_with(temp.path(), &wrong), &["channels = 4", "1 (grey) or 3"]);
+}
+
+#[test]
+fn one_percent_of_many_may_be_broken() {
+    let temp = tempfile::tempdir().unwrap();
+    sound(temp.path(), 197);
+    for at in 0..3 {
+        fs::write(temp.path().join(format!("images/a/bad{at}.png")), b"GIF89a but not really").unwrap();
+    }
+    says(&error(temp.path()), &["3 of 200 rows", "the 2 that may be skipped"]);
+    fs::remove_file(temp.path().join("images/a/bad0.png")).unwrap();
+    // 2 of 199: one per cent, rounded down, is 1.
+    says(&error(temp.path()), &["the 1 that may be skipped"]);
+    save(temp.path(), "images/a/200.png", colour(200));
+    assert_eq!(opened(temp.path()).skipped().len(), 2);
+}
+
+#[test]
+fn without_verification_damage_shows_when_decoded() {
+    let temp = tempfile::tempdir().unwrap();
+    sound(temp.path(), 4);
+    let whole = fs::read(temp.path().join("images/a/0.png")).unwrap();
+    fs::write(temp.path().join("images/a/0.png"), &whole[..whole.len() - 30]).unwrap();
+    let options = OpenOptions { verify: false, ..OpenOptions::default() };
+    let data = open(temp.path(), &options).unwrap();
+    assert_eq!((data.len(), data.skipped().len()), (4, 0));
+    let error = data.sample(0, crate::folders::SIZE).unwrap_err();
+    says(&error, &["images/a/0.png", "truncated"]);
+}
+
+#[test]
+fn masks_that_do_not_fit_name_file_and_values() {
+    let temp = tempfile::tempdir().unwrap();
+    sound(temp.path(), 6);
+    save(temp.path(), "masks/0.png", left(1, 255));
+    save(temp.path(), "masks/1.png", GrayImage::new(7, 4));
+    let data = opened(temp.path());
+    assert_eq!(data.skipped()[0].reason, "the mask is 7 x 4 pixels, its image 6 x 4");
+    assert_eq!(data.len(), 5);
+    fs::remove_file(temp.path().join("masks/1.png")).unwrap();
+    fs::write(temp.path().join("palette.csv"), "value,name\n0,back\n255,front\n").unwrap();
+    save(temp.path(), "masks/2.png", left(2, 9));
+    let data = opened(temp.path());
+    assert!(data.skipped()[0].path.ends_with("masks/2.png"));
+    assert_eq!(data.skipped()[0].reason, "mask values 9 belong to no class (known: 0, 255)");
+    save(temp.path(), "masks/4.png", left(2, 77));
+    says(&error(temp.path()), &["2 of 6 rows", "masks/2.png: mask values 9", "masks/4.png: mask values 77"]);
+    // Without a palette file every value is a class; a picture is not a mask.
+    fs::remove_file(temp.path().join("palette.csv")).unwrap();
+    assert_eq!(opened(temp.path()).schema().tasks[1].kind.classes(), ["background", "9", "77", "255"]);
+    save(temp.path(), "masks/4.png", colour(4));
+    says(&error(temp.path()), &["masks/4.png", "masks hold colours", "palette.csv"]);
+    save(temp.path(), "images/b/big.png", GrayImage::new(20, 20));
+    save(temp.path(), "masks/4.png", left(1, 9));
+    save(temp.path(), "masks/big.png", GrayImage::from_fn(20, 20, |x, y| Luma([(x * 12 + y) as u8])));
+    says(&error(temp.path()), &["masks/big.png", "different values"]);
+}
+
+#[test]
+fn manifests_say_line_and_reason() {
+    for (table, words) in [
+        ("image,x\na.png,1,2\n", &["manifest.csv:2", "fields"][..]),
+        ("images,x\na.png,1\n", &["manifest.csv:1", "no column `image`", "is it `images`?"]),
+        ("image,x,x\na.png,1,2\n", &["manifest.csv:1", "two columns are called `x`"]),
+        ("image,\na.png,1\n", &["manifest.csv:1", "column 2 has no name"]),
+        ("image,x\n,1\n", &["manifest.csv:2", "`image` is blank"]),
+        ("image,split\na.png,train\na.png,late\n", &["manifest.csv:3", "split `late`", "validation"]),
+        ("image,x\n", &["no images"]),
+        ("", &["manifest.csv:1", "no column `image`"]),
+        ("image,x\ngone.png,1\n", &["1 of 1 rows", "gone.png: there is no such file"]),
+    ] {
+        let temp = tempfile::tempdir().unwrap();
+        save(temp.path(), "a.png", colour(1));
+        fs::write(temp.path().join("manifest.csv"), table).unwrap();
+        says(&error(temp.path()), words);
+    }
+}
+
+#[test]
+fn pet_lists_say_line_and_reason() {
+    for (list, words) in [
+        ("Bengal_1 1 1\n", &["list.txt:1", "expected a name and three numbers"][..]),
+        ("# x\nBengal_1 0 1 1\n", &["list.txt:2", "class 0", "out of range"]),
+        ("Bengal_1 1 3 1\n", &["list.txt:1", "species 3"]),
+        ("Bengal_1 1 1 1\nBirman_1 1 1 1\n", &["list.txt:2", "`Bengal`", "`Birman` here"]),
+    ] {
+        let temp = tempfile::tempdir().unwrap();
+        save(temp.path(), "images/Bengal_1.jpg", colour(1));
+        fs::create_dir_all(temp.path().join("annotations")).unwrap();
+        fs::write(temp.path().join("annotations/list.txt"), list).unwrap();
+        says(&error(temp.path()), words);
+    }
+}

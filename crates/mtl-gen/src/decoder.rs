@@ -1,0 +1,260 @@
+//! From a latent vector and a class to an image: the decoder of the VAE, the generator of the GAN.
+//!
+//! ```text
+//! c = [z ; embedding(class)]                                   [B, latent + embedding]
+//! linear -> coarse map (4x4 for 32x32 and 64x64)               [B, w0, h, w]
+//! per doubling: relu(norm(x | c)), nearest x2, conv3x3         ... up to half the image's size
+//!               (+ residual: x + conv3x3(relu(norm(x | c))) in presets s and m)
+//! relu(norm(x | c)), conv3x3, pixel shuffle, leaky relu, conv3x3, tanh     [B, C, H, W] in (-1, 1)
+//! ```
+//! `norm(x | c)` is group normalisation whose scale and shift are linear functions of `c` (as the conditional norms of
+//! Dumoulin et al. 2017, arXiv 1610.07629 and of BigGAN, arXiv 1809.11096, without their dependence on the batch).
+//! Nothing is computed at full resolution but the last convolution.
+
+use mtl_tensor::layers::{Conv2d, Linear};
+use mtl_tensor::{Init, Scope, Tensor, ops};
+use serde::{Deserialize, Serialize};
+
+use crate::embedding::Embedding;
+use crate::{Error, Setting};
+
+/// Named sizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// 128, 64, 48 channels at 1/8, 1/4, 1/2 of the image's size: 20 M multiply-adds for an image of 32x32.
+    #[default]
+    Xs,
+    /// 192, 128, 96 channels and a residual convolution a level.
+    S,
+    /// 256, 192, 128 channels and a residual convolution a level.
+    M,
+}
+
+impl Preset {
+    /// Channels from half the image's size downwards (the last one repeats), and of the full-size map.
+    fn widths(self) -> ([usize; 3], usize) {
+        match self {
+            Self::Xs => ([48, 64, 128], 16),
+            Self::S => ([96, 128, 192], 24),
+            Self::M => ([128, 192, 256], 32),
+        }
+    }
+}
+
+/// Size of the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `xs` (default), `s` or `m`.
+    pub preset: Preset,
+    /// Length of the latent vector. Default 64.
+    pub latent: usize,
+    /// Length of the class embedding. Default 32.
+    pub embedding: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { preset: Preset::Xs, latent: 64, embedding: 32 }
+    }
+}
+
+/// Cells of the coarse map that the first layer paints one by one; larger maps are interpolated from 8x8.
+const MAX_START_CELLS: usize = 64;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Decoder {
+    config: Config,
+    embedding: Embedding,
+    start: Linear,
+    /// The map the first layer paints, and the coarsest one of the pyramid.
+    start_size: (usize, usize),
+    base_size: (usize, usize),
+    base_width: usize,
+    levels: Vec<Level>,
+    last_norm: ConditionalNorm,
+    spread: Conv2d,
+    paint: Conv2d,
+}
+
+#[derive(Debug)]
+struct Level {
+    norm: ConditionalNorm,
+    conv: Conv2d,
+    residual: Option<(ConditionalNorm, Conv2d)>,
+}
+
+impl Decoder {
+    /// For the images and classes of `setting` (its taps are not used).
+    ///
+    /// # Errors
+    /// A size that is not divisible by 8 or below 32, a latent of no dimensions, a name that is taken.
+    pub fn new(config: &Config, scope: &Scope, setting: &Setting<'_>) -> Result<Self, Error> {
+        setting.check()?;
+        if config.latent == 0 || config.embedding == 0 {
+            return Err(Error::Option { key: "decoder", problem: "`latent` and `embedding` must be at least 1".into() });
+        }
+        let (mut base_size, mut doublings) = (setting.size, 0);
+        while base_size.0 % 2 == 0 && base_size.1 % 2 == 0 && base_size.0.min(base_size.1) >= 8 {
+            base_size = (base_size.0 / 2, base_size.1 / 2);
+            doublings += 1;
+        }
+        let start_size = if base_size.0 * base_size.1 <= MAX_START_CELLS { base_size } else { (8, 8) };
+        let (table, full_width) = config.preset.widths();
+        let width = |doublings_left: usize| table[(doublings_left - 1).min(2)];
+        let condition = config.latent + config.embedding;
+        let base_width = width(doublings);
+        let levels = (1..doublings)
+            .map(|level| {
+                let place = scope.scope(format!("level{level}"));
+                let (from, to) = (width(doublings + 1 - level), width(doublings - level));
+                let residual = if config.preset == Preset::Xs {
+                    None
+                } else {
+                    let place = place.scope("residual");
+                    // A quiet start: the residual branch begins as a small correction.
+                    let init = Init::Normal { fan_in: to * 9, gain: 0.2 };
+                    let conv = Conv2d::with_init(&place.scope("conv"), (to, to), 3, 1, true, init)?;
+                    Some((ConditionalNorm::new(&place.scope("norm"), to, condition)?, conv))
+                };
+                Ok(Level {
+                    norm: ConditionalNorm::new(&place.scope("norm"), from, condition)?,
+                    conv: Conv2d::new(&place.scope("conv"), (from, to), 3, 1, true)?,
+                    residual,
+                })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let finest = width(1);
+        let gentle = Init::Normal { fan_in: full_width * 9, gain: 0.5 };
+        Ok(Self {
+            config: config.clone(),
+            embedding: Embedding::new(&scope.scope("embedding"), setting.classes, config.embedding, Init::Normal { fan_in: 1, gain: 1.0 })?,
+            start: Linear::with_init(
+                &scope.scope("start"),
+                condition,
+                base_width * start_size.0 * start_size.1,
+                Init::Normal { fan_in: condition, gain: 1.0 },
+            )?,
+            start_size,
+            base_size,
+            base_width,
+            levels,
+            last_norm: ConditionalNorm::new(&scope.scope("last.norm"), finest, condition)?,
+            spread: Conv2d::new(&scope.scope("last.spread"), (finest, full_width * 4), 3, 1, true)?,
+            paint: Conv2d::with_init(&scope.scope("last.paint"), (full_width, setting.channels), 3, 1, true, gentle)?,
+        })
+    }
+
+    /// Length of the latent vector.
+    pub fn latent(&self) -> usize {
+        self.config.latent
+    }
+
+    /// `z [B, latent]` and one label an image (negative where missing) to `[B, C, H, W]` in `(-1, 1)`.
+    ///
+    /// # Errors
+    /// A label that is no class, shapes that do not fit.
+    pub fn forward(&self, z: &Tensor, labels: &[i32]) -> Result<Tensor, Error> {
+        let batch = z.dim(0)?;
+        if batch != labels.len() {
+            return Err(Error::Labels { labels: labels.len(), images: batch });
+        }
+        let condition = Tensor::cat(&[z, &self.embedding.forward(labels, false)?], 1)?;
+        let (height, width) = self.start_size;
+        let mut x = self.start.forward(&condition)?.reshape((batch, self.base_width, height, width))?;
+        if self.start_size != self.base_size {
+            x = ops::upsample_bilinear(&x, self.base_size.0, self.base_size.1)?;
+        }
+        for level in &self.levels {
+            x = level.conv.forward(&ops::upsample_nearest(&level.norm.forward(&x, &condition)?, 2)?)?;
+            if let Some((norm, conv)) = &level.residual {
+                x = (&x + conv.forward(&norm.forward(&x, &condition)?)?)?;
+            }
+        }
+        let x = self.spread.forward(&self.last_norm.forward(&x, &condition)?)?;
+        let x = ops::leaky_relu(&ops::pixel_shuffle(&x, 2)?, 0.2)?;
+        Ok(ops::tanh(&self.paint.forward(&x)?)?)
+    }
+}
+
+/// Group normalisation with scale and shift from a condition vector, then ReLU.
+#[derive(Debug)]
+struct ConditionalNorm {
+    modulation: Linear,
+    channels: usize,
+}
+
+impl ConditionalNorm {
+    fn new(scope: &Scope, channels: usize, condition: usize) -> Result<Self, Error> {
+        let init = Init::Normal { fan_in: condition, gain: 0.3 };
+        Ok(Self { modulation: Linear::with_init(scope, condition, 2 * channels, init)?, channels })
+    }
+
+    /// `x [B, C, H, W]`, `condition [B, E]`.
+    fn forward(&self, x: &Tensor, condition: &Tensor) -> Result<Tensor, Error> {
+        let (b, c, h, w) = x.dims4()?;
+        let modulation = self.modulation.forward(condition)?; // [B, 2 C]
+        let scale = (modulation.narrow(1, 0, c)? + 1.0)?.reshape(b * c)?;
+        let shift = modulation.narrow(1, c, c)?.contiguous()?.reshape(b * c)?;
+        // Seen as one image of B C channels, every image has a scale and shift of its own, in one pass over the data.
+        let groups = if self.channels % 8 == 0 { self.channels / 8 } else { 1 };
+        let y = ops::group_norm(&x.reshape((1, b * c, h, w))?, &scale, &shift, b * groups, true)?;
+        Ok(y.reshape((b, c, h, w))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mtl_rng::Seed;
+    use mtl_tensor::{DType, Device, Params, gradcheck};
+
+    use super::*;
+
+    fn decoder(params: &Params, size: (usize, usize), channels: usize) -> Decoder {
+        let setting = Setting { trunk: &mtl_trunk::Config::default(), taps: &[], size, channels, classes: 2 };
+        Decoder::new(&Config { latent: 5, embedding: 3, ..Config::default() }, &params.scope("g"), &setting).unwrap()
+    }
+
+    fn noise(shape: (usize, usize), dtype: DType) -> Tensor {
+        let values = Seed::new(5).stream("z", &[]).normals(shape.0 * shape.1);
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+    }
+
+    #[test]
+    fn any_size_divisible_by_eight() {
+        for (size, channels) in [((32, 32), 3), ((64, 128), 3), ((40, 72), 1), ((248, 256), 3)] {
+            let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+            let image = decoder(&params, size, channels).forward(&noise((2, 5), DType::F32), &[0, -1]).unwrap();
+            assert_eq!(image.dims(), [2, channels, size.0, size.1]);
+            let values = mtl_tensor::to_f64(&image).unwrap();
+            assert!(values.iter().all(|v| v.abs() < 1.0), "{size:?}");
+        }
+    }
+
+    #[test]
+    fn class_and_latent_both_matter_and_images_do_not_see_each_other() {
+        let params = Params::new(Seed::new(1), DType::F64, &Device::Cpu);
+        let decoder = decoder(&params, (32, 32), 1);
+        let z = noise((2, 5), DType::F64);
+        let run = |z: &Tensor, labels: &[i32]| mtl_tensor::to_f64(&decoder.forward(z, labels).unwrap()).unwrap();
+        let both = run(&z, &[0, 1]);
+        assert_ne!(run(&z, &[1, 1])[..1024], both[..1024]);
+        assert_ne!(both[..1024], both[1024..]);
+        let alone = run(&z.narrow(0, 1, 1).unwrap(), &[1]);
+        assert!(alone.iter().zip(&both[1024..]).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+
+    #[test]
+    fn gradient_of_the_conditional_norm() {
+        let params = Params::new(Seed::new(1), DType::F64, &Device::Cpu);
+        let norm = ConditionalNorm::new(&params.scope("n"), 16, 3).unwrap();
+        let x = Tensor::from_vec(Seed::new(5).stream("x", &[]).normals(128), (2, 16, 2, 2), &Device::Cpu).unwrap();
+        let inputs = [x.to_dtype(DType::F64).unwrap(), noise((2, 3), DType::F64)];
+        let worst = gradcheck::worst_error(&inputs, |t| {
+            norm.forward(&t[0], &t[1]).map_err(|error| mtl_tensor::Error::Msg(error.to_string()))
+        });
+        assert!(worst.unwrap() < 1e-6);
+    }
+}

@@ -1,0 +1,41 @@
+//! Naming a device in text.
+
+use candle_core::{Device, Result};
+
+/// `cpu`, `cuda`, `cuda:1` (the second card) or `metal`.
+///
+/// # Errors
+/// Another name; an accelerator this program was built without, or that is not there.
+pub fn parse(name: &str) -> Result<Device> {
+    let (kind, index) = match name.split_once(':') {
+        Some((kind, index)) => match index.parse::<usize>() {
+            Ok(index) => (kind, index),
+            Err(_) => candle_core::bail!("`{name}`: after the colon comes the card's number, as in cuda:1"),
+        },
+        None => (name, 0),
+    };
+    let missing = |feature: &str, error: candle_core::Error| {
+        candle_core::Error::Msg(format!(
+            "`{name}` cannot be used ({error}); is the program built with `--features {feature}`, and is there such a card? `cpu` always works"
+        ))
+    };
+    match kind {
+        "cpu" if index == 0 => Ok(Device::Cpu),
+        "cuda" => Device::new_cuda(index).map_err(|error| missing("cuda", error)),
+        "metal" => Device::new_metal(index).map_err(|error| missing("metal", error)),
+        _ => candle_core::bail!("`{name}` is no device; there are: cpu, cuda, cuda:N, metal"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert!(parse("cpu").unwrap().is_cpu());
+        for wrong in ["gpu", "cpu:1", "cuda:x", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

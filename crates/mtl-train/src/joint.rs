@@ -1,0 +1,108 @@
+//! The joint stage: trunk, heads and reconstruction learn together.
+
+use mtl_tensor::optim::{Ema, Optimizer};
+use mtl_tensor::{Ctx, Tensor};
+
+use crate::checkpoint::Checkpoint;
+use crate::config::Stage;
+use crate::error::{Error, Result};
+use crate::evaluate::{score, skill};
+use crate::event::Event;
+use crate::model::ImageTask;
+use crate::session::Session;
+use crate::step::{StepInput, balanced_tasks, step};
+
+/// Trains until the budget is spent, validation stops improving, or the user asks to stop; then makes the best averages
+/// the model's weights.
+pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
+    let config = s.plan.config.joint.clone();
+    let train = s.plan.loader(&s.plan.split.train, config.batch, true, "joint")?;
+    let validation = s.plan.loader(&s.plan.split.validation, config.batch, false, "validation")?;
+    let (steps, seconds) = s.budget(Stage::Joint, train.batches());
+    let prefixes = s.model.joint_prefixes();
+    let tasks = balanced_tasks(&s.model);
+    let mut balancer = s.plan.config.balancer.build(&tasks)?;
+    let mut optimizer = Optimizer::new(config.optimizer, &s.model.trained(&prefixes), |_| 1.0)?;
+    let mut ema = Ema::new(config.ema, &s.model.everything(&prefixes))?;
+    s.begin(Stage::Joint);
+    if let Some(moments) = s.moments("joint") {
+        optimizer.restore(&moments)?;
+    }
+    if let Some(restored) = s.restored.take() {
+        ema.restore(&restored.averages, restored.state.ema_updates)?;
+        balancer.restore(restored.state.balancer)?;
+    } else {
+        s.state.steps = steps;
+    }
+    let columns: Vec<Option<usize>> = s.plan.columns.iter().copied().map(Some).collect();
+    let waited_before = s.state.waited_s;
+    let mut feed = train.stream(s.state.epoch, s.state.batch as usize)?;
+    while s.state.step < s.state.steps {
+        let (epoch, index, batch) = feed.next().ok_or_else(|| Error::DataMismatch("the training images ran out".into()))??;
+        let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &s.device)?;
+        let targets = s.plan.targets(&batch);
+        let classes = s.classes(&targets, batch.rows.len());
+        let now = s.state.step;
+        let input = StepInput {
+            images: &images,
+            targets: &targets,
+            classes: &classes,
+            reconstruction_weight: s.plan.config.model.reconstruction_weight,
+            step: now,
+            epoch,
+        };
+        let cx = Ctx::train(s.plan.seed.child("joint", 0), now);
+        let output = step(&s.model, &mut *balancer, &tasks, &input, &cx, &mut cx.stream("balancer"))?;
+        let lr = config.schedule.at(now as f64 / s.state.steps as f64);
+        s.apply(&mut optimizer, &output.grads, lr, config.clip)?;
+        ema.update()?;
+
+        s.state.step += 1;
+        s.state.epoch = epoch;
+        s.state.batch = index as u64 + 1;
+        s.state.balancer = balancer.state();
+        s.state.waited_s = waited_before + train.waited().as_secs_f64();
+        s.pace(seconds);
+        let (done, steps) = (s.state.step, s.state.steps);
+        let left_s = s.left_s();
+        s.tell(&Event::Step { stage: Stage::Joint, step: done, steps, losses: output.losses, left_s });
+
+        let due = |every: u64| done % every.max(1) == 0;
+        let mut best = false;
+        if due(steps.div_ceil(config.evaluations.max(1))) || done == steps {
+            let scored = ema.with_averages(|| {
+                score(&s.model, &validation, &columns, Some(&s.baselines), config.mirrored, &s.device)
+            })??;
+            let found = skill(&scored);
+            best = s.state.best_skill.is_none_or(|before| found > before);
+            s.state.since_best = if best { 0 } else { s.state.since_best + 1 };
+            s.state.best_skill = if best { Some(found) } else { s.state.best_skill };
+            s.tell(&Event::Validated { step: done, skill: found, best, scores: scored });
+        }
+        let stopping = s.stopping();
+        if best || stopping || due(s.checkpoint_every()) || done == steps {
+            s.save(Some(&ema), &[("joint", &optimizer)], best)?;
+        }
+        if stopping {
+            return Err(s.interrupted());
+        }
+        if config.patience > 0 && s.state.since_best >= config.patience {
+            let message = format!("validation has not improved for {} evaluations: training stops at step {done}", config.patience);
+            s.tell(&Event::Warning { message });
+            break;
+        }
+    }
+    drop(feed);
+    s.finish(std::time::Duration::ZERO);
+    // From here on the best averages are the weights.
+    let (best, _, warning) = Checkpoint::load_named(&s.dir.join("checkpoints"), "best")?;
+    if let Some(message) = warning {
+        s.tell(&Event::Warning { message });
+    }
+    s.model.overwrite(&best.averages)?;
+    if matches!(s.model.image_task, Some(ImageTask::Vae)) {
+        crate::generation::fit_prior(s)?;
+    }
+    s.state.stage_finished = true;
+    s.save(None, &[], true)
+}

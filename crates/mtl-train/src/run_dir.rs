@@ -1,0 +1,149 @@
+//! The folder of a run: made once, owned by one process at a time, never overwritten.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::checkpoint::write_atomically;
+use crate::error::{Error, Result};
+
+/// An open run folder; the lock is given back when it is dropped, however the process ends.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunDir {
+    /// Makes `parent/name-0001`, or the next number that is free.
+    ///
+    /// # Errors
+    /// A name that could leave `parent`; a parent that cannot be written to.
+    pub fn create(parent: &Path, name: &str) -> Result<Self> {
+        let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > 80 || name.starts_with('.') || !name.chars().all(usable) {
+            let allowed = "a run's name is made of 1 to 80 letters, digits, `-`, `_` and `.`, not beginning with `.`";
+            return Err(Error::Config(format!("output.name = \"{name}\": {allowed}")));
+        }
+        fs::create_dir_all(parent).map_err(Error::io("cannot create", parent))?;
+        for number in 1..100_000 {
+            let path = parent.join(format!("{name}-{number:04}"));
+            match fs::create_dir(&path) {
+                Ok(()) => {
+                    for folder in ["samples", "predictions", "checkpoints"] {
+                        let folder = path.join(folder);
+                        fs::create_dir(&folder).map_err(Error::io("cannot create", folder))?;
+                    }
+                    return Self::own(path);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::io("cannot create", path)(error)),
+            }
+        }
+        Err(Error::Run { path: parent.to_owned(), problem: format!("holds 99,999 runs called {name}; choose another name") })
+    }
+
+    /// Opens an existing run to go on with it.
+    ///
+    /// # Errors
+    /// Not a run folder, or another process is working in it.
+    pub fn open(path: &Path) -> Result<Self> {
+        check(path)?;
+        Self::own(path.to_owned())
+    }
+
+    fn own(path: PathBuf) -> Result<Self> {
+        let file = path.join("lock");
+        let mut lock = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(&file)
+            .map_err(Error::io("cannot write", &file))?;
+        if lock.try_lock().is_err() {
+            let owner = fs::read_to_string(&file).unwrap_or_default();
+            let problem = format!("is in use by process {}; wait for it or stop it first", owner.trim());
+            return Err(Error::Run { path, problem });
+        }
+        let claim = |lock: &mut File| {
+            lock.set_len(0)?;
+            lock.rewind()?;
+            write!(lock, "{}", std::process::id())
+        };
+        claim(&mut lock).map_err(Error::io("cannot write", &file))?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file or folder in it.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes `config.toml` and `env.json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn describe(&self, config: &str) -> Result<()> {
+        write_atomically(&self.join("config.toml"), config.as_bytes())?;
+        let environment = serde_json::to_vec_pretty(&Environment::now()).unwrap_or_default();
+        write_atomically(&self.join("env.json"), &environment)
+    }
+}
+
+/// That `path` is a run folder.
+///
+/// # Errors
+/// [`Error::Run`] saying what is missing.
+pub fn check(path: &Path) -> Result<()> {
+    let problem = if !path.is_dir() {
+        "there is no such run folder; `ls runs` shows those there are"
+    } else if !path.join("config.toml").is_file() {
+        "is no run folder: it has no config.toml"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Run { path: path.to_owned(), problem: problem.into() })
+}
+
+/// What the run was made with and on.
+#[derive(Debug, Serialize)]
+struct Environment {
+    version: &'static str,
+    git_revision: &'static str,
+    cpu: String,
+    cores: usize,
+    threads: usize,
+    os: &'static str,
+    architecture: &'static str,
+    command: Vec<String>,
+    started_unix_s: u64,
+}
+
+impl Environment {
+    fn now() -> Self {
+        let cpu = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            git_revision: option_env!("MTL_GIT_REVISION").unwrap_or("unknown"),
+            cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            cores,
+            threads: std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).filter(|n| *n > 0).unwrap_or(cores),
+            os: std::env::consts::OS,
+            architecture: std::env::consts::ARCH,
+            command: std::env::args().collect(),
+            started_unix_s: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_secs()),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Preset, file and overrides to one [`Config`], with errors that point at the place.
+//!
+//! Order: defaults, then a preset, then the file, then each `key.path=value`. Everything is checked strictly; an
+//! unknown key names its file, line and column and the nearest key there is.
+
+use std::path::Path;
+
+use mtl_registry::{Entry, find, nearest};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// Named starting points, as TOML over the defaults.
+pub const PRESETS: &[Entry<&str>] = &[
+    Entry {
+        name: "small",
+        summary: "32x32, resnet xs, ends in three minutes on two cores: what runs on the built-in scenes",
+        item: include_str!("presets/small.toml"),
+    },
+    Entry {
+        name: "standard",
+        summary: "64x64, resnet s, batch norm, AdamW: what runs on a folder of images",
+        item: include_str!("presets/standard.toml"),
+    },
+    Entry {
+        name: "tutorial",
+        summary: "the tutorial's trunk and three heads (class, mask, image), corrected; Adam on the sum of three losses",
+        item: include_str!("presets/tutorial.toml"),
+    },
+];
+
+/// Tables that hold exactly one entry, the name of a variant: another variant replaces what was there.
+fn holds_a_variant(path: &[String]) -> bool {
+    match path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["balancer"] | ["model", "trunk"] | ["heads", _] => true,
+        ["joint", "optimizer"] => true,
+        _ => false,
+    }
+}
+
+/// Merges `over` into `base`; tables are joined, everything else is replaced.
+fn merge(base: &mut Table, over: Table, path: &mut Vec<String>) {
+    for (key, value) in over {
+        path.push(key.clone());
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(over)) => {
+                if holds_a_variant(path) && over.keys().any(|variant| !base.contains_key(variant)) {
+                    base.clear();
+                }
+                merge(base, over, path);
+            }
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+        path.pop();
+    }
+}
+
+/// Reads the settings of a run.
+///
+/// `preset` is one of [`PRESETS`]; `file` a TOML file; `overrides` are `key.path=value` with a TOML value (bare words
+/// are taken as text).
+///
+/// # Errors
+/// [`Error::Config`] or [`Error::UnknownName`] with the place and, where one is near, the key that was meant.
+pub fn load(preset: &str, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
+    let entry = find("preset", PRESETS, preset)?;
+    let mut table = parse(entry.item, "preset")?;
+    check(&table).map_err(|problem| Error::Config(format!("preset {preset}: {problem}")))?;
+    if let Some(file) = file {
+        let text = std::fs::read_to_string(file).map_err(|source| {
+            Error::Config(format!("cannot read the configuration {}: {source}", file.display()))
+        })?;
+        // Read on its own first: only the text itself can say line and column.
+        if let Err(error) = toml::from_str::<Config>(&text) {
+            return Err(Error::Config(at_place(file, &text, &error)));
+        }
+        merge(&mut table, parse(&text, &file.display().to_string())?, &mut Vec::new());
+        check(&table).map_err(|problem| Error::Config(format!("{}: {problem}", file.display())))?;
+    }
+    for text in overrides {
+        let over = override_table(text)?;
+        let mut merged = table.clone();
+        merge(&mut merged, over, &mut Vec::new());
+        check(&merged).map_err(|problem| Error::Config(format!("--set {text}: {problem}")))?;
+        table = merged;
+    }
+    Config::deserialize(table).map_err(|error| Error::Config(error.to_string()))
+}
+
+/// Reads the resolved configuration a run folder keeps.
+///
+/// # Errors
+/// As [`load`].
+pub fn read_resolved(file: &Path) -> Result<Config> {
+    let text = std::fs::read_to_string(file).map_err(Error::io("cannot read", file))?;
+    toml::from_str(&text).map_err(|error| Error::Config(at_place(file, &text, &error)))
+}
+
+/// The configuration as TOML, every key written out.
+///
+/// # Errors
+/// A value TOML cannot hold.
+pub fn to_toml(config: &Config) -> Result<String> {
+    toml::to_string_pretty(config).map_err(|error| Error::Config(format!("the configuration cannot be written as TOML: {error}")))
+}
+
+fn parse(text: &str, what: &str) -> Result<Table> {
+    text.parse::<Table>().map_err(|error| Error::Config(format!("{what}: {}", error.message())))
+}
+
+fn check(table: &Table) -> std::result::Result<(), String> {
+    Config::deserialize(table.clone()).map(|_| ()).map_err(|error| with_suggestion(error.message()))
+}
+
+/// `a.b=c` as a table.
+fn override_table(text: &str) -> Result<Table> {
+    let wrong = |problem: &str| Error::Config(format!("--set {text}: {problem}; write it as key.path=value, for example joint.batch=32"));
+    let (path, value) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
+    let keys: Vec<&str> = path.trim().split('.').collect();
+    if keys.iter().any(|key| key.is_empty()) {
+        return Err(wrong("the key has an empty part"));
+    }
+    let value = value.trim();
+    let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("v"));
+    // A bare word is a string; a variant of a one-entry table may be named without its settings.
+    let mut value = parsed.unwrap_or_else(|| Value::String(value.to_owned()));
+    let owned: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    if holds_a_variant(&owned)
+        && let Value::String(name) = &value
+    {
+        value = Value::Table(Table::from_iter([(name.clone(), Value::Table(Table::new()))]));
+    }
+    let mut table = Table::new();
+    for key in keys.iter().rev() {
+        value = Value::Table(Table::from_iter([((*key).to_owned(), value)]));
+    }
+    if let Value::Table(inner) = value {
+        table = inner;
+    }
+    Ok(table)
+}
+
+/// `file:line:column: message`, with the line itself and a suggestion.
+fn at_place(file: &Path, text: &str, error: &toml::de::Error) -> String {
+    let message = with_suggestion(error.message());
+    let Some(span) = error.span() else {
+        return format!("{}: {message}", file.display());
+    };
+    let before = &text[..span.start.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    let shown = text.lines().nth(line - 1).unwrap_or_default();
+    format!("{}:{line}:{column}: {message}\n  {shown}\n  {}^", file.display(), " ".repeat(column - 1))
+}
+
+/// Adds the nearest expected name to "unknown field `x`, expected one of `a`, `b`".
+fn with_suggestion(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match quoted.split_first() {
+        Some((wrong, expected)) if message.starts_with("unknown") => match nearest(wrong, expected.iter().copied()) {
+            Some(name) => format!("{message}: did you mean `{name}`?"),
+            None => message.to_owned(),
+        },
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_loads_and_survives_being_written() {
+        for preset in PRESETS {
+            let config = load(preset.name, None, &[]).unwrap();
+            let text = to_toml(&config).unwrap();
+            assert_eq!(toml::from_str::<Config>(&text).unwrap(), config, "{}", preset.name);
+        }
+    }
+
+    #[test]
+    fn overrides_reach_into_tables_and_change_variants() {
+        let set = |texts: &[&str]| load("standard", None, &texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
+        let config = set(&["joint.batch=7", "seed=3", "balancer=dwa", "model.trunk.resnet.preset=m"]).unwrap();
+        assert_eq!((config.joint.batch, config.seed, config.balancer.name()), (7, 3, "dwa"));
+        let config = set(&["model.trunk=tutorial"]).unwrap();
+        assert!(matches!(config.model.trunk, mtl_trunk::Config::Tutorial(_)));
+        for (text, expected) in [
+            ("joint.bach=7", "did you mean `batch`"),
+            ("jont.batch=7", "did you mean `joint`"),
+            ("balancer=pcgard", "did you mean `pcgrad`"),
+            ("joint.batch", "there is no `=`"),
+            ("joint.batch=many", "invalid type"),
+        ] {
+            let message = set(&[text]).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn files_are_pointed_into() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("run.toml");
+        std::fs::write(&file, "seed = 1\n\n[joint]\nbatch = 8\n  clipp = 1\n").unwrap();
+        let error = load("standard", Some(&file), &[]).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("run.toml:5:3") && message.contains("did you mean `clip`"), "{message}");
+        assert_eq!(error.exit_code(), 2);
+        std::fs::write(&file, "seed = \n").unwrap();
+        assert!(load("standard", Some(&file), &[]).unwrap_err().to_string().contains("run.toml:1:"));
+        assert!(load("standrd", None, &[]).unwrap_err().to_string().contains("did you mean `standard`"));
+    }
+}

@@ -1,0 +1,19 @@
+"""mtl-heads `reconstruction` on random features of stride 4: mean square error, five Adam steps, lr 0.003."""
+
+import torch
+from networks import Reconstruction
+from recording import exact, features, record, taps_of
+
+SIZE, TAPS = (16, 24), [(2, 4), (4, 4)]
+
+torch.manual_seed(51)
+model = torch.nn.ModuleDict({"head": Reconstruction(4, 3)})
+data = features(2, TAPS[1:], SIZE) | {"images": exact(torch.rand(2, 3, *SIZE) * 2 - 1)}
+
+
+def run(data):
+    output = model["head"](taps_of(data))
+    return {"output": output}, (output - data["images"]).square().mean()
+
+
+record("reconstruction", model, data, run, "adam", 0.003)
