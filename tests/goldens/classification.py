@@ -24,4 +24,4 @@ def golden(name, pool, hidden, rule, lr, seed):
 golden("average", "average", None, "adam", 0.01, 11)
 golden("pyramid", "pyramid", None, "adamw", 0.01, 12)
 golden("flatten", "flatten", None, "sgd", 0.1, 13)
-golden("hidden", "pyramid", 12, "adamw", 0.01, 14)
+golden("hidden", "pyramid", 12, "adamw", 0.01, 16)

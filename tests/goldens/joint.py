@@ -1,5 +1,5 @@
 """The whole model: `resnet` trunk (batch norm, unshuffle, widths 4, 8, 8) with a classification, a segmentation and a dense
-head, each of whose tasks misses one of the three images. Sum of the three losses, five AdamW steps, lr 0.003."""
+head, each of whose tasks misses one of the three images. Sum of the three losses, five AdamW steps, lr 0.0003."""
 
 import torch
 from networks import Decoder, Resnet, Vectorise, classification_loss, dense_loss, segmentation_loss
@@ -33,4 +33,4 @@ def run(data):
     return outputs, loss
 
 
-record("joint", model, data, run, "adamw", 0.003)
+record("joint", model, data, run, "adamw", 0.0003)

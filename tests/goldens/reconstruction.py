@@ -1,4 +1,4 @@
-"""mtl-heads `reconstruction` on random features of stride 4: mean square error, five Adam steps, lr 0.003."""
+"""mtl-heads `reconstruction` on random features of stride 4: mean square error, five Adam steps, lr 0.0003."""
 
 import torch
 from networks import Reconstruction
@@ -16,4 +16,4 @@ def run(data):
     return {"output": output}, (output - data["images"]).square().mean()
 
 
-record("reconstruction", model, data, run, "adam", 0.003)
+record("reconstruction", model, data, run, "adam", 0.0003)

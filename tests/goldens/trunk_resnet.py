@@ -22,7 +22,7 @@ def golden(norm, stem, rule, lr, seed, widths=(8, 8, 16), blocks=1, channels=3):
     record(f"trunk_resnet_{norm}_{stem}", model, data, run, rule, lr)
 
 
-golden("batch", "unshuffle", "adamw", 0.003, 6)
-golden("batch", "full", "adam", 0.003, 3)
+golden("batch", "unshuffle", "adamw", 0.0003, 3)
+golden("batch", "full", "adam", 0.0003, 2)
 golden("group", "unshuffle", "sgd", 0.01, 4)
-golden("group", "full", "adamw", 0.003, 5, widths=(8, 8, 8), blocks=2, channels=1)
+golden("group", "full", "adamw", 0.0003, 6, widths=(8, 8, 8), blocks=2, channels=1)

@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn set_takes_one_or_several() {
-        let args = Args::try_parse_from(["mtl", "train", "--set", "a=1", "b=2", "--seed", "3", "--set", "c=4"]).unwrap();
+        let args =
+            Args::try_parse_from(["mtl", "train", "--set", "a=1", "b=2", "--seed", "3", "--set", "c=4"]).unwrap();
         let Some(Verb::Train(train)) = args.verb else { panic!("not train") };
         assert_eq!(train.set, ["a=1", "b=2", "c=4"]);
         assert_eq!(train.seed, Some(3));

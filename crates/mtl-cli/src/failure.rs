@@ -86,8 +86,11 @@ pub fn must_exist(path: &Path, what: &str) -> Result<(), String> {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return Err(format!("{message}: there is not even a folder {}", parent.display()));
     };
-    let mut names: Vec<String> =
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| !name.starts_with('.')).collect();
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
     names.sort();
     let wrong = path.file_name().unwrap_or_default().to_string_lossy();
     if let Some(name) = nearest(&wrong, names.iter().map(String::as_str)) {

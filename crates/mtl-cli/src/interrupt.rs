@@ -13,8 +13,8 @@ use crate::screen::Console;
 pub fn flag(console: Console) -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::other(format!("signals cannot be handled: {error}")))?;
+    let mut signals = Signals::new([SIGINT, SIGTERM])
+        .map_err(|error| Failure::other(format!("signals cannot be handled: {error}")))?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if seen.swap(true, Ordering::SeqCst) {

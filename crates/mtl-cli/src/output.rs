@@ -20,7 +20,8 @@ pub fn say(line: impl Display) {
 
 /// A value as indented JSON.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::other(format!("cannot be written as JSON: {error}")))?;
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::other(format!("cannot be written as JSON: {error}")))?;
     out(text);
     Ok(())
 }

@@ -162,16 +162,19 @@ impl Screen {
             }
             Mode::Lines => {
                 let from = if step > 0 { format!(" from step {step}") } else { String::new() };
-                say(format_args!("{:7} {steps} steps{from}", stage.name()));
+                let planned = if steps > 0 { format!("{steps} steps") } else { "starts".to_owned() };
+                say(format_args!("{:7} {planned}{from}", stage.name()));
             }
             Mode::Quiet => {}
         }
     }
 
     fn step(&mut self, stage: Stage, step: u64, steps: u64, losses: &[(String, f64)], left_s: Option<f64>) {
-        self.losses = losses.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect::<Vec<_>>().join("  ");
+        self.losses =
+            losses.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect::<Vec<_>>().join("  ");
         let left = left_s.map_or(String::new(), |left| format!("{} left  ", duration(left)));
-        let skill = self.skill.filter(|_| stage == Stage::Joint).map_or(String::new(), |skill| format!("  skill {skill:.3}"));
+        let skill =
+            self.skill.filter(|_| stage == Stage::Joint).map_or(String::new(), |skill| format!("  skill {skill:.3}"));
         let message = format!("{left}{}{skill}", self.losses);
         if let Some(bar) = &self.bar {
             bar.set_length(steps);
@@ -207,19 +210,26 @@ impl Observer for Screen {
             Event::Step { stage, step, steps, losses, left_s } => self.step(*stage, *step, *steps, losses, *left_s),
             Event::Validated { skill, .. } => self.skill = Some(*skill),
             Event::Picture { path } => {
-                // The last one of each folder is the one to look at.
-                self.pictures.retain(|other| other.parent() != path.parent());
+                // Of a series (gan-000100.png, gan-000200.png ... gan.png) the last one is the one to look at.
+                self.pictures.retain(|other| series(other) != series(path));
                 self.pictures.push(path.clone());
             }
             Event::StageFinished { stage, step, took, waiting } => self.stage_finished(*stage, *step, *took, *waiting),
             Event::Warning { message } => self.console.say(format_args!("warning {message}")),
             Event::Finished { run, scores, took } => {
-                self.finished = Some(Finished { run: run.clone(), seconds: took.as_secs_f64(), scores: scores.clone() });
+                self.finished =
+                    Some(Finished { run: run.clone(), seconds: took.as_secs_f64(), scores: scores.clone() });
                 self.console.say(format_args!("done    in {}", duration(took.as_secs_f64())));
             }
             _ => {}
         }
     }
+}
+
+/// A path without the number its file name ends in.
+fn series(path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(stem.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-'))
 }
 
 /// Three commands that work on this run.
@@ -259,8 +269,14 @@ mod tests {
 
     #[test]
     fn numbers_and_times_are_short() {
-        assert_eq!(["1234", "12.3", "1.23", "0.012"], [1234.0, 12.34, 1.234, 0.01234].map(short).each_ref().map(String::as_str));
-        assert_eq!(["59 s", "1 min 0 s", "2 h 5 min"], [59.4, 59.6, 7500.0].map(duration).each_ref().map(String::as_str));
+        assert_eq!(
+            ["1234", "12.3", "1.23", "0.012"],
+            [1234.0, 12.34, 1.234, 0.01234].map(short).each_ref().map(String::as_str)
+        );
+        assert_eq!(
+            ["59 s", "1 min 0 s", "2 h 5 min"],
+            [59.4, 59.6, 7500.0].map(duration).each_ref().map(String::as_str)
+        );
     }
 
     #[test]
@@ -272,11 +288,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_picture_of_a_folder_is_named() {
+    fn only_the_last_picture_of_a_series_is_named() {
         let mut screen = Screen::new(Display { plain: false, quiet: true }, false);
-        for path in ["r/samples/1.png", "r/predictions/1.png", "r/samples/2.png"] {
+        for path in ["r/samples/gan-01.png", "r/samples/gan-02.png", "r/samples/vae-1.png", "r/samples/gan.png"] {
             screen.event(&Event::Picture { path: path.into() });
         }
-        assert_eq!(screen.pictures, [PathBuf::from("r/predictions/1.png"), "r/samples/2.png".into()]);
+        assert_eq!(screen.pictures, [PathBuf::from("r/samples/vae-1.png"), "r/samples/gan.png".into()]);
     }
 }

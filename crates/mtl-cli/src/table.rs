@@ -1,22 +1,35 @@
 //! Scores as one readable table, and label counts.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use mtl_metrics::Score;
 use mtl_train::event::{LabelCount, TaskScores};
 
+/// A line above, below, and under the names of the columns.
+const STYLE: TableStyle = {
+    let line = LineStyle::none().fill('─').junction('─');
+    TableStyle::new().top_border(line).header_separator(line).bottom_border(line)
+};
+
+/// Classes of a task that have a line of their own; all are in the JSON.
+const CLASSES: usize = 8;
+
 /// One line a score: the model's next to the trivial baseline's, with the direction in which it is better.
-pub fn scores(tasks: &[TaskScores]) -> Table {
+///
+/// Of the scores of single classes only Dice is shown: the others (IoU, mean over images) rank classes alike.
+pub fn scores(tasks: &[TaskScores]) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["task", "score", "model", "trivial", "labels", "trivial means"]);
+    table.load_style(STYLE);
+    table.set_header(["task", "score", "model", "trivial", "labels", "trivial answer"]);
     for column in [2, 3, 4] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     for task in tasks {
-        for (index, score) in task.scores.iter().enumerate() {
+        let (single, whole): (Vec<&Score>, Vec<&Score>) =
+            task.scores.iter().partition(|score| score.name.contains('/'));
+        let classes = single.into_iter().filter(|score| score.name.starts_with("dice/")).take(CLASSES);
+        for (index, score) in whole.into_iter().chain(classes).enumerate() {
             let baseline = task.baseline.iter().find(|other| other.name == score.name);
             let first = index == 0;
             table.add_row([
@@ -29,7 +42,7 @@ pub fn scores(tasks: &[TaskScores]) -> Table {
             ]);
         }
     }
-    table
+    table.trim_fmt()
 }
 
 /// Labels of each task on each side of the split, one line a task.
@@ -43,7 +56,10 @@ pub fn labels(tasks: &[LabelCount]) -> Vec<String> {
                 let (labelled, images) = (task.labelled[part], task.images[part]);
                 if labelled == images { labelled.to_string() } else { format!("{labelled} of {images}") }
             });
-            format!("{:names$}  {:kinds$}  labels: {train} train, {validation} validation, {test} test", task.task, task.kind)
+            format!(
+                "{:names$}  {:kinds$}  labels: {train} train, {validation} validation, {test} test",
+                task.task, task.kind
+            )
         })
         .collect()
 }
@@ -65,21 +81,29 @@ mod tests {
 
     #[test]
     fn a_table_has_a_line_a_score_and_no_control_characters() {
-        let rmse = |value| Score { name: "rmse".into(), value, unit: "m".into(), direction: Direction::LowerIsBetter, n: 9 };
+        let rmse =
+            |value| Score { name: "rmse".into(), value, unit: "m".into(), direction: Direction::LowerIsBetter, n: 9 };
         let tasks = [TaskScores {
             task: "depth".into(),
             kind: "dense",
-            scores: vec![rmse(0.25), Score::fraction("other", 0.5, 9)],
+            scores: vec![
+                rmse(0.25),
+                Score::fraction("dice/a", 0.1, 9),
+                Score::fraction("iou/a", 0.1, 9),
+                Score::fraction("other", 0.5, 9),
+            ],
             baseline: vec![rmse(0.5)],
             baseline_words: "the mean".into(),
         }];
-        let text = scores(&tasks).to_string();
+        let text = scores(&tasks);
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
         let line = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_owned();
         for part in ["depth", "rmse ↓", "0.2500 m", "0.5000 m", "the mean"] {
             assert!(line("rmse").contains(part), "{text}");
         }
         assert!(line("other").contains("0.500") && line("other").contains(" - "), "{text}");
+        assert!(text.contains("dice/a") && !text.contains("iou/a"), "{text}");
+        assert!(text.find("other") < text.find("dice/a"), "single classes come last: {text}");
     }
 
     #[test]

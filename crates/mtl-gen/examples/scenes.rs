@@ -111,7 +111,7 @@ fn main() -> Outcome<()> {
     let gan = gan::Gan::new(&options.gan, &params.scope("gan"), &setting)?;
     gan.prepare("trunk", &*trunk, &data.feed(64, "prepare")?.images()?.0)?;
     if options.warm {
-        gan.start_from_decoder("vae.decoder")?;
+        gan.start_from_vae("vae")?;
     }
     let ema = train(&gan, &*trunk, &params, &data, &options, |step, ema| {
         if options.sheet_every > 0 && step % options.sheet_every == 0 {

@@ -18,7 +18,9 @@
 //! In mode `live` the caller may add the tasks' losses on real images to the critic's: its heads read
 //! [`Gan::own_features`].
 
-use mtl_rng::Stream;
+use std::sync::{Mutex, PoisonError};
+
+use mtl_rng::{Seed, Stream};
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::{Ctx, Scope, Tensor, optim, ops};
 use mtl_trunk::{Features, Trunk};
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::critic::{Heads, Projection, Use};
 use crate::decoder::{self, Decoder};
+use crate::prior::Prior;
 use crate::{Batch, Error, Generator, Loss, Phase, Setting, augment, below, unknown_phase, value};
 
 /// Whose eyes the critic has; see the module.
@@ -66,8 +69,10 @@ pub struct Config {
     pub decoder: decoder::Config,
     /// What critics see images through.
     pub augment: augment::Config,
-    /// Channels of the critic's heads. Default 64.
+    /// Channels of the critic's heads. Default 32.
     pub head_width: usize,
+    /// Spectral normalisation of the heads on the learnt trunk. Default true.
+    pub spectral: bool,
     /// Weight of the gradient penalties of a critic's own trunk. Default 0.05, for 32x32; the right value grows about
     /// fourfold with each doubling of the side.
     pub gamma: f64,
@@ -89,7 +94,8 @@ impl Default for Config {
             mode: Mode::default(),
             decoder: decoder::Config::default(),
             augment: augment::Config::default(),
-            head_width: 64,
+            head_width: 32,
+            spectral: true,
             gamma: 0.05,
             sigma: 0.01,
             frozen_weight: 0.5,
@@ -147,9 +153,29 @@ pub struct Gan {
     scope: Scope,
     generator_name: String,
     generator: Decoder,
+    /// `N(0, I)`, or that of the VAE started from.
+    prior: Prior,
     own: Option<Own>,
     frozen: Option<Frozen>,
     phases: Vec<Phase>,
+    kept: Mutex<Option<Shown>>,
+}
+
+/// One step's images and what the learnt trunk sees in them, the generated ones with their graph.
+#[derive(Debug)]
+struct Shown {
+    key: (Seed, u64, Tensor, Vec<i32>),
+    real: Tensor,
+    fake: Tensor,
+    real_features: Option<Features>,
+    fake_features: Option<Features>,
+}
+
+impl Shown {
+    fn is_of(&self, batch: &Batch<'_>, cx: &Ctx) -> bool {
+        let (seed, step, images, classes) = &self.key;
+        *seed == cx.seed && *step == cx.step && images.id() == batch.images.id() && classes == batch.classes
+    }
 }
 
 impl Gan {
@@ -173,13 +199,13 @@ impl Gan {
             let place = critic.scope("frozen");
             Some(Frozen {
                 projection: Projection::new(&place.scope("projection"), setting.taps)?,
-                heads: Heads::new(&place.scope("heads"), setting.taps, config.head_width, setting.classes, true)?,
+                heads: Heads::new(&place.scope("heads"), setting.taps, config.head_width, setting.classes, config.spectral)?,
             })
         } else {
             None
         };
         let generator = scope.scope("generator");
-        let adam = optim::Config::Adam { beta1: 0.0, beta2: 0.99 };
+        let adam = optim::Config::Adam { beta1: 0.5, beta2: 0.99 };
         let slower = if config.mode == Mode::Live { vec![(format!("{}.own.trunk", critic.name()), 0.25)] } else { Vec::new() };
         let phases = vec![
             Phase { name: "critic", prefixes: vec![critic.name().to_owned()], slower, optimizer: adam, lr: 1e-3 },
@@ -190,19 +216,23 @@ impl Gan {
             scope: scope.clone(),
             generator_name: generator.name().to_owned(),
             generator: Decoder::new(&config.decoder, &generator, setting)?,
+            prior: Prior::new(&scope.scope("prior"), setting.classes, config.decoder.latent)?,
             own,
             frozen,
             phases,
+            kept: Mutex::new(None),
         })
     }
 
-    /// Copies the weights of a decoder of the same shape (a VAE's) into the generator, which then starts from blurred
-    /// images instead of noise. `decoder_name`: the name below which they live in the same store, e.g. `vae.decoder`.
+    /// Starts from a trained VAE of the same decoder shape whose parameters live below `vae_name` in the same store: the
+    /// generator with its decoder's weights, latents with its fitted prior. The critic then sharpens blurred images
+    /// instead of leading out of noise, which takes a run of a minute from shapeless to recognisable.
     ///
     /// # Errors
     /// A decoder of another shape; nothing has been changed then.
-    pub fn start_from_decoder(&self, decoder_name: &str) -> Result<(), Error> {
-        copy_below(&self.scope, decoder_name, &self.generator_name)
+    pub fn start_from_vae(&self, vae_name: &str) -> Result<(), Error> {
+        copy_below(&self.scope, &format!("{vae_name}.decoder"), &self.generator_name)?;
+        copy_below(&self.scope, &format!("{vae_name}.prior"), &format!("{}.prior", self.scope.name()))
     }
 
     /// What the critic's own trunk sees in real images; `None` in mode `frozen`.
@@ -221,55 +251,64 @@ impl Gan {
         &self.generator
     }
 
-    fn fakes(&self, phase: &str, batch: &Batch<'_>, cx: &Ctx) -> Result<Tensor, Error> {
+    /// What both phases of a step look at. The generator's phase takes what the critic's has made, which is what it would
+    /// make itself: the generator and the learnt trunk have not changed in between.
+    fn shown(&self, batch: &Batch<'_>, cx: &Ctx) -> Result<Shown, Error> {
         let images = batch.images.dim(0)?;
         if images != batch.classes.len() {
             return Err(Error::Labels { labels: batch.classes.len(), images });
         }
-        let shape = (images, self.generator.latent());
-        let z = cx.noise(&self.stream_name(phase, "latent"), shape, batch.images.dtype(), batch.images.device())?;
-        self.generator.forward(&z, batch.classes)
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(kept) = kept.filter(|kept| kept.is_of(batch, cx)) {
+            return Ok(kept);
+        }
+        let z = self.prior.sample(batch.classes, &mut cx.stream(&self.stream_name("latent")))?;
+        let fake = self.generator.forward(&z, batch.classes)?;
+        let mut stream = cx.stream(&self.stream_name("augment"));
+        let real = self.config.augment.apply(&batch.images.detach(), &mut stream)?;
+        let fake = self.config.augment.apply(&fake, &mut stream)?;
+        let (mut real_features, mut fake_features) = (None, None);
+        if self.frozen.is_some() {
+            real_features = Some(batch.trunk.forward(&real, &Ctx::eval())?.detach());
+            fake_features = Some(batch.trunk.forward(&fake, &Ctx::eval())?);
+        }
+        let key = (cx.seed, cx.step, batch.images.clone(), batch.classes.to_vec());
+        Ok(Shown { key, real, fake, real_features, fake_features })
     }
 
-    fn stream_name(&self, phase: &str, what: &str) -> String {
-        format!("{}/{phase}/{what}", self.scope.name())
-    }
-
-    /// Real and generated images side by side, `[2 B, C, H, W]`, each augmented in its own way.
-    fn pairs(&self, phase: &str, real: &Tensor, fake: &Tensor, cx: &Ctx) -> Result<Tensor, Error> {
-        let both = Tensor::cat(&[&real.detach(), fake], 0)?;
-        self.config.augment.apply(&both, &mut cx.stream(&self.stream_name(phase, "augment")))
+    fn stream_name(&self, what: &str) -> String {
+        format!("{}/{what}", self.scope.name())
     }
 
     fn critic_loss(&self, batch: &Batch<'_>, cx: &Ctx) -> Result<Loss, Error> {
-        let fake = self.fakes("critic", batch, cx)?.detach();
-        let seen = self.pairs("critic", batch.images, &fake, cx)?;
+        let shown = self.shown(batch, cx)?;
         let class_weight = self.config.class_weight(batch.progress);
-        let labels = [batch.classes, batch.classes].concat();
         let n = batch.classes.len();
         let mut sum = Sum::default();
         if let Some(own) = &self.own {
-            let noise = cx.noise(&self.stream_name("critic", "noise"), seen.shape(), seen.dtype(), seen.device())?;
-            let moved = (&seen + (noise * self.config.sigma)?)?;
-            let features = own.trunk.forward(&Tensor::cat(&[&seen, &moved], 0)?, &Ctx::eval())?;
-            let logits = own.heads.forward(&features, &[&labels[..], &labels[..]].concat(), class_weight, Use::Learn)?;
+            let seen = Tensor::cat(&[&shown.real, &shown.fake.detach()], 0)?;
+            let noise = cx.noise(&self.stream_name("noise"), seen.shape(), seen.dtype(), seen.device())?;
+            let seen = Tensor::cat(&[&seen, &(&seen + (noise * self.config.sigma)?)?], 0)?;
+            let features = own.trunk.forward(&seen, &Ctx::eval())?;
+            let logits = own.heads.forward(&features, &batch.classes.repeat(4), class_weight, Use::Learn)?;
             let (mut relativistic, mut penalty, mut gap) = (Mean::default(), Mean::default(), Mean::default());
             for logits in &logits {
                 let verdict = logits.mean(1)?; // [4 B]: real, generated, both again with noise
                 let lead = (verdict.narrow(0, 0, n)? - verdict.narrow(0, n, n)?)?;
                 relativistic.add(ops::softplus(&lead.neg()?)?.mean_all()?)?;
-                penalty.add((verdict.narrow(0, 0, 2 * n)? - verdict.narrow(0, 2 * n, 2 * n)?)?.sqr()?.mean_all()?)?;
+                let (before, after) = (verdict.narrow(0, 0, 2 * n)?, verdict.narrow(0, 2 * n, 2 * n)?);
+                penalty.add(squared_gradient(&before, &after, self.config.sigma)?)?;
                 gap.add(lead.mean_all()?)?;
             }
-            // The mean over 2 B images is half the sum of the two penalties.
-            let strength = self.config.gamma / self.config.sigma.powi(2);
             sum.add("own", relativistic, 1.0)?;
-            sum.add("penalty", penalty, strength)?;
+            // gamma / 2 for real and for generated images; the mean over both is half their sum.
+            sum.add("penalty", penalty, self.config.gamma)?;
             sum.note("gap", gap)?;
         }
-        if let Some(frozen) = &self.frozen {
-            let features = batch.trunk.forward(&seen, &Ctx::eval())?.detach();
-            let logits = frozen.heads.forward(&frozen.projection.forward(&features)?, &labels, class_weight, Use::Learn)?;
+        if let (Some(frozen), Some(real), Some(fake)) = (&self.frozen, &shown.real_features, &shown.fake_features) {
+            let both = real.taps.iter().zip(&fake.taps).map(|(real, fake)| Tensor::cat(&[real, &fake.detach()], 0));
+            let mixed = frozen.projection.forward(&Features { taps: both.collect::<Result<_, _>>()? })?;
+            let logits = frozen.heads.forward(&mixed, &batch.classes.repeat(2), class_weight, Use::Learn)?;
             let (mut hinge, mut gap) = (Mean::default(), Mean::default());
             for logits in &logits {
                 let (real, fake) = (logits.narrow(0, 0, n)?, logits.narrow(0, n, n)?);
@@ -280,15 +319,13 @@ impl Gan {
             sum.add("frozen", hinge, self.frozen_weight())?;
             sum.note("frozen_gap", gap)?;
         }
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
         sum.finish()
     }
 
     fn generator_loss(&self, batch: &Batch<'_>, cx: &Ctx) -> Result<Loss, Error> {
-        let fake = self.fakes("generator", batch, cx)?;
-        let seen = self.pairs("generator", batch.images, &fake, cx)?;
+        let shown = self.shown(batch, cx)?;
         let class_weight = self.config.class_weight(batch.progress);
-        let n = batch.classes.len();
-        let (real, fake) = (seen.narrow(0, 0, n)?.detach(), seen.narrow(0, n, n)?.contiguous()?);
         let mut sum = Sum::default();
         if let Some(own) = &self.own {
             // Two passes, so that the backward one covers the generated images alone.
@@ -296,27 +333,24 @@ impl Gan {
                 own.heads.forward(&own.trunk.forward(images, &Ctx::eval())?, batch.classes, class_weight, Use::Judge)
             };
             let mut relativistic = Mean::default();
-            for (real, fake) in judge(&real)?.iter().zip(&judge(&fake)?) {
+            for (real, fake) in judge(&shown.real)?.iter().zip(&judge(&shown.fake)?) {
                 let lead = (real.mean(1)?.detach() - fake.mean(1)?)?;
                 relativistic.add(ops::softplus(&lead)?.mean_all()?)?;
             }
             sum.add("own", relativistic, 1.0)?;
         }
-        if let Some(frozen) = &self.frozen {
-            let features = batch.trunk.forward(&fake, &Ctx::eval())?;
-            let logits = frozen.heads.forward(&frozen.projection.forward(&features)?, batch.classes, class_weight, Use::Judge)?;
+        if let (Some(frozen), Some(real), Some(fake)) = (&self.frozen, &shown.real_features, &shown.fake_features) {
+            let logits = frozen.heads.forward(&frozen.projection.forward(fake)?, batch.classes, class_weight, Use::Judge)?;
             let mut hinge = Mean::default();
             for logits in &logits {
                 hinge.add(logits.mean_all()?.neg()?)?;
             }
             sum.add("frozen", hinge, self.frozen_weight())?;
             if self.config.feature_matching > 0.0 {
-                let wanted = batch.trunk.forward(&real, &Ctx::eval())?.detach();
                 let mut matching = Mean::default();
-                for (fake, real) in features.taps.iter().zip(&wanted.taps) {
-                    let loudness = 1.0 / (real.sqr()?.mean_all()?.sqrt()? + 1e-6)?;
-                    let off = (fake.mean(0)? - real.mean(0)?)?.sqr()?.mean_all()?;
-                    matching.add((off * loudness?.sqr()?)?)?;
+                for (fake, real) in fake.taps.iter().zip(&real.taps) {
+                    let power = value(&real.sqr()?.mean_all()?)?.max(1e-12);
+                    matching.add(((fake.mean(0)? - real.mean(0)?)?.sqr()?.mean_all()? / power)?)?;
                 }
                 sum.add("matching", matching, self.config.feature_matching)?;
             }
@@ -362,14 +396,18 @@ impl Generator for Gan {
     }
 
     fn latents(&self, labels: &[i32], stream: &mut Stream) -> Result<Tensor, Error> {
-        let values = stream.normals(labels.len() * self.latent());
-        let like = self.scope.params();
-        Ok(Tensor::from_vec(values, (labels.len(), self.latent()), like.device())?.to_dtype(like.dtype())?)
+        self.prior.sample(labels, stream)
     }
 
     fn decode(&self, z: &Tensor, labels: &[i32]) -> Result<Tensor, Error> {
         self.generator.forward(z, labels)
     }
+}
+
+/// Mean squared length of the gradient of verdicts by their images, from verdicts before and after noise of standard
+/// deviation `sigma` on each pixel: `E (sigma noise . grad)^2 = sigma^2 |grad|^2`, to first order in sigma.
+fn squared_gradient(before: &Tensor, after: &Tensor, sigma: f64) -> Result<Tensor, Error> {
+    Ok(((before - after)?.sqr()?.mean_all()? / (sigma * sigma))?)
 }
 
 /// A trunk like the shared one whose normalisation leaves no trace of generated images.
@@ -456,5 +494,41 @@ impl Sum {
 
     fn finish(self) -> Result<Loss, Error> {
         Ok(Loss { total: self.total.ok_or(Error::NoTaps)?, terms: self.terms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mtl_tensor::{DType, Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn approximated_penalty_is_the_exact_one_on_a_critic_with_a_known_gradient() {
+        // D(x) = softplus(w . x): the gradient is sigmoid(w . x) w. 8 images of 12 pixels, 500 draws of noise each.
+        let (images, pixels, draws, sigma) = (8, 12, 500, 0.01);
+        let mut stream = Seed::new(4).stream("critic", &[]);
+        let mut normals = |rows: usize, columns: usize| {
+            let values = stream.normals(rows * columns);
+            Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap()
+        };
+        let (x, w) = (normals(images, pixels), normals(pixels, 1));
+        let verdict = |x: &Tensor| ops::softplus(&x.matmul(&w).unwrap()).unwrap();
+        let many = x.repeat((draws, 1)).unwrap();
+        let moved = (&many + (normals(images * draws, pixels) * sigma).unwrap()).unwrap();
+        let approximated = value(&squared_gradient(&verdict(&many), &verdict(&moved), sigma).unwrap()).unwrap();
+
+        let x = Var::from_tensor(&x).unwrap();
+        let grads = verdict(&x).sum_all().unwrap().backward().unwrap();
+        let exact = optim::square_norm(grads.get(&x).unwrap()).unwrap() / images as f64;
+        assert!((approximated / exact - 1.0).abs() < 0.05, "{approximated} instead of {exact}");
+    }
+
+    #[test]
+    fn class_ramp() {
+        let config = Config { class_ramp: [0.2, 0.4], ..Config::default() };
+        assert_eq!([0.1, 0.2, 0.4, 0.9].map(|at| config.class_weight(at)), [0.0, 0.0, 1.0, 1.0]);
+        assert!((config.class_weight(0.3) - 0.5).abs() < 1e-12);
+        assert_eq!(Config::default().class_weight(0.0), 1.0);
     }
 }

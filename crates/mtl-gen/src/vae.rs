@@ -287,3 +287,50 @@ fn unit_length(x: &Tensor) -> Result<Tensor, Error> {
     let length = (x.sqr()?.sum_keepdim(1)? + 1e-4)?.sqrt()?;
     Ok(x.broadcast_div(&length)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use mtl_tensor::{Device, gradcheck};
+
+    use super::*;
+
+    fn row(values: &[f64]) -> Tensor {
+        Tensor::from_vec(values.to_vec(), (1, values.len()), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn kl_by_hand() {
+        // N(1, 1): 1/2. N(0, 4): (4 - 1 - log 4) / 2. N(0, 1): 0.
+        let encoding = Encoding { mu: row(&[1.0, 0.0, 0.0]), logvar: row(&[0.0, 4f64.ln(), 0.0]) };
+        let kl = mtl_tensor::to_f64(&kl_per_dimension(&encoding).unwrap()).unwrap();
+        let expected = [0.5, 1.5 - 2f64.ln(), 0.0];
+        assert!(kl.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{kl:?}");
+    }
+
+    #[test]
+    fn optimal_deviation_by_hand() {
+        let at = |mean_square: f64| value(&log_deviation(&Tensor::new(mean_square, &Device::Cpu).unwrap(), 0.25).unwrap()).unwrap();
+        // s^2 = 0.75 + 0.25 = 1, s / s0 = 2; a perfect reconstruction costs nothing.
+        assert!((at(0.75) - 2f64.ln()).abs() < 1e-12 && at(0.0) == 0.0);
+        // No other variance makes the Gaussian likelihood of errors with mean square m (floor included) larger:
+        // m / (2 s^2) + log s is least at s^2 = m, where it is log s + 1/2.
+        let cost = |s: f64, m: f64| m / (2.0 * s * s) + s.ln();
+        let best = cost(1.0, 1.0);
+        assert!((best - (at(0.75) - 2f64.ln() + 0.5)).abs() < 1e-12);
+        assert!([0.8, 0.95, 1.05, 1.3].iter().all(|&s| cost(s, 1.0) > best));
+    }
+
+    #[test]
+    fn gradients_of_the_terms() {
+        let words = |error: Error| mtl_tensor::Error::Msg(error.to_string());
+        let inputs = [row(&[0.3, -1.2]), row(&[0.5, -0.7])];
+        let kl = gradcheck::worst_error(&inputs, |t| {
+            kl_per_dimension(&Encoding { mu: t[0].clone(), logvar: t[1].clone() }).map_err(words)
+        });
+        assert!(kl.unwrap() < 1e-7);
+        let deviation = gradcheck::worst_error(&[row(&[0.2, 0.9])], |t| log_deviation(&t[0], 0.01).map_err(words));
+        assert!(deviation.unwrap() < 1e-6);
+        let features = Tensor::from_vec(vec![0.4f64, -0.3, 1.0, 0.2, 0.9, -0.8], (1, 3, 1, 2), &Device::Cpu).unwrap();
+        assert!(gradcheck::worst_error(&[features], |t| unit_length(&t[0]).map_err(words)).unwrap() < 1e-7);
+    }
+}

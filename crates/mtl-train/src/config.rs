@@ -19,6 +19,7 @@ pub struct Config {
     /// `cpu` (default), `cuda`, `cuda:1` or `metal`; the last two need a program built with that feature.
     pub device: String,
     /// Image size, `64` or `64x128` (height x width); both divisible by 8, 32 to 256. Default 64.
+    #[serde(deserialize_with = "text_or_number")]
     pub size: String,
     /// What is trained, in this order: `joint`, then `vae` and `gan` with the learnt trunk. Default all three.
     pub stages: Vec<Stage>,
@@ -40,6 +41,20 @@ pub struct Config {
     pub gan: GeneratorStage,
     /// What is written while training.
     pub output: Output,
+}
+
+/// A square size may be written as a plain number.
+fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a size, 64 or \"64x128\" (height x width)")]
+    enum Written {
+        Number(u64),
+        Text(String),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::Number(side) => side.to_string(),
+        Written::Text(text) => text,
+    })
 }
 
 impl Default for Config {
@@ -133,12 +148,18 @@ pub struct Model {
     /// Weight of that task's loss beside the labelled ones. Default 0.2: enough to learn an encoder, too little to bend
     /// the trunk (see README).
     pub reconstruction_weight: f64,
+    /// How many images of a step are reconstructed: decoding is the dearest part of a step, and the first images of a
+    /// shuffled batch stand for all. Default 16.
+    pub reconstruction_images: usize,
     /// The classification task whose classes condition the generators. Default: the first there is.
     pub condition: Option<String>,
     /// The VAE.
     pub vae: mtl_gen::vae::Config,
     /// The GAN.
     pub gan: mtl_gen::gan::Config,
+    /// The GAN's generator starts from the VAE's decoder, where there is one and both are built alike: it then has
+    /// shapes and colours from the first step. Default true.
+    pub warm_start: bool,
 }
 
 impl Default for Model {
@@ -147,9 +168,11 @@ impl Default for Model {
             trunk: mtl_trunk::Config::default(),
             reconstruction: ReconstructionKind::Vae,
             reconstruction_weight: 0.2,
+            reconstruction_images: 16,
             condition: None,
             vae: mtl_gen::vae::Config::default(),
             gan: mtl_gen::gan::Config::default(),
+            warm_start: true,
         }
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
             targets: &targets,
             classes: &classes,
             reconstruction_weight: s.plan.config.model.reconstruction_weight,
+            reconstruction_images: s.plan.config.model.reconstruction_images,
             step: now,
             epoch,
         };

@@ -28,6 +28,8 @@ pub struct StepInput<'a> {
     pub classes: &'a [i32],
     /// Multiplies the image task's loss.
     pub reconstruction_weight: f64,
+    /// Images that are reconstructed, at most.
+    pub reconstruction_images: usize,
     /// Stage step, for streams and messages.
     pub step: u64,
     /// Epoch, for balancers.
@@ -67,10 +69,19 @@ fn task_losses(model: &Model, features: &Features, input: &StepInput<'_>, cx: &C
             losses.push((at, loss));
         }
     }
+    let count = input.images.dim(0)?.min(input.reconstruction_images.max(1));
+    let first = |x: &Tensor| x.narrow(0, 0, count)?.contiguous();
     let image_loss = match (&model.image_task, &model.vae) {
-        (Some(ImageTask::Autoencoder(head)), _) => Some(head.loss(&head.forward(features)?, input.images)?),
-        (Some(ImageTask::Vae), Some(vae)) => Some(vae.loss(features, input.images, input.classes, cx)?.total),
-        _ => None,
+        (None, _) | (Some(ImageTask::Vae), None) => None,
+        (Some(task), vae) => {
+            let few = Features { taps: features.taps.iter().map(first).collect::<mtl_tensor::Result<_>>()? };
+            let images = first(input.images)?;
+            match (task, vae) {
+                (ImageTask::Vae, Some(vae)) => Some(vae.loss(&few, &images, &input.classes[..count], cx)?.total),
+                (ImageTask::Autoencoder(head), _) => Some(head.loss(&head.forward(&few)?, &images)?),
+                (ImageTask::Vae, None) => None,
+            }
+        }
     };
     if let Some(loss) = image_loss {
         losses.push((model.heads.len(), (loss * input.reconstruction_weight)?));

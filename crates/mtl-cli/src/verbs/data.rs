@@ -21,6 +21,10 @@ pub fn run(verb: &Data) -> Result<(), Failure> {
     }
     match report.problems() {
         0 => Ok(()),
-        n => Err(Failure::Data(format!("{n} {} found in {}", if n == 1 { "problem" } else { "problems" }, dir.display()))),
+        n => Err(Failure::Data(format!(
+            "{n} {} found in {}",
+            if n == 1 { "problem" } else { "problems" },
+            dir.display()
+        ))),
     }
 }

@@ -1,6 +1,6 @@
 //! `mtl resume`: goes on where a run was stopped.
 
-use mtl_train::Observer;
+use mtl_train::event::Observer;
 
 use crate::args::{Display, Resume};
 use crate::failure::{Failure, must_exist};

@@ -1,7 +1,8 @@
 //! `mtl train`, and `mtl` alone: the main job.
 
 use mtl_train::config::Config;
-use mtl_train::{Observer, settings};
+use mtl_train::event::Observer;
+use mtl_train::settings;
 
 use crate::args::{Display, Train};
 use crate::failure::{Failure, must_exist};

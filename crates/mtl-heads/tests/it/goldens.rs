@@ -122,7 +122,7 @@ fn dense_equals_pytorch() {
 /// tests/goldens/reconstruction.py
 #[test]
 fn reconstruction_equals_pytorch() {
-    golden::compare("reconstruction", ADAM, 0.003, |golden: &Golden, dtype: DType| {
+    golden::compare("reconstruction", ADAM, 0.0003, |golden: &Golden, dtype: DType| {
         let params = golden::params(dtype);
         let place = place(&[(4, 4)]);
         let network = Reconstruction::new(&params.scope("head"), &place, 3).unwrap();
@@ -140,7 +140,7 @@ fn reconstruction_equals_pytorch() {
 /// tests/goldens/joint.py
 #[test]
 fn trunk_and_three_heads_together_equal_pytorch() {
-    golden::compare("joint", ADAMW, 0.003, |golden: &Golden, dtype: DType| {
+    golden::compare("joint", ADAMW, 0.0003, |golden: &Golden, dtype: DType| {
         let params = golden::params(dtype);
         let config = resnet::Config { widths: Some([4, 8, 8]), blocks: Some(1), ..Default::default() };
         let trunk = mtl_trunk::Config::Resnet(config).build(&params.scope("trunk"), 3).unwrap();

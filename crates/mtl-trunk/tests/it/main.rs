@@ -3,4 +3,5 @@
 #[path = "../../../../tests/goldens/golden.rs"]
 mod golden;
 
+mod conformance;
 mod goldens;

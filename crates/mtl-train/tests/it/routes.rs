@@ -1,0 +1,87 @@
+//! All routes of a joint step give the same gradients of the trunk for the same weights.
+
+use mtl_balance::{Balancer, Needs, Signals, State};
+use mtl_rng::{Seed, Stream};
+use mtl_tensor::{Ctx, Device, Tensor, to_f64};
+use mtl_train::model::Model;
+use mtl_train::plan::Plan;
+use mtl_train::step::{StepInput, StepOutput, balanced_tasks, step};
+
+use crate::tiny;
+
+/// Fixed weights that pretend to need something.
+struct Pretender(Needs, Vec<f64>);
+
+impl Balancer for Pretender {
+    fn needs(&self) -> Needs {
+        self.0
+    }
+    fn weights(&mut self, signals: &Signals, _: &mut Stream) -> Result<Vec<f64>, mtl_balance::Error> {
+        assert_eq!(signals.gram.is_some(), self.0.gram());
+        assert_eq!(signals.gradients.is_some(), self.0 == Needs::Gradients);
+        Ok(signals.present.iter().map(|&at| self.1[at]).collect())
+    }
+    fn restore(&mut self, _: State) -> Result<(), mtl_balance::Error> {
+        Ok(())
+    }
+}
+
+fn run(needs: Needs, weights: &[f64]) -> (StepOutput, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::new(tiny(dir.path(), &[])).unwrap();
+    let model = Model::new(&plan.config, &plan.schema, &Device::Cpu).unwrap();
+    let batch = mtl_data::loader::batch_of(&*plan.dataset, &plan.split.train[..6], plan.schema.size()).unwrap();
+    let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &Device::Cpu).unwrap();
+    let targets = plan.targets(&batch);
+    let input = StepInput {
+        images: &images,
+        targets: &targets,
+        classes: &[0, 1, 2, 3, 4, 5],
+        reconstruction_weight: 0.5,
+        reconstruction_images: 4,
+        step: 0,
+        epoch: 0,
+    };
+    let tasks = balanced_tasks(&model);
+    let mut balancer = Pretender(needs, weights.to_vec());
+    let output = step(&model, &mut balancer, &tasks, &input, &Ctx::train(Seed::new(1), 0), &mut Seed::new(1).stream("t", &[])).unwrap();
+    (output, tasks)
+}
+
+#[test]
+fn give_the_same_trunk_gradients() {
+    let weights = [1.0, 0.3, 2.0, 0.7];
+    let (reference, tasks) = run(Needs::Losses, &weights);
+    assert_eq!(tasks, ["class", "parts", "depth", "reconstruction"]);
+    for needs in [Needs::FeatureGram, Needs::TrunkGram, Needs::Gradients] {
+        let (other, _) = run(needs, &weights);
+        assert_eq!(other.losses, reference.losses);
+        assert_eq!(other.grads.keys().collect::<Vec<_>>(), reference.grads.keys().collect::<Vec<_>>());
+        for (name, grad) in &reference.grads {
+            let (a, b) = (to_f64(grad).unwrap(), to_f64(&other.grads[name]).unwrap());
+            // Heads keep their own gradient where weights are not weights of losses.
+            let task = tasks.iter().position(|task| name.starts_with(&format!("heads.{task}.")) || (task == "reconstruction" && name.starts_with("vae.")));
+            let factor = task.map_or(1.0, |at| weights[at]);
+            let scale = a.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+            let worst = a.iter().zip(&b).fold(0f64, |m, (a, b)| m.max((a - factor * b).abs()));
+            assert!(worst / scale < 1e-4, "{needs:?} {name}: {worst} of {scale}");
+        }
+    }
+}
+
+#[test]
+fn the_gram_matrix_is_that_of_the_trunks_gradients() {
+    let weights = |at: usize| (0..4).map(|i| f64::from(u8::from(i == at))).collect::<Vec<_>>();
+    let gram = run(Needs::TrunkGram, &weights(0)).0.gram.unwrap();
+    let rows: Vec<StepOutput> = (0..4).map(|at| run(Needs::Losses, &weights(at)).0).collect();
+    for i in 0..4 {
+        for j in 0..4 {
+            let mut product = 0.0;
+            for (name, a) in rows[i].grads.iter().filter(|(name, _)| name.starts_with("trunk.")) {
+                product += mtl_tensor::optim::dot(a, &rows[j].grads[name]).unwrap();
+            }
+            let scale = (gram.at(i, i) * gram.at(j, j)).sqrt();
+            assert!((product - gram.at(i, j)).abs() < 1e-4 * scale, "{i},{j}: {product} and {}", gram.at(i, j));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What a run leaves behind, and how it ends when something is wrong.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use mtl_train::checkpoint::Checkpoint;
+use mtl_train::run_dir::RunDir;
+use mtl_train::{Error, GenerateRequest, evaluate, generate, predict, resume, train};
+
+use crate::{hash, tiny};
+
+fn go(more: &[&str]) -> (tempfile::TempDir, Result<PathBuf, Error>) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = tiny(dir.path(), more);
+    let run = train(config, &mut [], &AtomicBool::new(false));
+    (dir, run)
+}
+
+#[test]
+fn leaves_everything_behind_and_can_be_used() {
+    let (dir, run) = go(&[]);
+    let run = run.unwrap();
+    assert_eq!(run.file_name().unwrap(), "scenes-0001");
+    for file in ["config.toml", "env.json", "schema.json", "metrics.jsonl", "log.txt", "samples/gan.png", "samples/vae.png", "predictions/parts.png"] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    for name in ["best", "last"] {
+        assert!(Checkpoint::load(&run.join("checkpoints").join(name)).is_ok(), "{name}");
+    }
+    let left: Vec<_> = fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.len() <= 5 && left.iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "{left:?}");
+
+    let scores = evaluate(&run, None, None).unwrap();
+    assert_eq!(scores.scores.iter().map(|task| task.task.as_str()).collect::<Vec<_>>(), ["class", "parts", "depth", "reconstruction"]);
+    assert!(scores.scores[..3].iter().all(|task| !task.baseline.is_empty()));
+
+    let request = |seed| GenerateRequest { count: 7, class: Some("fish".into()), seed, generator: None, out: Some(dir.path().join(format!("new{seed}"))) };
+    let first = generate(&run, &request(1), None).unwrap();
+    assert_eq!((first.images.len(), first.classes[6].as_deref()), (7, Some("fish")));
+    let bytes = |generated: &mtl_train::Generated| fs::read(&generated.images[6]).unwrap();
+    let (again, other) = (generate(&run, &request(1), None).unwrap(), generate(&run, &request(2), None).unwrap());
+    assert!(bytes(&first) == bytes(&again) && bytes(&first) != bytes(&other));
+    let wrong = GenerateRequest { class: Some("fsh".into()), ..request(3) };
+    assert!(generate(&run, &wrong, None).unwrap_err().to_string().contains("did you mean `fish`"));
+
+    let broken = dir.path().join("broken.png");
+    fs::write(&broken, b"no image").unwrap();
+    let found = predict(&run, &[first.images[0].clone(), broken.clone()], Some(&dir.path().join("masks")), None).unwrap();
+    let tasks = &found[0].as_ref().unwrap().tasks;
+    assert!((tasks[0].probabilities.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-5);
+    assert!(tasks[1].mask.as_ref().unwrap().is_file() && tasks[1].overlay.as_ref().unwrap().is_file());
+    assert!(found[1].as_ref().unwrap_err().to_string().contains("broken.png"));
+
+    // A second run goes beside the first.
+    let second = train(tiny(dir.path(), &["stages=[\"joint\"]", "budget.steps=1"]), &mut [], &AtomicBool::new(false)).unwrap();
+    assert_eq!(second.file_name().unwrap(), "scenes-0002");
+    let error = generate(&second, &GenerateRequest { generator: Some("gan".into()), ..request(1) }, None).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
+}
+
+#[test]
+fn a_diverging_run_names_the_task_and_keeps_the_last_good_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = ["stages=[\"joint\"]", "joint.schedule.peak=1e30", "joint.clip=0.0", "output.checkpoint_every=1"];
+    let error = train(tiny(dir.path(), &more), &mut [], &AtomicBool::new(false)).unwrap_err();
+    assert_eq!(error.exit_code(), 4, "{error}");
+    let message = error.to_string();
+    assert!(message.contains("joint step") && (message.contains("task `") || message.contains("gradient of `")), "{message}");
+    let last = Checkpoint::load(&dir.path().join("scenes-0001/checkpoints/last")).unwrap();
+    assert!(last.state.step >= 1);
+}
+
+#[test]
+fn damaged_and_foreign_checkpoints_are_told() {
+    let (_dir, run) = go(&["stages=[\"joint\"]", "budget.steps=2", "output.checkpoint_every=1"]);
+    let run = run.unwrap();
+    let last = fs::canonicalize(run.join("checkpoints/last")).unwrap();
+    let file = last.join("model.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let error = Checkpoint::load(&last).unwrap_err().to_string();
+    assert!(error.contains("model.safetensors") && error.contains("SHA-256"), "{error}");
+    fs::write(&file, &bytes[..middle]).unwrap();
+    assert!(Checkpoint::load(&last).unwrap_err().to_string().contains("bytes instead of"));
+    // `best` names the same moment: the older one is used instead, and says so.
+    let (_, path, warning) = Checkpoint::load_named(&run.join("checkpoints"), "last").unwrap();
+    assert!(path != last && warning.unwrap().contains("using"));
+
+    let config = run.join("config.toml");
+    let text = fs::read_to_string(&config).unwrap().replace("widths = [\n    8,\n    8,\n    16,\n]", "widths = [8, 8, 24]");
+    fs::write(&config, text).unwrap();
+    let error = evaluate(&run, None, None).unwrap_err().to_string();
+    assert!(error.contains("another model") && error.contains("trunk.stage3"), "{error}");
+}
+
+#[test]
+fn a_run_folder_belongs_to_one_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = RunDir::create(dir.path(), "mine").unwrap();
+    owner.describe("").unwrap();
+    let error = RunDir::open(owner.path()).unwrap_err().to_string();
+    assert!(error.contains("in use by process"), "{error}");
+    let path = owner.path().to_owned();
+    drop(owner);
+    assert!(RunDir::open(&path).is_ok());
+    for name in ["../up", "", ".hidden", "a b", "x/y"] {
+        assert_eq!(RunDir::create(dir.path(), name).unwrap_err().exit_code(), 2, "{name}");
+    }
+    assert!(resume(&dir.path().join("none"), &mut [], &AtomicBool::new(false)).unwrap_err().to_string().contains("no such run folder"));
+}
+
+#[test]
+fn wrong_settings_are_refused_before_the_first_step() {
+    for (more, expected) in [
+        ("size=60", "not divisible by 8; use 56 or 64"),
+        ("size=512", "outside 32 to 256"),
+        ("size=big", "write 64 or 64x128"),
+        ("data.tasks=[\"clas\"]", "did you mean `class`"),
+        ("model.condition=parts", "unknown classification task"),
+        ("heads.prts.segmentation.dice=2.0", "did you mean `parts`"),
+        ("heads.parts.classification.dropout=0.1", "does not serve"),
+        ("balancer.fixed.weights.clas=2.0", "did you mean `class`"),
+        ("joint.batch=1", "at least 2"),
+        ("device=gpu", "is no device"),
+        ("stages=[\"gan\",\"joint\"]", "in this order"),
+        ("budget.minutes=1.0", "one of steps, epochs and minutes"),
+        ("output.name=\"../x\"", "run's name"),
+    ] {
+        let (dir, run) = go(&[more]);
+        let error = run.unwrap_err();
+        assert!(error.to_string().contains(expected), "{more}: {error}");
+        assert_eq!(error.exit_code(), 2, "{more}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{more} left something behind");
+    }
+    let (_dir, run) = go(&["data.path=/nowhere/at/all"]);
+    assert_eq!(run.unwrap_err().exit_code(), 3);
+}
+
+#[test]
+fn the_tutorial_preset_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let overrides: Vec<String> = [
+        "size=32", "data.scenes.count=40", "joint.batch=4", "gan.batch=4", "budget.steps=2", "budget.gan_steps=1", "model.gan.mode=scratch",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain([format!("output.dir=\"{}\"", dir.path().display())])
+    .collect();
+    let config = mtl_train::settings::load("tutorial", None, &overrides).unwrap();
+    let run = train(config, &mut [], &AtomicBool::new(false)).unwrap();
+    let scores = evaluate(&run, None, None).unwrap().scores;
+    assert!(scores.iter().any(|task| task.task == "reconstruction"));
+    assert_eq!(hash(&run, "best", "model.safetensors"), hash(&run, "last", "model.safetensors"));
+}

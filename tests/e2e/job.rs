@@ -1,0 +1,143 @@
+//! The main job on a tiny folder, and everything that can be done with its run.
+
+use crate::pictures::{folder, picture};
+use crate::program::{Done, Place, contents};
+
+fn plain(done: &Done) {
+    for text in [&done.out, &done.err] {
+        assert!(
+            !text.contains(|c: char| c.is_control() && c != '\n'),
+            "control characters without a terminal: {text:?}"
+        );
+    }
+}
+
+#[test]
+fn train_then_eval_predict_generate() {
+    let place = Place::new();
+    folder(&place.path("photos"), 20);
+    let done = place.train(&["--data", "photos", "--steps", "4"]).well();
+    plain(&done);
+    for word in
+        ["photos: 40 images at 32x32", "million parameters", "run     runs/photos-0001", "joint", "vae", "gan", "done"]
+    {
+        assert!(done.err.contains(word), "{word}: {}", done.err);
+    }
+    for word in
+        ["accuracy ↑", "miou ↑", "trivial", "pictures", "mtl generate runs/photos-0001", "mtl predict", "mtl eval"]
+    {
+        assert!(done.out.contains(word), "{word}: {}", done.out);
+    }
+    let run = place.path("runs/photos-0001");
+    for file in ["config.toml", "env.json", "metrics.jsonl", "log.txt", "samples", "predictions", "checkpoints/last"] {
+        assert!(run.join(file).exists(), "{file}");
+    }
+    for line in done.out.lines().filter(|line| line.starts_with("  runs/") && line.ends_with(".png")) {
+        image::open(place.path(line.trim())).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+    evaluates(&place);
+    predicts(&place);
+    generates(&place);
+    let done = place.run(["resume", "runs/photos-0001"]);
+    assert!(!done.err.contains("panicked"), "{}", done.err);
+}
+
+fn evaluates(place: &Place) {
+    let table = place.run(["eval", "runs/photos-0001"]).well();
+    plain(&table);
+    assert!(table.out.contains("held-out images") && table.out.contains("accuracy ↑"), "{}", table.out);
+    let json = place.run(["eval", "runs/photos-0001", "--json"]).well().json();
+    assert_eq!(json["part"], "test");
+    let tasks: Vec<&str> = json["scores"].as_array().unwrap().iter().filter_map(|task| task["task"].as_str()).collect();
+    assert!(tasks.contains(&"class") && tasks.contains(&"mask"), "{tasks:?}");
+    for score in json["scores"].as_array().unwrap().iter().flat_map(|task| task["scores"].as_array().unwrap()) {
+        assert!(score["value"].as_f64().is_some_and(f64::is_finite), "{score}");
+    }
+    folder(&place.path("others"), 3);
+    let json = place.run(["eval", "runs/photos-0001", "--data", "others", "--json"]).well().json();
+    assert_eq!((json["part"].as_str(), json["images"].as_u64()), (Some("all"), Some(6)));
+}
+
+fn predicts(place: &Place) {
+    picture(true, 33).0.save(place.path("new.png")).unwrap();
+    std::fs::write(place.path("broken.png"), b"no image").unwrap();
+    let done =
+        place.run(["predict", "runs/photos-0001", "new.png", "broken.png", "nwe.png", "--out", "seen", "--json"]);
+    assert_eq!(done.code, Some(3), "{}", done.err);
+    assert!(done.err.contains("broken.png") && done.err.contains("did you mean new.png?"), "{}", done.err);
+    let json = done.json();
+    assert!(json[1]["error"].is_string() && json[2]["error"].is_string(), "{json}");
+    let tasks = json[0]["tasks"].as_array().unwrap();
+    let class = tasks.iter().find(|task| task["kind"] == "classification").unwrap();
+    let sum: f64 = class["probabilities"].as_array().unwrap().iter().filter_map(|pair| pair[1].as_f64()).sum();
+    assert!((sum - 1.0).abs() < 1e-4, "{class}");
+    let mask = tasks.iter().find(|task| task["kind"] == "segmentation").unwrap();
+    for key in ["mask", "overlay"] {
+        let path = mask[key].as_str().unwrap();
+        assert!(path.starts_with("seen"), "{path}");
+        let picture = image::open(place.path(path)).unwrap();
+        assert_eq!((picture.width(), picture.height()), (32, 32));
+    }
+    let done = place.run(["predict", "runs/photos-0001", "new.png"]).well();
+    plain(&done);
+    assert!(done.out.contains("disc") && done.out.contains(" %") && done.out.contains("overlay"), "{}", done.out);
+}
+
+fn generates(place: &Place) {
+    let draw = |out: &str, seed: &str, more: &[&str]| {
+        let mut args = vec!["generate", "runs/photos-0001", "-n", "5", "--seed", seed, "--out", out, "--json"];
+        args.extend(more);
+        place.run(args).well().json()["images"].as_array().unwrap().len()
+    };
+    assert_eq!(draw("a", "1", &[]), 5);
+    draw("b", "1", &[]);
+    draw("c", "2", &[]);
+    draw("d", "1", &["--generator", "vae", "--class", "disc"]);
+    let images =
+        |out: &str| contents(&place.path(out).join("images")).into_iter().map(|(_, bytes)| bytes).collect::<Vec<_>>();
+    assert_eq!(images("a"), images("b"), "equal seeds give equal images");
+    assert_ne!(images("a"), images("c"));
+    assert_ne!(images("a"), images("d"));
+    place.refuses(2, ["generate", "runs/photos-0001", "--class", "dics"], &["did you mean `disc`"]);
+    place.refuses(2, ["generate", "runs/photos-0001", "--generator", "gann"], &["did you mean `gan`"]);
+}
+
+#[test]
+fn built_in_scenes_and_json() {
+    let place = Place::new();
+    let done = place.train(&["--steps", "2", "--json", "--quiet"]).well();
+    assert!(done.err.is_empty(), "quiet: {}", done.err);
+    let json = done.json();
+    assert_eq!(json["run"], "runs/scenes-0001");
+    let kinds: Vec<&str> = json["scores"].as_array().unwrap().iter().filter_map(|task| task["kind"].as_str()).collect();
+    for kind in ["classification", "segmentation", "dense"] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+}
+
+#[test]
+fn a_run_is_never_overwritten() {
+    let place = Place::new();
+    let joint = ["--steps", "2", "--name", "mine", "--set", "stages=['joint']"];
+    place.train(&joint).well();
+    let before = contents(&place.path("runs/mine-0001"));
+    place.train(&joint).well();
+    assert!(place.path("runs/mine-0002/config.toml").is_file());
+    assert_eq!(contents(&place.path("runs/mine-0001")), before);
+    let weights = |run: &str| crate::program::weights(&place.path(run));
+    assert_eq!(weights("runs/mine-0001"), weights("runs/mine-0002"), "equal seeds give equal weights");
+}
+
+#[test]
+fn flags_reach_the_run() {
+    let place = Place::new();
+    std::fs::write(place.path("run.toml"), "seed = 5\nbalancer = { dwa = {} }\n[budget]\nepochs = 1\n").unwrap();
+    place
+        .train(&["--config", "run.toml", "--seed", "9", "--steps", "2", "--size", "32x40", "--set", "stages=['joint']"])
+        .well();
+    let config = std::fs::read_to_string(place.path("runs/scenes-0001/config.toml")).unwrap();
+    for line in ["seed = 9", "size = \"32x40\"", "steps = 2", "[balancer.dwa]", "batch = 8"] {
+        assert!(config.lines().any(|found| found == line), "{line}: {config}");
+    }
+    assert!(!config.contains("epochs"), "{config}");
+}

@@ -1,0 +1,102 @@
+//! Help, lists, checks: everything that does not train.
+
+use crate::pictures::folder;
+use crate::program::Place;
+
+#[test]
+fn list_names_everything_in_one_line_each() {
+    let place = Place::new();
+    let all = place.run(["list"]).well().out;
+    for name in [
+        "tutorial",
+        "resnet",
+        "classification",
+        "segmentation",
+        "dense",
+        "multi_label",
+        "vae",
+        "gan",
+        "fixed",
+        "uncertainty",
+    ]
+    .iter()
+    .chain(&[
+        "dwa",
+        "pcgrad",
+        "manifest",
+        "oxford-pet",
+        "cifar10",
+        "idx",
+        "busi",
+        "folder",
+        "small",
+        "standard",
+        "light",
+    ]) {
+        assert!(
+            all.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))),
+            "{name} is missing in {all}"
+        );
+    }
+    for what in ["trunks", "heads", "generators", "balancers", "readers", "presets", "augment"] {
+        let part = place.run(["list", what]).well().out;
+        assert!(part.lines().count() >= 2 && part.lines().all(|line| all.contains(line)), "{what}: {part}");
+    }
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let help = Place::new().run(["--help"]).well().out;
+    for word in ["Examples:", "Exit codes:", "mtl train --data", "130 interrupted", "data check"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    use std::process::Stdio;
+    let mut child = Place::new().command(["list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_sound_folder_is_described() {
+    let place = Place::new();
+    folder(&place.path("photos"), 6);
+    let report = place.run(["data", "check", "photos"]).well().out;
+    for word in ["disc", "square", "12 rows", "no problems"] {
+        assert!(report.contains(word), "{word}: {report}");
+    }
+    let json = place.run(["data", "check", "photos", "--json"]).well().json();
+    assert_eq!((json["rows"].as_u64(), json["broken"].as_array().map(Vec::len)), (Some(12), Some(0)));
+}
+
+#[test]
+fn every_problem_of_a_folder_is_named() {
+    let place = Place::new();
+    folder(&place.path("photos"), 6);
+    std::fs::write(place.path("photos/images/disc/00.png"), b"no image").unwrap();
+    std::fs::write(place.path("photos/images/square/01.png"), b"").unwrap();
+    std::fs::copy(place.path("photos/images/disc/02.png"), place.path("photos/images/square/02.png")).unwrap();
+    let done = place.run(["data", "check", "photos"]);
+    assert_eq!(done.code, Some(3), "{}{}", done.out, done.err);
+    for word in ["disc/00.png", "square/01.png", "disc/02.png", "square/02.png", "REFUSED"] {
+        assert!(done.out.contains(word), "{word}: {}", done.out);
+    }
+    assert!(done.err.contains("problems found in photos"), "{}", done.err);
+}
+
+#[test]
+fn palettes_that_ship_can_be_read() {
+    let dir = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/palettes"));
+    let mut read = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        mtl_data::palette::Palette::read(&path).unwrap_or_else(|error| panic!("{error}"));
+        read += 1;
+    }
+    assert!(read >= 3);
+}
