@@ -5,7 +5,9 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=../../.git/HEAD");
     let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
-    if let Some(revision) = output.ok().filter(|out| out.status.success()).and_then(|out| String::from_utf8(out.stdout).ok()) {
+    if let Some(revision) =
+        output.ok().filter(|out| out.status.success()).and_then(|out| String::from_utf8(out.stdout).ok())
+    {
         println!("cargo::rustc-env=MTL_GIT_REVISION={}", revision.trim());
     }
 }

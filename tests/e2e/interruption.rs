@@ -5,12 +5,12 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use crate::program::{Done, Place, tiny, weights};
 
-/// Starts a run, and waits until it trains.
-fn start(place: &Place, args: &[&str]) -> (Child, BufReader<ChildStderr>) {
+/// Starts a run, and waits until it trains in this stage.
+fn start(place: &Place, stage: &str, args: &[&str]) -> (Child, BufReader<ChildStderr>) {
     let mut child = place.command(tiny(args)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
-    while !line.starts_with("joint") {
+    while !line.starts_with(stage) {
         line.clear();
         assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it trained");
     }
@@ -31,28 +31,37 @@ fn finish(child: Child, mut lines: BufReader<ChildStderr>) -> Done {
 #[test]
 fn an_interrupted_run_goes_on_bit_for_bit() {
     let place = Place::new();
-    // Long enough to be interrupted, wherever that happens to be; every stage has state of its own.
-    let budget = ["--steps", "80", "--set", "budget.vae_steps=10", "budget.gan_steps=10"];
+    // Long enough to be interrupted, wherever that happens to be.
+    let budget = ["--steps", "60", "--set", "budget.vae_steps=4", "budget.gan_steps=60"];
     place.train(&[&budget[..], &["--name", "whole"]].concat()).well();
+    let whole = weights(&place.path("runs/whole-0001"));
 
-    let (child, lines) = start(&place, &[&budget[..], &["--name", "broken"]].concat());
-    signal(&child, "INT");
-    let done = finish(child, lines);
-    assert_eq!(done.code, Some(130), "{}", done.err);
-    assert!(done.err.contains("stopping: the run is saved first"), "{}", done.err);
-    assert!(done.err.contains("mtl resume runs/broken-0001"), "{}", done.err);
-    assert!(!done.err.contains("error:") && done.out.is_empty(), "{}{}", done.out, done.err);
+    for stage in ["joint", "gan"] {
+        let (child, lines) = start(&place, stage, &[&budget[..], &["--name", stage]].concat());
+        signal(&child, "INT");
+        let done = finish(child, lines);
+        let run = format!("runs/{stage}-0001");
+        assert_eq!(done.code, Some(130), "{}", done.err);
+        for words in [
+            "stopping: the run is saved first".to_owned(),
+            format!("interrupted at {stage} step"),
+            format!("mtl resume {run}"),
+        ] {
+            assert!(done.err.contains(&words), "{words}: {}", done.err);
+        }
+        assert!(!done.err.contains("error:") && done.out.is_empty(), "{}{}", done.out, done.err);
 
-    let done = place.run(["resume", "runs/broken-0001"]).well();
-    assert!(done.err.contains("(continued)"), "{}", done.err);
-    assert!(done.out.contains("try next"), "{}", done.out);
-    assert_eq!(weights(&place.path("runs/whole-0001")), weights(&place.path("runs/broken-0001")));
+        let done = place.run(["resume", &run]).well();
+        assert!(done.err.contains("(continued)"), "{}", done.err);
+        assert!(done.out.contains("try next"), "{}", done.out);
+        assert_eq!(weights(&place.path(&run)), whole, "interrupted in {stage}");
+    }
 }
 
 #[test]
 fn the_second_signal_ends_it_at_once() {
     let place = Place::new();
-    let (child, mut lines) = start(&place, &["--steps", "100000"]);
+    let (child, mut lines) = start(&place, "joint", &["--steps", "100000"]);
     signal(&child, "TERM");
     let mut line = String::new();
     while !line.starts_with("stopping") {
@@ -67,7 +76,7 @@ fn the_second_signal_ends_it_at_once() {
 #[test]
 fn two_programs_do_not_share_a_run() {
     let place = Place::new();
-    let (child, lines) = start(&place, &["--steps", "100000"]);
+    let (child, lines) = start(&place, "joint", &["--steps", "100000"]);
     place.refuses(1, ["resume", "runs/scenes-0001"], &["in use by process"]);
     signal(&child, "INT");
     assert_eq!(finish(child, lines).code, Some(130));

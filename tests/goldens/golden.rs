@@ -62,7 +62,12 @@ pub struct Network<'a> {
 }
 
 /// Compares the network `build` makes: in f32 and f64, and in f64 once more with the code for accelerators.
-pub fn compare(name: &str, optimizer: optim::Config, lr: f64, build: impl for<'a> Fn(&'a Golden, DType) -> Network<'a>) {
+pub fn compare(
+    name: &str,
+    optimizer: optim::Config,
+    lr: f64,
+    build: impl for<'a> Fn(&'a Golden, DType) -> Network<'a>,
+) {
     let golden = Golden::open(name);
     let run = |dtype, tolerance| follow(&golden, build(&golden, dtype), optimizer, lr, tolerance);
     run(DType::F32, 1e-4);

@@ -1,5 +1,5 @@
-"""The whole model: `resnet` trunk (batch norm, unshuffle, widths 4, 8, 8) with a classification, a segmentation and a dense
-head, each of whose tasks misses one of the three images. Sum of the three losses, five AdamW steps, lr 0.0003."""
+"""The whole model: `resnet` trunk (batch norm, unshuffle, widths 4, 8, 8) with a classification, a segmentation and a
+dense head, each of whose tasks misses one of the three images. Sum of the three losses, five AdamW steps, lr 0.0003."""
 
 import torch
 from networks import Decoder, Resnet, Vectorise, classification_loss, dense_loss, segmentation_loss
@@ -13,7 +13,8 @@ heads = {
     "parts": Decoder(TAPS, "batch", 3),
     "depth": Decoder(TAPS, "batch", 1),
 }
-model = torch.nn.ModuleDict({"trunk": Resnet(3, [4, 8, 8], 1, "batch", "unshuffle"), "heads": torch.nn.ModuleDict(heads)})
+trunk = Resnet(3, [4, 8, 8], 1, "batch", "unshuffle")
+model = torch.nn.ModuleDict({"trunk": trunk, "heads": torch.nn.ModuleDict(heads)})
 data = {
     "images": normals(3, 3, *SIZE),
     "variety": torch.tensor([1.0, -1.0, 2.0]),

@@ -151,7 +151,7 @@ impl Screen {
         self.last_line = Some((Instant::now(), step));
         match self.console.mode {
             Mode::Bars => {
-                let bar = self.console.bars.add(ProgressBar::new(steps));
+                let bar = self.console.bars.add(ProgressBar::new(steps.max(1)));
                 // The template is fixed; if it were wrong, the default style would do.
                 if let Ok(style) = ProgressStyle::with_template("{prefix:7} {bar:24} {pos:>4}/{len:4} {wide_msg}") {
                     bar.set_style(style.progress_chars("━╸ "));
@@ -174,8 +174,8 @@ impl Screen {
             losses.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect::<Vec<_>>().join("  ");
         let left = left_s.map_or(String::new(), |left| format!("{} left  ", duration(left)));
         let skill =
-            self.skill.filter(|_| stage == Stage::Joint).map_or(String::new(), |skill| format!("  skill {skill:.3}"));
-        let message = format!("{left}{}{skill}", self.losses);
+            self.skill.filter(|_| stage == Stage::Joint).map_or(String::new(), |skill| format!("skill {skill:.3}  "));
+        let message = format!("{left}{skill}{}", self.losses);
         if let Some(bar) = &self.bar {
             bar.set_length(steps);
             bar.set_message(message);

@@ -34,7 +34,7 @@ pub fn scores(tasks: &[TaskScores]) -> String {
             let first = index == 0;
             table.add_row([
                 if first { task.task.clone() } else { String::new() },
-                format!("{} {}", score.name, score.direction.arrow()),
+                name(score),
                 value(score),
                 baseline.map_or_else(|| "-".to_owned(), value),
                 score.n.to_string(),
@@ -64,12 +64,20 @@ pub fn labels(tasks: &[LabelCount]) -> Vec<String> {
         .collect()
 }
 
-/// Shares without a unit, everything else with it.
+/// With direction, and the unit if it is no share.
+fn name(score: &Score) -> String {
+    let unit = match score.unit.as_ref() {
+        Score::FRACTION | "" => String::new(),
+        unit => format!(" ({unit})"),
+    };
+    format!("{} {}{unit}", score.name, score.direction.arrow())
+}
+
 fn value(score: &Score) -> String {
     match score.unit.as_ref() {
         Score::FRACTION => format!("{:.3}", score.value),
-        "dB" => format!("{:.2} dB", score.value),
-        unit => format!("{:.4} {unit}", score.value).trim_end().to_owned(),
+        "dB" => format!("{:.2}", score.value),
+        _ => format!("{:.4}", score.value),
     }
 }
 
@@ -98,7 +106,7 @@ mod tests {
         let text = scores(&tasks);
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
         let line = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_owned();
-        for part in ["depth", "rmse ↓", "0.2500 m", "0.5000 m", "the mean"] {
+        for part in ["depth", "rmse ↓ (m)", "0.2500", "0.5000", "the mean"] {
             assert!(line("rmse").contains(part), "{text}");
         }
         assert!(line("other").contains("0.500") && line("other").contains(" - "), "{text}");

@@ -269,7 +269,8 @@ fn sheet(generator: &dyn Generator, data: &Data, path: &Path) -> Outcome<()> {
         for y in 0..height * zoom {
             for x in 0..width * zoom {
                 let pixel = y / zoom * width + x / zoom;
-                let colour = [0, 1, 2].map(|channel| ((image[channel % channels * height * width + pixel] + 1.0) * 127.5) as u8);
+                let colour =
+                    [0, 1, 2].map(|channel| ((image[channel % channels * height * width + pixel] + 1.0) * 127.5) as u8);
                 let (left, top) = (at % COLUMNS * wide + x, at / COLUMNS * tall + y);
                 picture.put_pixel(left as u32, top as u32, Rgb(colour));
             }

@@ -9,7 +9,6 @@
 //! channels of each tap, and, from the coarsest tap down, the taps with each other, so that a critic cannot live on a
 //! few prominent features.
 
-use mtl_tensor::layers::Conv2d;
 use mtl_tensor::{Init, Scope, Tensor, Var, ops};
 use mtl_trunk::{Features, TapSpec};
 
@@ -29,7 +28,8 @@ pub enum Use {
 /// One number a pixel of one tap.
 #[derive(Debug)]
 pub struct Head {
-    conv: Conv2d,
+    kernel: Var,
+    kernel_bias: Var,
     direction: Var,
     bias: Var,
     classes: Embedding,
@@ -49,7 +49,12 @@ impl Head {
             None
         };
         Ok(Self {
-            conv: Conv2d::new(&scope.scope("conv"), (channels, width), 3, 1, true)?,
+            kernel: scope.param(
+                "conv.weight",
+                (width, channels, 3, 3),
+                Init::Normal { fan_in: channels * 9, gain: std::f64::consts::SQRT_2 },
+            )?,
+            kernel_bias: scope.param("conv.bias", width, Init::Constant(0.0))?,
             direction: scope.param("direction.weight", (1, width), Init::Normal { fan_in: width, gain: 1.0 })?,
             bias: scope.param("direction.bias", 1, Init::Constant(0.0))?,
             classes: Embedding::new(&scope.scope("classes"), classes, width, Init::Normal { fan_in: 1, gain: 0.1 })?,
@@ -65,12 +70,12 @@ impl Head {
     pub fn forward(&self, x: &Tensor, labels: &[i32], class_weight: f64, how: Use) -> Result<Tensor, Error> {
         let judge = how == Use::Judge;
         let constant = |tensor: &Tensor| if judge { tensor.detach() } else { tensor.clone() };
-        let (mut kernel, mut direction) = (constant(self.conv.weight()), constant(&self.direction));
+        let (mut kernel, mut direction) = (constant(&self.kernel), constant(&self.direction));
         if let Some([conv, last]) = &self.spectral {
             kernel = conv.forward(&kernel, !judge)?;
             direction = last.forward(&direction, !judge)?;
         }
-        let t = ops::leaky_relu(&self.conv.forward_with(x, &kernel)?, 0.2)?;
+        let t = ops::leaky_relu(&ops::conv2d(x, &kernel, Some(&constant(&self.kernel_bias)), 1, 1)?, 0.2)?;
         let (b, c, h, w) = t.dims4()?;
         let class = (self.classes.forward(labels, judge)? * (class_weight / (self.width as f64).sqrt()))?;
         let direction = class.broadcast_add(&direction)?.unsqueeze(1)?; // [B, 1, c]
@@ -102,7 +107,13 @@ impl Heads {
     ///
     /// # Errors
     /// Shapes or labels that do not fit.
-    pub fn forward(&self, features: &Features, labels: &[i32], class_weight: f64, how: Use) -> Result<Vec<Tensor>, Error> {
+    pub fn forward(
+        &self,
+        features: &Features,
+        labels: &[i32],
+        class_weight: f64,
+        how: Use,
+    ) -> Result<Vec<Tensor>, Error> {
         self.0.iter().zip(&features.taps).map(|(head, tap)| head.forward(tap, labels, class_weight, how)).collect()
     }
 }
@@ -127,8 +138,12 @@ impl Projection {
         let mix = |name: String, from: usize, to: usize| {
             scope.buffer(&name, (to, from, 1, 1), Init::Normal { fan_in: from, gain: 1.0 })
         };
-        let within = taps.iter().enumerate().map(|(at, tap)| mix(format!("within{}", at + 1), tap.channels, tap.channels));
-        let across = taps.windows(2).enumerate().map(|(at, pair)| mix(format!("across{}", at + 1), pair[1].channels, pair[0].channels));
+        let within =
+            taps.iter().enumerate().map(|(at, tap)| mix(format!("within{}", at + 1), tap.channels, tap.channels));
+        let across = taps
+            .windows(2)
+            .enumerate()
+            .map(|(at, pair)| mix(format!("across{}", at + 1), pair[1].channels, pair[0].channels));
         Ok(Self {
             loudness: scope.buffer("loudness", taps.len(), Init::Constant(1.0))?,
             within: within.collect::<Result<_, _>>()?,
@@ -149,7 +164,10 @@ impl Projection {
             }
             loudness.push(1.0 / square.sqrt().max(1e-6));
         }
-        Ok(self.loudness.set(&Tensor::from_vec(loudness, self.loudness.shape(), self.loudness.device())?.to_dtype(self.loudness.dtype())?)?)
+        Ok(self.loudness.set(
+            &Tensor::from_vec(loudness, self.loudness.shape(), self.loudness.device())?
+                .to_dtype(self.loudness.dtype())?,
+        )?)
     }
 
     /// Mixed features, of the same shapes.

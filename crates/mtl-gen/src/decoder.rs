@@ -98,7 +98,10 @@ impl Decoder {
     pub fn new(config: &Config, scope: &Scope, setting: &Setting<'_>) -> Result<Self, Error> {
         setting.check()?;
         if config.latent == 0 || config.embedding == 0 {
-            return Err(Error::Option { key: "decoder", problem: "`latent` and `embedding` must be at least 1".into() });
+            return Err(Error::Option {
+                key: "decoder",
+                problem: "`latent` and `embedding` must be at least 1".into(),
+            });
         }
         let (mut base_size, mut doublings) = (setting.size, 0);
         while base_size.0 % 2 == 0 && base_size.1 % 2 == 0 && base_size.0.min(base_size.1) >= 8 {
@@ -135,7 +138,12 @@ impl Decoder {
         let gentle = Init::Normal { fan_in: FULL_WIDTH * 9, gain: 0.5 };
         Ok(Self {
             config: config.clone(),
-            embedding: Embedding::new(&scope.scope("embedding"), setting.classes, config.embedding, Init::Normal { fan_in: 1, gain: 1.0 })?,
+            embedding: Embedding::new(
+                &scope.scope("embedding"),
+                setting.classes,
+                config.embedding,
+                Init::Normal { fan_in: 1, gain: 1.0 },
+            )?,
             start: Linear::with_init(
                 &scope.scope("start"),
                 condition,
@@ -203,7 +211,7 @@ impl ConditionalNorm {
         let scale = (modulation.narrow(1, 0, c)? + 1.0)?.reshape(b * c)?;
         let shift = modulation.narrow(1, c, c)?.contiguous()?.reshape(b * c)?;
         // Seen as one image of B C channels, every image has a scale and shift of its own, in one pass over the data.
-        let groups = if self.channels % 8 == 0 { self.channels / 8 } else { 1 };
+        let groups = if self.channels.is_multiple_of(8) { self.channels / 8 } else { 1 };
         let y = ops::group_norm(&x.reshape((1, b * c, h, w))?, &scale, &shift, b * groups, true)?;
         Ok(y.reshape((b, c, h, w))?)
     }

@@ -37,7 +37,9 @@ fn one_hot(labels: &[i32], classes: usize, like: &Tensor) -> Result<Tensor, Erro
     for (row, &label) in labels.iter().enumerate() {
         values[row * (classes + 1) + row_of(label, classes)?] = 1.0;
     }
-    Ok(Tensor::from_vec(values, (labels.len(), classes + 1), like.device())?.to_dtype(DType::F32)?.to_dtype(like.dtype())?)
+    Ok(Tensor::from_vec(values, (labels.len(), classes + 1), like.device())?
+        .to_dtype(DType::F32)?
+        .to_dtype(like.dtype())?)
 }
 
 /// The table row of a label. A generator without classes ignores labels.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `scratch` | a trunk of its own of the same shape, from a random start, with a head on each tap | relativistic + aR1 + aR2 |
 //! | `live` | the same, started from the learnt trunk, learning at a quarter of the rate | relativistic + aR1 + aR2 |
-//! | `frozen` | the learnt trunk as it is, a fixed random projection, spectrally normalised heads | hinge |
+//! | `frozen` | the learnt trunk as it is, a fixed random projection, heads on each tap | hinge |
 //! | `hybrid` | `scratch` and `frozen` together | both |
 //!
 //! Relativistic (Jolicoeur-Martineau 2018, arXiv 1807.00734; Huang et al. 2024, arXiv 2501.05441): critic
@@ -15,122 +15,30 @@
 //! augmentation ([`crate::augment`]), generated ones without leaving a trace in running statistics: a critic's own trunk
 //! normalises by groups, or (`live`, if the learnt trunk has batch norm) with the learnt running statistics.
 //!
+//! Measured on built-in scenes at 32x32 with the `xs` trunk, 200 to 400 steps of 32 from a VAE's start: `frozen` sharpens
+//! shapes and keeps colours clean, `live` works but is rougher and takes twice the time a step, `scratch` destroys the
+//! VAE's shapes before its critic knows any; it is for runs of many thousand steps.
+//!
 //! In mode `live` the caller may add the tasks' losses on real images to the critic's: its heads read
 //! [`Gan::own_features`].
+
+mod config;
+mod terms;
 
 use std::sync::{Mutex, PoisonError};
 
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::layers::NormKind;
-use mtl_tensor::{Ctx, Scope, Tensor, optim, ops};
+use mtl_tensor::{Ctx, Scope, Tensor, ops, optim};
 use mtl_trunk::{Features, Trunk};
-use serde::{Deserialize, Serialize};
+
+pub use config::{Config, Mode};
+use terms::{Mean, Sum, squared_gradient};
 
 use crate::critic::{Heads, Projection, Use};
-use crate::decoder::{self, Decoder};
+use crate::decoder::Decoder;
 use crate::prior::Prior;
-use crate::{Batch, Error, Generator, Loss, Phase, Setting, augment, below, unknown_phase, value};
-
-/// Whose eyes the critic has; see the module.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// A trunk of its own, from a random start.
-    Scratch,
-    /// The learnt trunk, never changed.
-    #[default]
-    Frozen,
-    /// The learnt trunk as a starting point.
-    Live,
-    /// `scratch` and `frozen` together.
-    Hybrid,
-}
-
-impl Mode {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Scratch, Self::Frozen, Self::Live, Self::Hybrid];
-
-    fn has_own_trunk(self) -> bool {
-        self != Self::Frozen
-    }
-
-    fn uses_learnt_trunk(self) -> bool {
-        matches!(self, Self::Frozen | Self::Hybrid)
-    }
-}
-
-/// Options of the GAN.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Whose eyes the critic has. Default `frozen`.
-    pub mode: Mode,
-    /// Size of the generator.
-    pub decoder: decoder::Config,
-    /// What critics see images through.
-    pub augment: augment::Config,
-    /// Channels of the critic's heads. Default 32.
-    pub head_width: usize,
-    /// Spectral normalisation of the heads on the learnt trunk. Default true.
-    pub spectral: bool,
-    /// Weight of the gradient penalties of a critic's own trunk. Default 0.05, for 32x32; the right value grows about
-    /// fourfold with each doubling of the side.
-    pub gamma: f64,
-    /// Standard deviation of the noise that approximates them, in units of pixels in `[-1, 1]`. Default 0.01.
-    pub sigma: f64,
-    /// Weight of the frozen heads beside the own trunk in mode `hybrid`. Default 0.5.
-    pub frozen_weight: f64,
-    /// Weight of matching the batch means of the learnt trunk's features, real and generated (Salimans et al. 2016,
-    /// arXiv 1606.03498), in the generator's loss of modes `frozen` and `hybrid`. Default 1; 0 saves a trunk pass.
-    pub feature_matching: f64,
-    /// Share of training at which the critics begin to look at classes, and at which they do so fully (Shahbazi et al.
-    /// 2022, arXiv 2201.06578: conditioning from the start makes small data sets collapse). Default from the start.
-    pub class_ramp: [f64; 2],
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            mode: Mode::default(),
-            decoder: decoder::Config::default(),
-            augment: augment::Config::default(),
-            head_width: 32,
-            spectral: true,
-            gamma: 0.05,
-            sigma: 0.01,
-            frozen_weight: 0.5,
-            feature_matching: 1.0,
-            class_ramp: [0.0, 0.0],
-        }
-    }
-}
-
-impl Config {
-    fn check(&self) -> Result<(), Error> {
-        let wrong = |problem: String| Err(Error::Option { key: "gan", problem });
-        if self.head_width == 0 {
-            return wrong("head_width = 0: heads need at least one channel".into());
-        }
-        if !(self.sigma > 0.0 && self.sigma.is_finite()) {
-            return wrong(format!("sigma = {}: must be above 0", self.sigma));
-        }
-        for (key, value) in [("gamma", self.gamma), ("frozen_weight", self.frozen_weight), ("feature_matching", self.feature_matching)] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return wrong(format!("{key} = {value}: must be 0 or more"));
-            }
-        }
-        if !(self.class_ramp[0] <= self.class_ramp[1]) {
-            return wrong(format!("class_ramp = {:?}: two shares of the run, the earlier one first", self.class_ramp));
-        }
-        self.augment.check()
-    }
-
-    /// How much critics look at classes.
-    fn class_weight(&self, progress: f64) -> f64 {
-        let [from, to] = self.class_ramp;
-        if progress >= to { 1.0 } else { ((progress - from) / (to - from)).max(0.0) }
-    }
-}
+use crate::{Batch, Error, Generator, Loss, Phase, Setting, below, unknown_phase, value};
 
 /// A critic with a trunk of its own.
 #[derive(Debug)]
@@ -199,17 +107,30 @@ impl Gan {
             let place = critic.scope("frozen");
             Some(Frozen {
                 projection: Projection::new(&place.scope("projection"), setting.taps)?,
-                heads: Heads::new(&place.scope("heads"), setting.taps, config.head_width, setting.classes, config.spectral)?,
+                heads: Heads::new(
+                    &place.scope("heads"),
+                    setting.taps,
+                    config.head_width,
+                    setting.classes,
+                    config.spectral,
+                )?,
             })
         } else {
             None
         };
         let generator = scope.scope("generator");
         let adam = optim::Config::Adam { beta1: 0.5, beta2: 0.99 };
-        let slower = if config.mode == Mode::Live { vec![(format!("{}.own.trunk", critic.name()), 0.25)] } else { Vec::new() };
+        let slower =
+            if config.mode == Mode::Live { vec![(format!("{}.own.trunk", critic.name()), 0.25)] } else { Vec::new() };
         let phases = vec![
-            Phase { name: "critic", prefixes: vec![critic.name().to_owned()], slower, optimizer: adam, lr: 1e-3 },
-            Phase { name: "generator", prefixes: vec![generator.name().to_owned()], slower: vec![], optimizer: adam, lr: 1e-3 },
+            Phase { name: "critic", prefixes: vec![critic.name().to_owned()], slower, optimizer: adam, lr: 2e-3 },
+            Phase {
+                name: "generator",
+                prefixes: vec![generator.name().to_owned()],
+                slower: vec![],
+                optimizer: adam,
+                lr: 4e-4,
+            },
         ];
         Ok(Self {
             config: config.clone(),
@@ -312,7 +233,8 @@ impl Gan {
             let (mut hinge, mut gap) = (Mean::default(), Mean::default());
             for logits in &logits {
                 let (real, fake) = (logits.narrow(0, 0, n)?, logits.narrow(0, n, n)?);
-                let missed = (ops::relu(&(real.neg()? + 1.0)?)?.mean_all()? + ops::relu(&(&fake + 1.0)?)?.mean_all()?)?;
+                let missed =
+                    (ops::relu(&(real.neg()? + 1.0)?)?.mean_all()? + ops::relu(&(&fake + 1.0)?)?.mean_all()?)?;
                 hinge.add(missed)?;
                 gap.add((real.mean_all()? - fake.mean_all()?)?)?;
             }
@@ -340,7 +262,8 @@ impl Gan {
             sum.add("own", relativistic, 1.0)?;
         }
         if let (Some(frozen), Some(real), Some(fake)) = (&self.frozen, &shown.real_features, &shown.fake_features) {
-            let logits = frozen.heads.forward(&frozen.projection.forward(fake)?, batch.classes, class_weight, Use::Judge)?;
+            let logits =
+                frozen.heads.forward(&frozen.projection.forward(fake)?, batch.classes, class_weight, Use::Judge)?;
             let mut hinge = Mean::default();
             for logits in &logits {
                 hinge.add(logits.mean_all()?.neg()?)?;
@@ -404,12 +327,6 @@ impl Generator for Gan {
     }
 }
 
-/// Mean squared length of the gradient of verdicts by their images, from verdicts before and after noise of standard
-/// deviation `sigma` on each pixel: `E (sigma noise . grad)^2 = sigma^2 |grad|^2`, to first order in sigma.
-fn squared_gradient(before: &Tensor, after: &Tensor, sigma: f64) -> Result<Tensor, Error> {
-    Ok(((before - after)?.sqr()?.mean_all()? / (sigma * sigma))?)
-}
-
 /// A trunk like the shared one whose normalisation leaves no trace of generated images.
 fn own_trunk_config(mode: Mode, shared: &mtl_trunk::Config) -> mtl_trunk::Config {
     match shared.clone() {
@@ -434,7 +351,10 @@ fn copy_below(scope: &Scope, from: &str, to: &str) -> Result<(), Error> {
                     Some(value) => format!("`{source}` is {:?} and `{name}` {:?}", value.dims(), var.dims()),
                     None => format!("there is no `{source}` for `{name}`"),
                 };
-                return Err(Error::Option { key: "gan", problem: format!("cannot start `{to}` from `{from}`: {problem}") });
+                return Err(Error::Option {
+                    key: "gan",
+                    problem: format!("cannot start `{to}` from `{from}`: {problem}"),
+                });
             }
         }
     }
@@ -442,93 +362,4 @@ fn copy_below(scope: &Scope, from: &str, to: &str) -> Result<(), Error> {
         var.set(&value.as_tensor().detach().copy()?)?;
     }
     Ok(())
-}
-
-/// The mean over the taps.
-#[derive(Default)]
-struct Mean {
-    sum: Option<Tensor>,
-    count: usize,
-}
-
-impl Mean {
-    fn add(&mut self, term: Tensor) -> Result<(), Error> {
-        self.sum = Some(match self.sum.take() {
-            Some(sum) => (sum + term)?,
-            None => term,
-        });
-        self.count += 1;
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Tensor, Error> {
-        Ok((self.sum.ok_or(Error::NoTaps)? / self.count as f64)?)
-    }
-}
-
-/// A weighted sum with its terms by name.
-#[derive(Default)]
-struct Sum {
-    total: Option<Tensor>,
-    terms: Vec<(&'static str, f64)>,
-}
-
-impl Sum {
-    /// A part of the loss, listed before its weight.
-    fn add(&mut self, name: &'static str, term: Mean, weight: f64) -> Result<(), Error> {
-        let term = term.finish()?;
-        self.terms.push((name, value(&term)?));
-        let weighted = (term * weight)?;
-        self.total = Some(match self.total.take() {
-            Some(total) => (total + weighted)?,
-            None => weighted,
-        });
-        Ok(())
-    }
-
-    /// Something worth plotting that is no part of the loss.
-    fn note(&mut self, name: &'static str, term: Mean) -> Result<(), Error> {
-        self.terms.push((name, value(&term.finish()?)?));
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Loss, Error> {
-        Ok(Loss { total: self.total.ok_or(Error::NoTaps)?, terms: self.terms })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use mtl_tensor::{DType, Device, Var};
-
-    use super::*;
-
-    #[test]
-    fn approximated_penalty_is_the_exact_one_on_a_critic_with_a_known_gradient() {
-        // D(x) = softplus(w . x): the gradient is sigmoid(w . x) w. 8 images of 12 pixels, 500 draws of noise each.
-        let (images, pixels, draws, sigma) = (8, 12, 500, 0.01);
-        let mut stream = Seed::new(4).stream("critic", &[]);
-        let mut normals = |rows: usize, columns: usize| {
-            let values = stream.normals(rows * columns);
-            Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap()
-        };
-        let (x, w) = (normals(images, pixels), normals(pixels, 1));
-        let verdict = |x: &Tensor| ops::softplus(&x.matmul(&w).unwrap()).unwrap();
-        let many = x.repeat((draws, 1)).unwrap();
-        let moved = (&many + (normals(images * draws, pixels) * sigma).unwrap()).unwrap();
-        let approximated = value(&squared_gradient(&verdict(&many), &verdict(&moved), sigma).unwrap()).unwrap();
-
-        let x = Var::from_tensor(&x).unwrap();
-        let grads = verdict(&x).sum_all().unwrap().backward().unwrap();
-        let exact = optim::square_norm(grads.get(&x).unwrap()).unwrap() / images as f64;
-        assert!((approximated / exact - 1.0).abs() < 0.05, "{approximated} instead of {exact}");
-    }
-
-    #[test]
-    fn class_ramp() {
-        let config = Config { class_ramp: [0.2, 0.4], ..Config::default() };
-        assert_eq!([0.1, 0.2, 0.4, 0.9].map(|at| config.class_weight(at)), [0.0, 0.0, 1.0, 1.0]);
-        assert!((config.class_weight(0.3) - 0.5).abs() < 1e-12);
-        assert_eq!(Config::default().class_weight(0.0), 1.0);
-    }
 }

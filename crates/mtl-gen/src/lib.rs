@@ -284,7 +284,9 @@ pub enum Error {
         known: Vec<&'static str>,
     },
     /// Numbers that diverged.
-    #[error("{what} is not finite; the model has diverged: lower the learning rate or go back to an earlier checkpoint")]
+    #[error(
+        "{what} is not finite; the model has diverged: lower the learning rate or go back to an earlier checkpoint"
+    )]
     NotFinite {
         /// What.
         what: &'static str,

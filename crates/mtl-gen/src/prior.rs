@@ -60,7 +60,8 @@ impl Prior {
         let (whole_mean, whole) = moments(mu, variance, &all, latent);
         let (mut means, mut factors) = (Vec::new(), Vec::new());
         for class in 0..=self.classes {
-            let members: Vec<usize> = all.iter().copied().filter(|&at| class == self.classes || rows[at] == class).collect();
+            let members: Vec<usize> =
+                all.iter().copied().filter(|&at| class == self.classes || rows[at] == class).collect();
             let (mut mean, mut covariance) = (whole_mean.clone(), whole.clone());
             if !members.is_empty() {
                 let (own_mean, own) = moments(mu, variance, &members, latent);

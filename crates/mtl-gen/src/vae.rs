@@ -21,7 +21,7 @@
 
 use mtl_rng::Stream;
 use mtl_tensor::layers::{Conv2d, Linear};
-use mtl_tensor::{Ctx, Init, Mode, Scope, Tensor, optim, ops};
+use mtl_tensor::{Ctx, Init, Mode, Scope, Tensor, ops, optim};
 use mtl_trunk::{Features, TapSpec, Trunk};
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +108,10 @@ impl Vae {
         setting.check()?;
         let positive = |value: f64| value.is_finite() && value >= 0.0;
         if !positive(config.beta) || !positive(config.free_bits) || !positive(config.perceptual) {
-            return Err(Error::Option { key: "vae", problem: "`beta`, `free_bits` and `perceptual` must be 0 or more".into() });
+            return Err(Error::Option {
+                key: "vae",
+                problem: "`beta`, `free_bits` and `perceptual` must be 0 or more".into(),
+            });
         }
         let taps = setting.taps;
         let Some(&deepest) = taps.last() else {
@@ -130,7 +133,12 @@ impl Vae {
             pool,
             mix: Conv2d::new(&encoder.scope("mix"), (inputs, ENCODER_WIDTH), 1, 1, true)?,
             // Small at first: every posterior starts near the prior, and the KL term near zero.
-            heads: Linear::with_init(&encoder.scope("heads"), flat, 2 * latent, Init::Normal { fan_in: flat, gain: 0.5 })?,
+            heads: Linear::with_init(
+                &encoder.scope("heads"),
+                flat,
+                2 * latent,
+                Init::Normal { fan_in: flat, gain: 0.5 },
+            )?,
             decoder: Decoder::new(&config.decoder, &scope.scope("decoder"), setting)?,
             prior: Prior::new(&scope.scope("prior"), setting.classes, latent)?,
             phases: vec![Phase {
@@ -176,7 +184,12 @@ impl Vae {
         let z = if cx.mode == Mode::Eval {
             encoding.mu.clone()
         } else {
-            let noise = cx.noise(&format!("{}/noise", self.name), encoding.mu.shape(), encoding.mu.dtype(), encoding.mu.device())?;
+            let noise = cx.noise(
+                &format!("{}/noise", self.name),
+                encoding.mu.shape(),
+                encoding.mu.dtype(),
+                encoding.mu.device(),
+            )?;
             (&encoding.mu + ((&encoding.logvar * 0.5)?.exp()? * noise)?)?
         };
         let reconstruction = self.decoder.forward(&z, classes)?;
@@ -309,7 +322,9 @@ mod tests {
 
     #[test]
     fn optimal_deviation_by_hand() {
-        let at = |mean_square: f64| value(&log_deviation(&Tensor::new(mean_square, &Device::Cpu).unwrap(), 0.25).unwrap()).unwrap();
+        let at = |mean_square: f64| {
+            value(&log_deviation(&Tensor::new(mean_square, &Device::Cpu).unwrap(), 0.25).unwrap()).unwrap()
+        };
         // s^2 = 0.75 + 0.25 = 1, s / s0 = 2; a perfect reconstruction costs nothing.
         assert!((at(0.75) - 2f64.ln()).abs() < 1e-12 && at(0.0) == 0.0);
         // No other variance makes the Gaussian likelihood of errors with mean square m (floor included) larger:

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use mtl_heads::reconstruction::Reconstruction;
+use mtl_heads::segmentation::Network;
 use mtl_heads::{Config, Head, Place};
 use mtl_rng::Seed;
 use mtl_task::{Target, Task, TaskKind};
@@ -28,7 +29,11 @@ struct Case {
 }
 
 impl Case {
-    fn new(name: &'static str, trunk: &str, rule: optim::Config) -> std::result::Result<Self, Box<dyn std::error::Error>> {
+    fn new(
+        name: &'static str,
+        trunk: &str,
+        rule: optim::Config,
+    ) -> std::result::Result<Self, Box<dyn std::error::Error>> {
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
         let config = (mtl_registry::find("trunk", mtl_trunk::TRUNKS, trunk)?.item)();
         let built = config.build(&params.scope("trunk"), 3)?;
@@ -43,8 +48,12 @@ impl Case {
         ];
         let mut heads = Vec::new();
         for (task, target) in tasks {
+            let mut config = Config::for_task(&task.kind);
+            if let (Config::Segmentation(config), "tutorial") = (&mut config, trunk) {
+                config.network = Network::Tutorial;
+            }
             let scope = params.scope(&format!("heads.{}", task.name));
-            heads.push((Config::for_task(&task.kind).build(&scope, &task, &place)?, target));
+            heads.push((config.build(&scope, &task, &place)?, target));
         }
         let reconstruction = match trunk {
             "tutorial" => Some(Reconstruction::new(&params.scope("reconstruction"), &place, 3)?),

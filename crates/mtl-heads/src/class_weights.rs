@@ -4,10 +4,17 @@ use crate::{Error, Place, Result};
 
 /// Weights of `classes` classes: those given, or `(mean count / count)^balance`, at most 10 and with a mean of 1 over
 /// the training labels, so that the loss keeps its scale. `None` where all are 1.
-pub(crate) fn weights(task: &str, given: &Option<Vec<f64>>, balance: f64, classes: usize, place: &Place) -> Result<Option<Vec<f64>>> {
+pub(crate) fn weights(
+    task: &str,
+    given: &Option<Vec<f64>>,
+    balance: f64,
+    classes: usize,
+    place: &Place,
+) -> Result<Option<Vec<f64>>> {
     let error = |problem: String| Err(Error::Config { task: task.to_owned(), problem });
     if let Some(given) = given {
-        if given.len() != classes || given.iter().any(|w| !w.is_finite() || *w < 0.0) || given.iter().all(|w| *w == 0.0) {
+        if given.len() != classes || given.iter().any(|w| !w.is_finite() || *w < 0.0) || given.iter().all(|w| *w == 0.0)
+        {
             return error(format!("class_weights = {given:?}; {classes} weights of at least 0, not all 0, are needed"));
         }
         return Ok(Some(given.clone()));

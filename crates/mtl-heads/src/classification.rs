@@ -16,9 +16,9 @@ use crate::{Error, Head, Place, Result, argmax};
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
     /// Mean over pixels of the deepest tap: any image size, no parameters.
-    #[default]
     Average,
     /// Means of all taps beside each other: textures of fine taps count too.
+    #[default]
     Pyramid,
     /// All pixels of the deepest tap in a row: the tutorial's; one image size only.
     Flatten,
@@ -65,7 +65,10 @@ impl Classification {
     pub fn new(config: &Config, scope: &Scope, task: &Task, place: &Place) -> Result<Self> {
         let classes = task.kind.outputs();
         if !(0.0..1.0).contains(&config.smoothing) {
-            return Err(Error::Config { task: task.name.clone(), problem: format!("smoothing = {}; it must lie in 0..1", config.smoothing) });
+            return Err(Error::Config {
+                task: task.name.clone(),
+                problem: format!("smoothing = {}; it must lie in 0..1", config.smoothing),
+            });
         }
         Ok(Self {
             name: task.name.clone(),
@@ -122,7 +125,10 @@ impl Vectorise {
         outputs: usize,
     ) -> Result<Self> {
         if !(0.0..1.0).contains(&dropout) {
-            return Err(Error::Config { task: task.name.clone(), problem: format!("dropout = {dropout}; it must lie in 0..1") });
+            return Err(Error::Config {
+                task: task.name.clone(),
+                problem: format!("dropout = {dropout}; it must lie in 0..1"),
+            });
         }
         let deepest = place.deepest()?;
         let inputs = match pool {
@@ -134,7 +140,13 @@ impl Vectorise {
             Some(width) => (Some(Linear::new(&scope.scope("hidden"), inputs, width)?), width),
             None => (None, inputs),
         };
-        Ok(Self { name: task.name.clone(), pool, dropout, hidden, last: Linear::new(&scope.scope("last"), width, outputs)? })
+        Ok(Self {
+            name: task.name.clone(),
+            pool,
+            dropout,
+            hidden,
+            last: Linear::new(&scope.scope("last"), width, outputs)?,
+        })
     }
 
     pub(crate) fn forward(&self, features: &Features, cx: &Ctx) -> Result<Tensor> {
@@ -149,7 +161,8 @@ impl Vectorise {
         if cx.is_training() && self.dropout > 0.0 {
             let mut stream = cx.stream(&format!("dropout/{}", self.name));
             let kept = 1.0 / (1.0 - self.dropout);
-            let mask: Vec<f64> = (0..x.elem_count()).map(|_| if stream.chance(self.dropout) { 0.0 } else { kept }).collect();
+            let mask: Vec<f64> =
+                (0..x.elem_count()).map(|_| if stream.chance(self.dropout) { 0.0 } else { kept }).collect();
             x = (&x * Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?)?;
         }
         if let Some(hidden) = &self.hidden {

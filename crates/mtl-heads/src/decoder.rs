@@ -38,7 +38,8 @@ impl Decoder {
             });
             below = tap;
         }
-        let last = Conv2d::new(&scope.scope("last"), (below.channels, outputs * below.stride * below.stride), 3, 1, true)?;
+        let last =
+            Conv2d::new(&scope.scope("last"), (below.channels, outputs * below.stride * below.stride), 3, 1, true)?;
         Ok(Self { steps, last, stride: below.stride })
     }
 

@@ -47,10 +47,16 @@ impl Dense {
     pub fn new(config: &Config, scope: &Scope, place: &Place) -> Result<Self> {
         let name = scope.name().rsplit('.').next().unwrap_or_default().to_owned();
         if !(config.delta >= 0.0 && config.scale > 0.0) {
-            let problem = format!("delta = {} and scale = {}; delta at least 0, scale above 0", config.delta, config.scale);
+            let problem =
+                format!("delta = {} and scale = {}; delta at least 0, scale above 0", config.delta, config.scale);
             return Err(Error::Config { task: name, problem });
         }
-        Ok(Self { name, decoder: Decoder::new(scope, place, config.norm, 1)?, delta: config.delta, scale: config.scale })
+        Ok(Self {
+            name,
+            decoder: Decoder::new(scope, place, config.norm, 1)?,
+            delta: config.delta,
+            scale: config.scale,
+        })
     }
 }
 
@@ -66,7 +72,11 @@ impl Head for Dense {
         if target.present() == 0 {
             return Ok(None);
         }
-        let loss = if self.delta == 0.0 { loss::l1(output, values)? } else { (loss::huber(output, values, self.delta)? / self.delta)? };
+        let loss = if self.delta == 0.0 {
+            loss::l1(output, values)?
+        } else {
+            (loss::huber(output, values, self.delta)? / self.delta)?
+        };
         Ok(Some((loss * self.scale)?))
     }
 

@@ -44,7 +44,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The head serves another kind of task.
-    #[error("task `{task}` is {kind}, which the head `{head}` does not serve; leave out `heads.{task}` to get the head that does")]
+    #[error(
+        "task `{task}` is {kind}, which the head `{head}` does not serve; leave out `heads.{task}` to get the head that does"
+    )]
     Kind {
         /// The task.
         task: String,

@@ -44,7 +44,14 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { network: Network::Unet, norm: NormKind::Batch, cross_entropy: 1.0, dice: 1.0, balance: 0.0, class_weights: None }
+        Self {
+            network: Network::Unet,
+            norm: NormKind::Batch,
+            cross_entropy: 1.0,
+            dice: 1.0,
+            balance: 0.0,
+            class_weights: None,
+        }
     }
 }
 
@@ -72,7 +79,10 @@ impl Segmentation {
     pub fn new(config: &Config, scope: &Scope, task: &Task, place: &Place) -> Result<Self> {
         let classes = task.kind.outputs();
         if !(config.cross_entropy >= 0.0 && config.dice >= 0.0 && config.cross_entropy + config.dice > 0.0) {
-            let problem = format!("cross_entropy = {} and dice = {}; both at least 0, not both 0", config.cross_entropy, config.dice);
+            let problem = format!(
+                "cross_entropy = {} and dice = {}; both at least 0, not both 0",
+                config.cross_entropy, config.dice
+            );
             return Err(Error::Config { task: task.name.clone(), problem });
         }
         let net = match config.network {
@@ -112,7 +122,8 @@ impl Head for Segmentation {
         if target.present() == 0 {
             return Ok(None);
         }
-        let labels: Vec<i32> = pixels.iter().map(|&pixel| if pixel == Target::NO_PIXEL { -1 } else { i32::from(pixel) }).collect();
+        let labels: Vec<i32> =
+            pixels.iter().map(|&pixel| if pixel == Target::NO_PIXEL { -1 } else { i32::from(pixel) }).collect();
         let weighting = loss::ClassWeighting { weights: self.weights.as_deref(), smoothing: 0.0 };
         let mut total = (loss::cross_entropy(logits, &labels, &weighting)? * self.cross_entropy)?;
         if self.dice > 0.0 {

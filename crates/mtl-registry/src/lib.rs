@@ -74,7 +74,9 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             let prefix = lower.len() >= 2 && (other.starts_with(&lower) || lower.starts_with(&other));
             (if prefix { 1 } else { strsim::damerau_levenshtein(&lower, &other) }, candidate)
         })
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(2) && *distance < candidate.chars().count())
+        .filter(|(distance, candidate)| {
+            *distance <= (candidate.chars().count() / 3).max(2) && *distance < candidate.chars().count()
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate.to_owned())
 }

@@ -146,7 +146,12 @@ mod tests {
         let first = |seed: u64, name: &str, at: &[u64]| Seed::new(seed).stream(name, at).u64();
         let reference = first(1, "noise", &[2, 3]);
         assert_eq!(reference, first(1, "noise", &[2, 3]));
-        for other in [first(2, "noise", &[2, 3]), first(1, "noisf", &[2, 3]), first(1, "noise", &[3, 2]), first(1, "noise", &[2])] {
+        for other in [
+            first(2, "noise", &[2, 3]),
+            first(1, "noisf", &[2, 3]),
+            first(1, "noise", &[3, 2]),
+            first(1, "noise", &[2]),
+        ] {
             assert_ne!(reference, other);
         }
         assert_ne!(first(1, "a", &[98]), first(1, "ab", &[]));

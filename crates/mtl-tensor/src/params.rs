@@ -101,7 +101,9 @@ impl Params {
                 Some(_) => {}
             }
         }
-        wrong.extend(values.keys().filter(|name| !own.contains_key(*name)).map(|name| format!("`{name}` is not in the model")));
+        wrong.extend(
+            values.keys().filter(|name| !own.contains_key(*name)).map(|name| format!("`{name}` is not in the model")),
+        );
         if !wrong.is_empty() {
             let shown = wrong.iter().take(8).cloned().collect::<Vec<_>>().join("; ");
             let more = wrong.len().saturating_sub(8);
@@ -165,13 +167,16 @@ impl Scope {
         let mut stream = self.params.seed.stream(&format!("init/{full}"), &[]);
         let values: Vec<f64> = match init {
             Init::Constant(value) => vec![value; n],
-            Init::Normal { fan_in, gain } => (0..n).map(|_| stream.normal() * gain / (fan_in.max(1) as f64).sqrt()).collect(),
+            Init::Normal { fan_in, gain } => {
+                (0..n).map(|_| stream.normal() * gain / (fan_in.max(1) as f64).sqrt()).collect()
+            }
             Init::Uniform { fan_in } => {
                 let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
                 (0..n).map(|_| stream.range(-bound, bound)).collect()
             }
         };
-        let var = Var::from_tensor(&Tensor::from_vec(values, shape, &self.params.device)?.to_dtype(self.params.dtype)?)?;
+        let var =
+            Var::from_tensor(&Tensor::from_vec(values, shape, &self.params.device)?.to_dtype(self.params.dtype)?)?;
         let mut tables = self.params.lock();
         if tables.trained.contains_key(&full) || tables.buffers.contains_key(&full) {
             candle_core::bail!("two parameters are called `{full}`");

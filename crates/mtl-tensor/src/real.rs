@@ -1,7 +1,7 @@
 //! The two number types kernels are written for, and borrowing a tensor's numbers as a slice.
 
 use std::cell::RefCell;
-use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, Neg, Sub};
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor};
 
@@ -17,6 +17,7 @@ pub trait Real:
     + Div<Output = Self>
     + Neg<Output = Self>
     + AddAssign
+    + DivAssign
     + Send
     + Sync
     + 'static
@@ -25,6 +26,8 @@ pub trait Real:
     fn of(value: f64) -> Self;
     /// Widens to double precision.
     fn f64(self) -> f64;
+    /// Whether this is no number.
+    fn is_nan(self) -> bool;
     /// Square root.
     fn sqrt(self) -> Self;
     /// `e^x`.
@@ -53,6 +56,10 @@ macro_rules! real {
             #[inline(always)]
             fn f64(self) -> f64 {
                 f64::from(self)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self.is_nan()
             }
             #[inline(always)]
             fn sqrt(self) -> Self {

@@ -22,7 +22,9 @@ pub fn to_bytes(tensors: &BTreeMap<String, Tensor>, metadata: &BTreeMap<String, 
     }
     let views = parts
         .iter()
-        .map(|(name, dtype, dims, bytes)| Ok((*name, TensorView::new(*dtype, dims.clone(), bytes).map_err(candle_core::Error::wrap)?)))
+        .map(|(name, dtype, dims, bytes)| {
+            Ok((*name, TensorView::new(*dtype, dims.clone(), bytes).map_err(candle_core::Error::wrap)?))
+        })
         .collect::<Result<Vec<_>>>()?;
     let metadata = (!metadata.is_empty()).then(|| metadata.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
     safetensors::serialize(views, metadata).map_err(candle_core::Error::wrap)

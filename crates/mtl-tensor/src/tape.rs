@@ -52,7 +52,9 @@ impl<B> Recorded<B> {
 
     fn take(&self) -> Result<(CpuStorage, Shape)> {
         let value = self.value.lock().ok().and_then(|mut value| value.take());
-        value.map(|value| (value.storage, value.shape)).ok_or_else(|| candle_core::Error::Msg(format!("{} ran twice", self.name)))
+        value
+            .map(|value| (value.storage, value.shape))
+            .ok_or_else(|| candle_core::Error::Msg(format!("{} ran twice", self.name)))
     }
 }
 
@@ -133,7 +135,14 @@ where
 }
 
 /// Records an op of three inputs.
-pub(crate) fn record3<B>(name: &'static str, a: &Tensor, b: &Tensor, c: &Tensor, value: Value, backward: B) -> Result<Tensor>
+pub(crate) fn record3<B>(
+    name: &'static str,
+    a: &Tensor,
+    b: &Tensor,
+    c: &Tensor,
+    value: Value,
+    backward: B,
+) -> Result<Tensor>
 where
     B: Fn(&Tensor, &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> + Send + Sync + 'static,
 {

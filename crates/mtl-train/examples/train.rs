@@ -18,13 +18,22 @@ impl Observer for Lines {
             }
             Event::Step { .. } => {}
             Event::Validated { step, skill, scores, .. } => {
-                let scores: Vec<String> = scores.iter().flat_map(|task| task.scores.iter().take(9).map(|s| format!("{}/{} {:.3}", task.task, s.name, s.value))).collect();
+                let scores: Vec<String> = scores
+                    .iter()
+                    .flat_map(|task| {
+                        task.scores.iter().take(9).map(|s| format!("{}/{} {:.3}", task.task, s.name, s.value))
+                    })
+                    .collect();
                 println!("{at:7.1} s  validation {step}: skill {skill:.4}  {}", scores.join("  "));
             }
             Event::Finished { scores, .. } => {
                 for task in scores {
                     for score in &task.scores {
-                        let baseline = task.baseline.iter().find(|b| b.name == score.name).map_or(String::new(), |b| format!("{:.3}", b.value));
+                        let baseline = task
+                            .baseline
+                            .iter()
+                            .find(|b| b.name == score.name)
+                            .map_or(String::new(), |b| format!("{:.3}", b.value));
                         println!("{:16} {:24} {:.4}  (baseline {baseline})", task.task, score.name, score.value);
                     }
                 }
@@ -38,7 +47,11 @@ fn main() -> mtl_train::Result<()> {
     let mut args = std::env::args().skip(1);
     let preset = args.next().unwrap_or_else(|| "small".into());
     let overrides: Vec<String> = args.collect();
-    let run = mtl_train::train(settings::load(&preset, None, &overrides)?, &mut [&mut Lines(Instant::now())], &AtomicBool::new(false))?;
+    let run = mtl_train::train(
+        settings::load(&preset, None, &overrides)?,
+        &mut [&mut Lines(Instant::now())],
+        &AtomicBool::new(false),
+    )?;
     println!("{}", run.display());
     Ok(())
 }

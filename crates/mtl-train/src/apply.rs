@@ -58,14 +58,18 @@ impl Trained {
         run_dir::check(run)?;
         let config = settings::read_resolved(&run.join("config.toml"))?;
         let schema = read_schema(run)?;
-        let device = mtl_tensor::device::parse(device.unwrap_or(&config.device)).map_err(|error| Error::Config(format!("device: {error}")))?;
+        let device = mtl_tensor::device::parse(device.unwrap_or(&config.device))
+            .map_err(|error| Error::Config(format!("device: {error}")))?;
         let model = Model::new(&config, &schema, &device)?;
         let root = run.join("checkpoints");
         let name = if root.join("best").exists() { "best" } else { "last" };
         let (checkpoint, path, warning) = Checkpoint::load_named(&root, name)?;
         let mut weights = checkpoint.weights;
         weights.extend(checkpoint.averages);
-        model.params.load(&weights).map_err(|error| Error::Checkpoint { path: path.clone(), problem: error.to_string() })?;
+        model
+            .params
+            .load(&weights)
+            .map_err(|error| Error::Checkpoint { path: path.clone(), problem: error.to_string() })?;
         let stage = (checkpoint.state.stage, checkpoint.state.stage_finished);
         Ok(Self { config, schema, model, device, checkpoint: path, stage, warning })
     }
@@ -86,6 +90,8 @@ pub struct Evaluation {
     pub images: usize,
     /// Scores and baselines of each task that has labels.
     pub scores: Vec<TaskScores>,
+    /// What the user should know: the best checkpoint was damaged and another one is used.
+    pub warning: Option<String>,
 }
 
 /// Scores a run on the held-out side of its own data, or on every image of the folder `data`. The baseline is learnt from
@@ -112,13 +118,22 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
             let columns = match_tasks(&trained.schema.tasks, &*other)?;
             let rows = (0..other.len()).collect();
             let name = other.schema().name.clone();
-            let loader = loader::Loader::new(other, rows, trained.schema.size(), loader::Config::plain(batch), Seed::new(0))?;
+            let loader =
+                loader::Loader::new(other, rows, trained.schema.size(), loader::Config::plain(batch), Seed::new(0))?;
             let constants = own.ok().map(|plan| baselines(&plan)).transpose()?;
             (columns, loader, constants, "all", name)
         }
     };
     let scores = score(&trained.model, &loader, &columns, constants.as_deref(), mirrored, &trained.device)?;
-    Ok(Evaluation { run: run.to_owned(), data: name, checkpoint: trained.checkpoint, part, images: loader.rows(), scores })
+    Ok(Evaluation {
+        run: run.to_owned(),
+        data: name,
+        checkpoint: trained.checkpoint,
+        part,
+        images: loader.rows(),
+        scores,
+        warning: trained.warning,
+    })
 }
 
 /// Opens other data with the options of a run; a reader named for the run need not fit the other folder.
@@ -157,16 +172,25 @@ pub struct Predicted {
     pub tasks: Vec<TaskPrediction>,
 }
 
-/// Predicts every task for image files; masks and overlays go to `out` (default: `RUN/predictions`). A file that cannot be
+/// What [`predict`] gives.
+#[derive(Debug)]
+pub struct Predictions {
+    /// One entry an image, in order; an error for a file that cannot be used.
+    pub images: Vec<Result<Predicted>>,
+    /// What the user should know: the best checkpoint was damaged and another one is used.
+    pub warning: Option<String>,
+}
+
+/// Predicts every task for image files; masks and overlays go to `out` (default: `RUN/predictions/images`). A file that cannot be
 /// read is an error in its place, the others go on.
 ///
 /// # Errors
 /// A run that cannot be loaded.
-pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Option<&str>) -> Result<Vec<Result<Predicted>>> {
+pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Option<&str>) -> Result<Predictions> {
     let trained = Trained::load(run, device)?;
-    let out = out.map_or_else(|| run.join("predictions"), Path::to_path_buf);
+    let out = out.map_or_else(|| run.join("predictions").join("images"), Path::to_path_buf);
     let mut stems = std::collections::BTreeMap::<String, usize>::new();
-    Ok(images
+    let images = images
         .iter()
         .map(|path| {
             // Two images of one name from two folders must not write over each other.
@@ -176,7 +200,8 @@ pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Optio
             let stem = if *seen == 1 { stem } else { format!("{stem}-{seen}") };
             predict_one(&trained, path, &out, &stem)
         })
-        .collect())
+        .collect();
+    Ok(Predictions { images, warning: trained.warning })
 }
 
 fn predict_one(trained: &Trained, path: &Path, out: &Path, stem: &str) -> Result<Predicted> {
@@ -188,8 +213,13 @@ fn predict_one(trained: &Trained, path: &Path, out: &Path, stem: &str) -> Result
     let mut tasks = Vec::new();
     for (at, task) in trained.schema.tasks.iter().enumerate() {
         let p = &found.probabilities[at];
-        let mut entry =
-            TaskPrediction { task: task.name.clone(), kind: task.kind.name(), probabilities: Vec::new(), mask: None, overlay: None };
+        let mut entry = TaskPrediction {
+            task: task.name.clone(),
+            kind: task.kind.name(),
+            probabilities: Vec::new(),
+            mask: None,
+            overlay: None,
+        };
         match &task.kind {
             TaskKind::Classification { classes } | TaskKind::MultiLabel { labels: classes } => {
                 entry.probabilities = classes.iter().cloned().zip(to_f64(p)?).collect();
@@ -197,8 +227,10 @@ fn predict_one(trained: &Trained, path: &Path, out: &Path, stem: &str) -> Result
             TaskKind::Segmentation { classes } => {
                 let full = ops::upsample_bilinear(p, native.height, native.width)?;
                 let Prediction::Mask(mask) = trained.model.heads[at].1.predict(&full)? else { continue };
-                let share = |class: usize| mask.iter().filter(|&&p| usize::from(p) == class).count() as f64 / mask.len() as f64;
-                entry.probabilities = classes.iter().cloned().enumerate().map(|(class, name)| (name, share(class))).collect();
+                let share =
+                    |class: usize| mask.iter().filter(|&&p| usize::from(p) == class).count() as f64 / mask.len() as f64;
+                entry.probabilities =
+                    classes.iter().cloned().enumerate().map(|(class, name)| (name, share(class))).collect();
                 let name = |kind: &str| out.join(format!("{stem}_{}{kind}.png", file_name(&task.name)));
                 let (mask_path, overlay_path) = (name(""), name("_overlay"));
                 save(&mask_path, &grey(&mask, native))?;
@@ -272,6 +304,8 @@ pub struct Generated {
     pub manifest: PathBuf,
     /// `gan` or `vae`.
     pub generator: &'static str,
+    /// What the user should know: the best checkpoint was damaged and another one is used.
+    pub warning: Option<String>,
 }
 
 /// Draws new images with a run's generator and writes them as a data set: one PNG each, a manifest, and a grid to look at.
@@ -289,7 +323,10 @@ pub fn generate(run: &Path, request: &GenerateRequest, device: Option<&str>) -> 
     }
     let classes = trained.schema.condition_classes();
     let labels = choose_labels(classes, request)?;
-    let out = request.out.clone().unwrap_or_else(|| run.join("samples").join(format!("{}-seed{}", stage.name(), request.seed)));
+    let out = request
+        .out
+        .clone()
+        .unwrap_or_else(|| run.join("samples").join(format!("{}-seed{}", stage.name(), request.seed)));
     let pictures = out.join("images");
     std::fs::create_dir_all(&pictures).map_err(Error::io("cannot create", &pictures))?;
     let mut stream = Seed::new(request.seed).stream("generate", &[]);
@@ -316,9 +353,21 @@ pub fn generate(run: &Path, request: &GenerateRequest, device: Option<&str>) -> 
     std::fs::write(&manifest_path, manifest).map_err(Error::io("cannot write", &manifest_path))?;
     let grid = out.join("grid.png");
     let columns = (all.len() as f64).sqrt().ceil() as usize;
-    write_grid(&grid, &all, if classes.len() > 1 && request.class.is_none() { classes.len().min(16) } else { columns })?;
-    let named = labels.iter().map(|&label| usize::try_from(label).ok().and_then(|label| classes.get(label).cloned())).collect();
-    Ok(Generated { grid, images: files, classes: named, manifest: manifest_path, generator: stage.name() })
+    write_grid(
+        &grid,
+        &all,
+        if classes.len() > 1 && request.class.is_none() { classes.len().min(16) } else { columns },
+    )?;
+    let named =
+        labels.iter().map(|&label| usize::try_from(label).ok().and_then(|label| classes.get(label).cloned())).collect();
+    Ok(Generated {
+        grid,
+        images: files,
+        classes: named,
+        manifest: manifest_path,
+        generator: stage.name(),
+        warning: trained.warning.clone(),
+    })
 }
 
 fn csv_cell(text: &str) -> String {
@@ -333,13 +382,15 @@ fn choose_generator(trained: &Trained, wanted: Option<&str>) -> Result<Stage> {
     match wanted {
         Some("gan") if learnt(Stage::Gan) => Ok(Stage::Gan),
         Some("vae") if learnt(Stage::Vae) => Ok(Stage::Vae),
-        Some(name @ ("gan" | "vae")) => {
-            Err(Error::Config(format!("the run has not trained its {name} (yet); `mtl resume RUN` goes on with it, if its stages name it")))
-        }
+        Some(name @ ("gan" | "vae")) => Err(Error::Config(format!(
+            "the run has not trained its {name} (yet); `mtl resume RUN` goes on with it, if its stages name it"
+        ))),
         Some(other) => Err(UnknownName::new("generator", other, ["gan", "vae"]).into()),
         None if learnt(Stage::Gan) => Ok(Stage::Gan),
         None if learnt(Stage::Vae) => Ok(Stage::Vae),
-        None => Err(Error::Config("the run has no trained generator: its stages name neither \"vae\" nor \"gan\"".into())),
+        None => {
+            Err(Error::Config("the run has no trained generator: its stages name neither \"vae\" nor \"gan\"".into()))
+        }
     }
 }
 

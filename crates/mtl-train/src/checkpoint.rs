@@ -124,7 +124,12 @@ impl Checkpoint {
     /// [`Error::Io`]; what was there before is untouched.
     pub fn save(&self, root: &Path, best: bool, keep: usize) -> Result<PathBuf> {
         fs::create_dir_all(root).map_err(Error::io("cannot create", root))?;
-        let name = format!("{}-{:08}{}", self.state.stage.name(), self.state.step, if self.state.stage_finished { "-done" } else { "" });
+        let name = format!(
+            "{}-{:08}{}",
+            self.state.stage.name(),
+            self.state.step,
+            if self.state.stage_finished { "-done" } else { "" }
+        );
         let (temporary, target) = (root.join(format!("{name}.tmp")), root.join(&name));
         remove_folder(&temporary)?;
         fs::create_dir(&temporary).map_err(Error::io("cannot create", &temporary))?;
@@ -167,15 +172,21 @@ impl Checkpoint {
     /// [`Error::Checkpoint`] naming the file that is missing, damaged or newer than this program.
     pub fn load(folder: &Path) -> Result<Self> {
         let problem = |file: &str, problem: String| Error::Checkpoint { path: folder.join(file), problem };
-        let manifest = fs::read(folder.join(MANIFEST)).map_err(|error| problem(MANIFEST, format!("cannot be read ({error}); this is no complete checkpoint")))?;
-        let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|error| problem(MANIFEST, format!("is damaged ({error})")))?;
+        let manifest = fs::read(folder.join(MANIFEST))
+            .map_err(|error| problem(MANIFEST, format!("cannot be read ({error}); this is no complete checkpoint")))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&manifest).map_err(|error| problem(MANIFEST, format!("is damaged ({error})")))?;
         if manifest.format_version > FORMAT_VERSION {
             let newer = manifest.format_version;
-            return Err(problem(MANIFEST, format!("has format version {newer}, this program knows {FORMAT_VERSION}: use a newer mtl")));
+            return Err(problem(
+                MANIFEST,
+                format!("has format version {newer}, this program knows {FORMAT_VERSION}: use a newer mtl"),
+            ));
         }
         let read = |name: &str| -> Result<Vec<u8>> {
             let entry = manifest.files.get(name).ok_or_else(|| problem(MANIFEST, format!("does not list {name}")))?;
-            let bytes = fs::read(folder.join(name)).map_err(|error| problem(name, format!("cannot be read ({error})")))?;
+            let bytes =
+                fs::read(folder.join(name)).map_err(|error| problem(name, format!("cannot be read ({error})")))?;
             if bytes.len() as u64 != entry.bytes {
                 return Err(problem(name, format!("is damaged: {} bytes instead of {}", bytes.len(), entry.bytes)));
             }
@@ -219,7 +230,8 @@ impl Checkpoint {
 }
 
 fn json<T: Serialize>(value: &T, folder: &Path) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(value).map_err(|error| Error::Checkpoint { path: folder.to_owned(), problem: error.to_string() })
+    serde_json::to_vec_pretty(value)
+        .map_err(|error| Error::Checkpoint { path: folder.to_owned(), problem: error.to_string() })
 }
 
 fn remove_folder(folder: &Path) -> Result<()> {
@@ -253,7 +265,8 @@ fn complete(root: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn prune(root: &Path, keep: usize) -> Result<()> {
-    let named: Vec<PathBuf> = ["last", "best"].iter().filter_map(|name| fs::canonicalize(root.join(name)).ok()).collect();
+    let named: Vec<PathBuf> =
+        ["last", "best"].iter().filter_map(|name| fs::canonicalize(root.join(name)).ok()).collect();
     let all = complete(root)?;
     let surplus = all.len().saturating_sub(keep);
     for folder in all.into_iter().take(surplus) {

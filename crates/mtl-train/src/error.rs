@@ -97,7 +97,12 @@ impl Error {
     /// The program's exit code: 1 failure, 2 usage or configuration, 3 data, 4 diverged, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::UnknownName(_) | Self::Balance(_) | Self::Head(_) | Self::Generator(_) | Self::Scenes(_) => 2,
+            Self::Config(_)
+            | Self::UnknownName(_)
+            | Self::Balance(_)
+            | Self::Head(_)
+            | Self::Generator(_)
+            | Self::Scenes(_) => 2,
             Self::Data(mtl_data::Error::UnknownReader(_)) => 2,
             Self::Data(_) | Self::Loader(_) | Self::DataMismatch(_) | Self::Metrics(_) => 3,
             Self::Diverged { .. } => 4,
@@ -111,7 +116,9 @@ impl Error {
         let path = path.into();
         move |source| {
             let advice = match source.kind() {
-                std::io::ErrorKind::StorageFull => "; free some space, then `mtl resume` goes on from the last checkpoint",
+                std::io::ErrorKind::StorageFull => {
+                    "; free some space, then `mtl resume` goes on from the last checkpoint"
+                }
                 std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
                     "; choose another folder with `--set output.dir=DIR`"
                 }

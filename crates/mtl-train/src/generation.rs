@@ -35,9 +35,8 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
     for phase in &phases {
         optimizers.push(Optimizer::new(phase.optimizer, &phase.of(&trained), |name| phase.rate(name))?);
     }
-    s.begin(stage);
+    s.begin(stage, steps);
     if s.restored.is_none() {
-        s.state.steps = steps;
         let rows: Vec<usize> = s.plan.split.train.iter().copied().take(64).collect();
         let batch = mtl_data::loader::batch_of(&*s.plan.dataset, &rows, s.plan.schema.size())?;
         let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &s.device)?;
@@ -64,7 +63,8 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
     }
     let waited_before = s.state.waited_s;
     while s.state.step < s.state.steps {
-        let (epoch, index, batch) = feed.next().ok_or_else(|| Error::DataMismatch("the training images ran out".into()))??;
+        let (epoch, index, batch) =
+            feed.next().ok_or_else(|| Error::DataMismatch("the training images ran out".into()))??;
         let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &s.device)?;
         let classes = s.classes(&s.plan.targets(&batch), batch.rows.len());
         let now = s.state.step;
@@ -103,7 +103,8 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
         }
         let stopping = s.stopping();
         if stopping || due(s.checkpoint_every()) || done == steps {
-            let named: Vec<(&str, &Optimizer)> = phases.iter().zip(&optimizers).map(|(phase, o)| (phase.name, o)).collect();
+            let named: Vec<(&str, &Optimizer)> =
+                phases.iter().zip(&optimizers).map(|(phase, o)| (phase.name, o)).collect();
             s.save(Some(&ema), &named, false)?;
         }
         if stopping {

@@ -24,21 +24,20 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
     let mut balancer = s.plan.config.balancer.build(&tasks)?;
     let mut optimizer = Optimizer::new(config.optimizer, &s.model.trained(&prefixes), |_| 1.0)?;
     let mut ema = Ema::new(config.ema, &s.model.everything(&prefixes))?;
-    s.begin(Stage::Joint);
+    s.begin(Stage::Joint, steps);
     if let Some(moments) = s.moments("joint") {
         optimizer.restore(&moments)?;
     }
     if let Some(restored) = s.restored.take() {
         ema.restore(&restored.averages, restored.state.ema_updates)?;
         balancer.restore(restored.state.balancer)?;
-    } else {
-        s.state.steps = steps;
     }
     let columns: Vec<Option<usize>> = s.plan.columns.iter().copied().map(Some).collect();
     let waited_before = s.state.waited_s;
     let mut feed = train.stream(s.state.epoch, s.state.batch as usize)?;
     while s.state.step < s.state.steps {
-        let (epoch, index, batch) = feed.next().ok_or_else(|| Error::DataMismatch("the training images ran out".into()))??;
+        let (epoch, index, batch) =
+            feed.next().ok_or_else(|| Error::DataMismatch("the training images ran out".into()))??;
         let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &s.device)?;
         let targets = s.plan.targets(&batch);
         let classes = s.classes(&targets, batch.rows.len());
@@ -88,7 +87,10 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
             return Err(s.interrupted());
         }
         if config.patience > 0 && s.state.since_best >= config.patience {
-            let message = format!("validation has not improved for {} evaluations: training stops at step {done}", config.patience);
+            let message = format!(
+                "validation has not improved for {} evaluations: training stops at step {done}",
+                config.patience
+            );
             s.tell(&Event::Warning { message });
             break;
         }

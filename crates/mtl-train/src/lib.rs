@@ -39,7 +39,10 @@ mod session;
 pub mod settings;
 pub mod step;
 
-pub use apply::{Evaluation, GenerateRequest, Generated, Predicted, TaskPrediction, Trained, evaluate, generate, predict};
+pub use apply::{
+    Evaluation, GenerateRequest, Generated, Predicted, Predictions, TaskPrediction, Trained, evaluate, generate,
+    predict,
+};
 pub use config::Config;
 pub use error::{Error, Result};
 pub use run::{resume, train};

@@ -59,7 +59,12 @@ impl Model {
         let mut heads = Vec::new();
         let scope = params.scope("heads");
         for (task, counts) in schema.tasks.iter().zip(&schema.class_counts) {
-            let place = Place { taps: taps.clone(), height: schema.height, width: schema.width, class_counts: Some(counts.clone()) };
+            let place = Place {
+                taps: taps.clone(),
+                height: schema.height,
+                width: schema.width,
+                class_counts: Some(counts.clone()),
+            };
             let head = config.heads.get(&task.name).cloned().unwrap_or_else(|| mtl_heads::Config::for_task(&task.kind));
             heads.push((task.clone(), head.build(&scope.scope(&task.name), task, &place)?));
         }
@@ -87,7 +92,11 @@ impl Model {
             ReconstructionKind::Vae => Some(ImageTask::Vae),
             ReconstructionKind::Autoencoder => {
                 let place = Place { taps, height: schema.height, width: schema.width, class_counts: None };
-                Some(ImageTask::Autoencoder(Reconstruction::new(&params.scope("autoencoder"), &place, schema.channels)?))
+                Some(ImageTask::Autoencoder(Reconstruction::new(
+                    &params.scope("autoencoder"),
+                    &place,
+                    schema.channels,
+                )?))
             }
             ReconstructionKind::None => None,
         };
@@ -145,6 +154,7 @@ impl Model {
 }
 
 fn select(vars: BTreeMap<String, Var>, prefixes: &[&str]) -> BTreeMap<String, Var> {
-    let below = |name: &str| prefixes.iter().any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')));
+    let below =
+        |name: &str| prefixes.iter().any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')));
     vars.into_iter().filter(|(name, _)| below(name)).collect()
 }

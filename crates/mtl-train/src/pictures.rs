@@ -47,7 +47,9 @@ impl Tile {
     pub fn image(values: &[f32], (channels, height, width): (usize, usize, usize)) -> Self {
         let byte = |v: f32| ((v.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8;
         let at = |channel: usize, y: u32, x: u32| byte(values[(channel * height + y as usize) * width + x as usize]);
-        Self::draw(height, width, |y, x| if channels == 1 { [at(0, y, x); 3] } else { [at(0, y, x), at(1, y, x), at(2, y, x)] })
+        Self::draw(height, width, |y, x| {
+            if channels == 1 { [at(0, y, x); 3] } else { [at(0, y, x), at(1, y, x), at(2, y, x)] }
+        })
     }
 
     /// A mask `[H, W]` in class colours; pixels without a label are dark violet.
@@ -93,7 +95,10 @@ impl Tile {
 pub fn tiles(images: &Tensor) -> Result<Vec<Tile>> {
     let (_, channels, height, width) = images.dims4()?;
     let values: Vec<f32> = to_f64(images)?.into_iter().map(|v| v as f32).collect();
-    Ok(values.chunks_exact(channels * height * width).map(|image| Tile::image(image, (channels, height, width))).collect())
+    Ok(values
+        .chunks_exact(channels * height * width)
+        .map(|image| Tile::image(image, (channels, height, width)))
+        .collect())
 }
 
 /// Truth and prediction of a pixel task as two tiles of one scale; `None` for tasks of whole images.
@@ -107,7 +112,10 @@ pub fn compared(truth: &Target, predicted: &Prediction, at: usize, height: usize
             let known = truth[range.clone()].iter().filter(|v| !v.is_nan());
             let ends = known.fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
             let ends = if ends.0 < ends.1 { ends } else { (0.0, 1.0) };
-            Some([Tile::dense(&truth[range.clone()], height, width, ends), Tile::dense(&predicted[range], height, width, ends)])
+            Some([
+                Tile::dense(&truth[range.clone()], height, width, ends),
+                Tile::dense(&predicted[range], height, width, ends),
+            ])
         }
         _ => None,
     }
@@ -159,7 +167,9 @@ pub fn write_png(path: &Path, picture: &RgbImage) -> Result<()> {
 /// [`Error::Io`].
 pub fn save(path: &Path, picture: &image::DynamicImage) -> Result<()> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| Error::io("cannot encode", path)(std::io::Error::other(error)))?;
+    picture
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .map_err(|error| Error::io("cannot encode", path)(std::io::Error::other(error)))?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
     }

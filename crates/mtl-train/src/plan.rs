@@ -80,7 +80,8 @@ pub fn open_data(config: &Config) -> Result<Arc<dyn Dataset>> {
 /// Not of that form, not divisible by 8, outside 32 to 256.
 pub fn parse_size(text: &str) -> Result<(usize, usize)> {
     let wrong = |problem: &str| Error::Config(format!("size = \"{text}\": {problem}"));
-    let side = |text: &str| text.trim().parse::<usize>().map_err(|_| wrong("write 64 or 64x128 (height x width, pixels)"));
+    let side =
+        |text: &str| text.trim().parse::<usize>().map_err(|_| wrong("write 64 or 64x128 (height x width, pixels)"));
     let (height, width) = match text.split_once('x') {
         Some((height, width)) => (side(height)?, side(width)?),
         None => (side(text)?, side(text)?),
@@ -111,14 +112,18 @@ impl Plan {
         let tasks: Vec<Task> = columns.iter().map(|&at| dataset.schema().tasks[at].clone()).collect();
         for name in config.heads.keys() {
             if !tasks.iter().any(|task| task.name == *name) {
-                return Err(UnknownName::new("task in `heads`", name, tasks.iter().map(|task| task.name.as_str())).into());
+                return Err(
+                    UnknownName::new("task in `heads`", name, tasks.iter().map(|task| task.name.as_str())).into()
+                );
             }
         }
         let condition = choose_condition(&config, &tasks)?;
         let split = Split::new(&*dataset, &config.data.split, seed)?;
         let labels = count_labels(&*dataset, &columns, &tasks, &split);
         let mut notes: Vec<String> = dataset.notes().to_vec();
-        notes.extend(dataset.skipped().iter().map(|skipped| format!("skipped {}: {}", skipped.path.display(), skipped.reason)));
+        notes.extend(
+            dataset.skipped().iter().map(|skipped| format!("skipped {}: {}", skipped.path.display(), skipped.reason)),
+        );
         let mut schema = RunSchema {
             data: dataset.schema().name.clone(),
             channels: dataset.schema().channels,
@@ -131,7 +136,8 @@ impl Plan {
         count_classes(&*dataset, &columns, &split.train, &mut schema)?;
         for (task, count) in schema.tasks.iter().zip(&labels) {
             if count.labelled[0] == 0 {
-                let problem = format!("task `{}` has no label on any training image; leave it out with data.tasks", task.name);
+                let problem =
+                    format!("task `{}` has no label on any training image; leave it out with data.tasks", task.name);
                 return Err(Error::DataMismatch(problem));
             }
         }
@@ -193,7 +199,8 @@ fn check_numbers(config: &Config) -> Result<()> {
         }
     }
     let schedule = config.joint.schedule;
-    let shares = [schedule.warmup, schedule.floor, config.vae.warmup, config.vae.floor, config.gan.warmup, config.gan.floor];
+    let shares =
+        [schedule.warmup, schedule.floor, config.vae.warmup, config.vae.floor, config.gan.warmup, config.gan.floor];
     if !(schedule.peak > 0.0 && schedule.peak.is_finite()) || shares.iter().any(|share| !(0.0..1.0).contains(share)) {
         return wrong("schedule: a peak above 0, warmup and floor from 0 to below 1".into());
     }
@@ -236,7 +243,12 @@ fn count_labels(dataset: &dyn Dataset, columns: &[usize], tasks: &[Task], split:
     let sides = [&split.train, &split.validation, &split.test];
     let mut counts: Vec<LabelCount> = tasks
         .iter()
-        .map(|task| LabelCount { task: task.name.clone(), kind: task.kind.name(), labelled: [0; 3], images: sides.map(Vec::len) })
+        .map(|task| LabelCount {
+            task: task.name.clone(),
+            kind: task.kind.name(),
+            labelled: [0; 3],
+            images: sides.map(Vec::len),
+        })
         .collect();
     for (side, rows) in sides.iter().enumerate() {
         for &row in *rows {
@@ -268,7 +280,9 @@ fn count_classes(dataset: &dyn Dataset, columns: &[usize], train: &[usize], sche
                         *count += u64::from(*cell == Some(true));
                     }
                 }
-                Labels::Pixels if masks_seen[at] < 256 && matches!(schema.tasks[at].kind, TaskKind::Segmentation { .. }) => {
+                Labels::Pixels
+                    if masks_seen[at] < 256 && matches!(schema.tasks[at].kind, TaskKind::Segmentation { .. }) =>
+                {
                     masks_seen[at] += 1;
                     if sample.is_none() {
                         sample = Some(dataset.sample(row, Size { height: 32, width: 32 })?);

@@ -23,7 +23,13 @@ impl Recorder {
     pub(crate) fn open(dir: &RunDir, keep: u64) -> Result<Self> {
         let open = |name: &str| {
             let path = dir.join(name);
-            OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&path).map_err(Error::io("cannot write", path))
+            OpenOptions::new()
+                .create(true)
+                .read(true)
+                .write(true)
+                .truncate(false)
+                .open(&path)
+                .map_err(Error::io("cannot write", path))
         };
         let (mut metrics, mut log) = (open("metrics.jsonl")?, open("log.txt")?);
         let cut = |file: &mut File| {
@@ -91,16 +97,22 @@ fn describe(event: &Event) -> (Option<serde_json::Value>, Option<String>) {
                 size.1
             );
             for count in labels {
-                words += &format!("\n  {} ({}): {:?} of {:?} labelled", count.task, count.kind, count.labelled, count.images);
+                words += &format!(
+                    "\n  {} ({}): {:?} of {:?} labelled",
+                    count.task, count.kind, count.labelled, count.images
+                );
             }
             for note in notes {
                 words += &format!("\n  note: {note}");
             }
             (None, Some(words))
         }
-        Event::StageStarted { stage, step, steps } => (None, Some(format!("{} from step {step} of {steps}", stage.name()))),
+        Event::StageStarted { stage, step, steps } => {
+            (None, Some(format!("{} from step {step} of {steps}", stage.name())))
+        }
         Event::Step { stage, step, losses, .. } => {
-            let losses: serde_json::Map<String, serde_json::Value> = losses.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+            let losses: serde_json::Map<String, serde_json::Value> =
+                losses.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
             (Some(json!({ "event": "step", "stage": stage.name(), "step": step, "losses": losses })), None)
         }
         Event::Validated { step, skill, best, scores } => (
@@ -111,7 +123,12 @@ fn describe(event: &Event) -> (Option<serde_json::Value>, Option<String>) {
         Event::Picture { path } => (None, Some(format!("wrote {}", path.display()))),
         Event::StageFinished { stage, step, took, waiting } => (
             None,
-            Some(format!("{} done after {step} steps, {:.1} s, {:.1} % of it waiting for data", stage.name(), took.as_secs_f64(), waiting * 100.0)),
+            Some(format!(
+                "{} done after {step} steps, {:.1} s, {:.1} % of it waiting for data",
+                stage.name(),
+                took.as_secs_f64(),
+                waiting * 100.0
+            )),
         ),
         Event::Warning { message } => (None, Some(format!("warning: {message}"))),
         Event::Finished { scores, took, .. } => (

@@ -31,7 +31,8 @@ const SHOWN: usize = 8;
 /// Anything in [`Error`]; whatever had been saved stays readable.
 pub fn train(config: Config, observers: &mut [&mut dyn Observer], stop: &AtomicBool) -> Result<PathBuf> {
     let plan = Plan::new(config)?;
-    let device = mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::Config(format!("device: {error}")))?;
+    let device =
+        mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::Config(format!("device: {error}")))?;
     let model = Model::new(&plan.config, &plan.schema, &device)?;
     // The balancer is built again by the stage; here it only has to be possible.
     plan.config.balancer.build(&crate::step::balanced_tasks(&model))?;
@@ -57,7 +58,8 @@ pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool
         let problem = "the data has changed since the run began (other tasks, classes or label counts); a run goes on only with the data it began with";
         return Err(Error::DataMismatch(format!("{}: {problem}", run.display())));
     }
-    let device = mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::Config(format!("device: {error}")))?;
+    let device =
+        mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::Config(format!("device: {error}")))?;
     let model = Model::new(&plan.config, &plan.schema, &device)?;
     let (checkpoint, path, warning) = Checkpoint::load_named(&run.join("checkpoints"), "last")?;
     model.params.load(&checkpoint.weights).map_err(|error| Error::Checkpoint { path, problem: error.to_string() })?;
@@ -129,7 +131,8 @@ fn show_predictions(s: &mut Session<'_, '_>) -> Result<()> {
     let (height, width) = (s.plan.schema.height, s.plan.schema.width);
     for (at, task) in s.plan.schema.tasks.clone().iter().enumerate() {
         let labelled = |row: &&usize| s.plan.dataset.labels(**row)[s.plan.columns[at]] != mtl_data::Labels::Missing;
-        let pixel_task = matches!(task.kind, mtl_task::TaskKind::Segmentation { .. } | mtl_task::TaskKind::Dense { .. });
+        let pixel_task =
+            matches!(task.kind, mtl_task::TaskKind::Segmentation { .. } | mtl_task::TaskKind::Dense { .. });
         let shown = if pixel_task { SHOWN } else { SHOWN * SHOWN };
         let rows: Vec<usize> = s.plan.split.test.iter().filter(labelled).copied().take(shown).collect();
         if rows.is_empty() {
@@ -145,7 +148,11 @@ fn show_predictions(s: &mut Session<'_, '_>) -> Result<()> {
                 grid.push(tile);
                 grid.extend(pair);
             } else {
-                grid.push(tile.framed(if agrees(truth, predicted, row, rows.len()) { [0, 158, 115] } else { [213, 94, 0] }));
+                grid.push(tile.framed(if agrees(truth, predicted, row, rows.len()) {
+                    [0, 158, 115]
+                } else {
+                    [213, 94, 0]
+                }));
             }
         }
         let columns = if pixel_task { 6 } else { SHOWN };
@@ -173,7 +180,10 @@ fn agrees(truth: &Target, predicted: &Prediction, at: usize, images: usize) -> b
         (Target::MultiLabel(truth), Prediction::MultiLabel(predicted)) => {
             let labels = truth.len() / images.max(1);
             let range = at * labels..(at + 1) * labels;
-            truth[range.clone()].iter().zip(&predicted[range]).all(|(truth, &yes)| truth.is_nan() || (*truth > 0.5) == yes)
+            truth[range.clone()]
+                .iter()
+                .zip(&predicted[range])
+                .all(|(truth, &yes)| truth.is_nan() || (*truth > 0.5) == yes)
         }
         _ => false,
     }

@@ -42,7 +42,10 @@ impl RunDir {
                 Err(error) => return Err(Error::io("cannot create", path)(error)),
             }
         }
-        Err(Error::Run { path: parent.to_owned(), problem: format!("holds 99,999 runs called {name}; choose another name") })
+        Err(Error::Run {
+            path: parent.to_owned(),
+            problem: format!("holds 99,999 runs called {name}; choose another name"),
+        })
     }
 
     /// Opens an existing run to go on with it.
@@ -139,11 +142,17 @@ impl Environment {
             git_revision: option_env!("MTL_GIT_REVISION").unwrap_or("unknown"),
             cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores,
-            threads: std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).filter(|n| *n > 0).unwrap_or(cores),
+            threads: std::env::var("RAYON_NUM_THREADS")
+                .ok()
+                .and_then(|n| n.parse().ok())
+                .filter(|n| *n > 0)
+                .unwrap_or(cores),
             os: std::env::consts::OS,
             architecture: std::env::consts::ARCH,
             command: std::env::args().collect(),
-            started_unix_s: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_secs()),
+            started_unix_s: std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(0, |t| t.as_secs()),
         }
     }
 }

@@ -55,10 +55,11 @@ impl Session<'_, '_> {
     }
 
     /// Begins `stage`, or goes on with it where the checkpoint left it.
-    pub fn begin(&mut self, stage: Stage) {
+    pub fn begin(&mut self, stage: Stage, steps: u64) {
         if self.restored.is_none() {
             let earlier = self.state.earlier_s + self.state.stage_s;
-            self.state = State { earlier_s: earlier, metrics_bytes: self.state.metrics_bytes, ..State::at_start(stage) };
+            self.state =
+                State { earlier_s: earlier, metrics_bytes: self.state.metrics_bytes, steps, ..State::at_start(stage) };
         }
         self.clock = (Instant::now(), self.state.stage_s);
         let event = Event::StageStarted { stage, step: self.state.step, steps: self.state.steps };
@@ -163,7 +164,10 @@ impl Session<'_, '_> {
     pub fn moments(&self, name: &str) -> Option<BTreeMap<String, Tensor>> {
         let restored = self.restored.as_ref()?;
         let prefix = format!("{name}/");
-        let own = restored.optimizers.iter().filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())));
+        let own = restored
+            .optimizers
+            .iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())));
         Some(own.collect())
     }
 

@@ -33,11 +33,8 @@ pub const PRESETS: &[Entry<&str>] = &[
 
 /// Tables that hold exactly one entry, the name of a variant: another variant replaces what was there.
 fn holds_a_variant(path: &[String]) -> bool {
-    match path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["balancer"] | ["model", "trunk"] | ["heads", _] => true,
-        ["joint", "optimizer"] => true,
-        _ => false,
-    }
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    matches!(path[..], ["balancer"] | ["model", "trunk"] | ["heads", _] | ["joint", "optimizer"])
 }
 
 /// Merges `over` into `base`; tables are joined, everything else is replaced.
@@ -71,9 +68,8 @@ pub fn load(preset: &str, file: Option<&Path>, overrides: &[String]) -> Result<C
     let mut table = parse(entry.item, "preset")?;
     check(&table).map_err(|problem| Error::Config(format!("preset {preset}: {problem}")))?;
     if let Some(file) = file {
-        let text = std::fs::read_to_string(file).map_err(|source| {
-            Error::Config(format!("cannot read the configuration {}: {source}", file.display()))
-        })?;
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| Error::Config(format!("cannot read the configuration {}: {source}", file.display())))?;
         // Read on its own first: only the text itself can say line and column.
         if let Err(error) = toml::from_str::<Config>(&text) {
             return Err(Error::Config(at_place(file, &text, &error)));
@@ -105,7 +101,8 @@ pub fn read_resolved(file: &Path) -> Result<Config> {
 /// # Errors
 /// A value TOML cannot hold.
 pub fn to_toml(config: &Config) -> Result<String> {
-    toml::to_string_pretty(config).map_err(|error| Error::Config(format!("the configuration cannot be written as TOML: {error}")))
+    toml::to_string_pretty(config)
+        .map_err(|error| Error::Config(format!("the configuration cannot be written as TOML: {error}")))
 }
 
 fn parse(text: &str, what: &str) -> Result<Table> {
@@ -118,7 +115,9 @@ fn check(table: &Table) -> std::result::Result<(), String> {
 
 /// `a.b=c` as a table.
 fn override_table(text: &str) -> Result<Table> {
-    let wrong = |problem: &str| Error::Config(format!("--set {text}: {problem}; write it as key.path=value, for example joint.batch=32"));
+    let wrong = |problem: &str| {
+        Error::Config(format!("--set {text}: {problem}; write it as key.path=value, for example joint.batch=32"))
+    };
     let (path, value) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
     let keys: Vec<&str> = path.trim().split('.').collect();
     if keys.iter().any(|key| key.is_empty()) {
@@ -133,6 +132,11 @@ fn override_table(text: &str) -> Result<Table> {
         && let Value::String(name) = &value
     {
         value = Value::Table(Table::from_iter([(name.clone(), Value::Table(Table::new()))]));
+    }
+    // A preset of the augmentation stands for all of its settings.
+    if let (["data", "augment"], Value::String(name)) = (&keys[..], &value) {
+        let preset = (find("augmentation", mtl_data::augment::PRESETS, name)?.item)();
+        value = Value::try_from(preset).map_err(|error| wrong(&error.to_string()))?;
     }
     let mut table = Table::new();
     for key in keys.iter().rev() {
@@ -187,6 +191,8 @@ mod tests {
         let set = |texts: &[&str]| load("standard", None, &texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
         let config = set(&["joint.batch=7", "seed=3", "balancer=dwa", "model.trunk.resnet.preset=m"]).unwrap();
         assert_eq!((config.joint.batch, config.seed, config.balancer.name()), (7, 3, "dwa"));
+        let config = set(&["data.augment=none", "data.augment.mirror=0.5"]).unwrap();
+        assert_eq!((config.data.augment.mirror, config.data.augment.shift), (0.5, 0.0));
         let config = set(&["model.trunk=tutorial"]).unwrap();
         assert!(matches!(config.model.trunk, mtl_trunk::Config::Tutorial(_)));
         for (text, expected) in [

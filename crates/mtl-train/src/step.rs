@@ -93,11 +93,21 @@ fn task_losses(model: &Model, features: &Features, input: &StepInput<'_>, cx: &C
 ///
 /// # Errors
 /// [`Error::Diverged`] naming the task whose loss is not finite; a balancer that refuses its signals.
-pub fn step(model: &Model, balancer: &mut dyn Balancer, tasks: &[String], input: &StepInput<'_>, cx: &Ctx, stream: &mut Stream) -> Result<StepOutput> {
+pub fn step(
+    model: &Model,
+    balancer: &mut dyn Balancer,
+    tasks: &[String],
+    input: &StepInput<'_>,
+    cx: &Ctx,
+    stream: &mut Stream,
+) -> Result<StepOutput> {
     let features = model.trunk.forward(input.images, cx)?;
     let needs = balancer.needs();
     let cut = if needs == Needs::Losses { None } else { Some(cut(&features)?) };
-    let seen = cut.as_ref().map_or_else(|| features.clone(), |vars| Features { taps: vars.iter().map(|var| var.as_tensor().clone()).collect() });
+    let seen = cut.as_ref().map_or_else(
+        || features.clone(),
+        |vars| Features { taps: vars.iter().map(|var| var.as_tensor().clone()).collect() },
+    );
     let losses = task_losses(model, &seen, input, cx)?;
     let present: Vec<usize> = losses.iter().map(|(at, _)| *at).collect();
     let values = finite_values(&losses, tasks, input.step)?;
@@ -157,7 +167,8 @@ pub fn step(model: &Model, balancer: &mut dyn Balancer, tasks: &[String], input:
         };
         let mut grads = Grads::new();
         for name in trunk.keys() {
-            let having: Vec<(&Tensor, f64)> = rows.iter().zip(&weights).filter_map(|(row, &weight)| Some((row.get(name)?, weight))).collect();
+            let having: Vec<(&Tensor, f64)> =
+                rows.iter().zip(&weights).filter_map(|(row, &weight)| Some((row.get(name)?, weight))).collect();
             if !having.is_empty() {
                 let (tensors, weights): (Vec<&Tensor>, Vec<f64>) = having.into_iter().unzip();
                 grads.insert(name.clone(), weighted(tensors.into_iter(), &weights)?);
@@ -226,13 +237,18 @@ fn finite_values(losses: &[(usize, Tensor)], tasks: &[String], step: u64) -> Res
         .iter()
         .map(|(at, loss)| {
             let value = to_f64(loss)?.first().copied().unwrap_or(f64::NAN);
-            if value.is_finite() { Ok(value) } else { Err(diverged(format!("the loss of task `{}`", tasks[*at]), "joint", step)) }
+            if value.is_finite() {
+                Ok(value)
+            } else {
+                Err(diverged(format!("the loss of task `{}`", tasks[*at]), "joint", step))
+            }
         })
         .collect()
 }
 
 /// The error for something that is not finite.
 pub(crate) fn diverged(what: String, stage: &'static str, step: u64) -> Error {
-    let advice = "; try a lower learning rate (joint.schedule.peak, or vae.rate and gan.rate) or stronger clipping".to_owned();
+    let advice =
+        "; try a lower learning rate (joint.schedule.peak, or vae.rate and gan.rate) or stronger clipping".to_owned();
     Error::Diverged { what, stage, step, advice }
 }

@@ -68,6 +68,18 @@ pub trait Trunk: Send + Sync + std::fmt::Debug {
     fn forward(&self, images: &Tensor, cx: &Ctx) -> Result<Features>;
 }
 
+/// That a batch of images can be halved down to the largest stride without losing rows or columns.
+fn check_size(images: &Tensor, taps: &[TapSpec]) -> Result<()> {
+    let (_, _, height, width) = images.dims4()?;
+    let stride = taps.last().map_or(1, |tap| tap.stride);
+    if !height.is_multiple_of(stride) || !width.is_multiple_of(stride) {
+        return Err(mtl_tensor::Error::Msg(format!(
+            "images of {height}x{width} pixels: this trunk needs height and width divisible by {stride}; resize or pad them"
+        )));
+    }
+    Ok(())
+}
+
 /// Which trunk, and how it is built: one table `[model.trunk.resnet]` in a configuration file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

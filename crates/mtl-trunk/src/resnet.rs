@@ -8,7 +8,7 @@ use mtl_tensor::layers::{Conv2d, Norm, NormKind};
 use mtl_tensor::{Ctx, Result, Scope, Tensor, ops};
 use serde::{Deserialize, Serialize};
 
-use crate::{Features, TapSpec, Trunk};
+use crate::{Features, TapSpec, Trunk, check_size};
 
 /// Named sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +114,7 @@ impl Trunk for Resnet {
     }
 
     fn forward(&self, images: &Tensor, cx: &Ctx) -> Result<Features> {
+        check_size(images, &self.taps)?;
         let entered = match &self.full {
             Some(full) => full.forward(images, true, cx)?,
             None => ops::pixel_unshuffle(images, 2)?,

@@ -4,7 +4,7 @@ use mtl_tensor::layers::Conv2d;
 use mtl_tensor::{Ctx, Result, Scope, Tensor, ops};
 use serde::{Deserialize, Serialize};
 
-use crate::{Features, TapSpec, Trunk};
+use crate::{Features, TapSpec, Trunk, check_size};
 
 /// Widths of the two layers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,7 @@ impl Trunk for Tutorial {
     }
 
     fn forward(&self, images: &Tensor, _: &Ctx) -> Result<Features> {
+        check_size(images, &self.taps)?;
         let first = ops::max_pool2d(&ops::relu(&self.first.forward(images)?)?, 2)?;
         let second = ops::max_pool2d(&ops::relu(&self.second.forward(&first)?)?, 2)?;
         Ok(Features { taps: vec![first, second] })

@@ -2,7 +2,7 @@
 
 use crate::args::Eval;
 use crate::failure::{Failure, must_exist};
-use crate::output::{json, out};
+use crate::output::{json, out, say};
 use crate::table;
 
 /// Prints one table.
@@ -12,6 +12,9 @@ pub fn run(args: &Eval) -> Result<(), Failure> {
         must_exist(dir, "folder").map_err(Failure::Data)?;
     }
     let evaluation = mtl_train::evaluate(&args.run, args.data.as_deref(), args.device.as_deref())?;
+    if let Some(warning) = &evaluation.warning {
+        say(format_args!("warning: {warning}"));
+    }
     if args.json {
         return json(&evaluation);
     }

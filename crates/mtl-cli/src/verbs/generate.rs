@@ -4,7 +4,7 @@ use mtl_train::GenerateRequest;
 
 use crate::args::Generate;
 use crate::failure::{Failure, must_exist};
-use crate::output::{json, out};
+use crate::output::{json, out, say};
 
 /// Draws, and says where the images are.
 pub fn run(args: &Generate) -> Result<(), Failure> {
@@ -17,6 +17,9 @@ pub fn run(args: &Generate) -> Result<(), Failure> {
         out: args.out.clone(),
     };
     let generated = mtl_train::generate(&args.run, &request, args.device.as_deref())?;
+    if let Some(warning) = &generated.warning {
+        say(format_args!("warning: {warning}"));
+    }
     if args.json {
         return json(&generated);
     }

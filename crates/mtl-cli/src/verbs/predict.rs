@@ -21,7 +21,11 @@ enum Entry<'a> {
 /// Predicts all images; broken ones are told and the others go on.
 pub fn run(args: &Predict) -> Result<(), Failure> {
     must_exist(&args.run, "run folder").map_err(Failure::Usage)?;
-    let results = mtl_train::predict(&args.run, &args.images, args.out.as_deref(), args.device.as_deref())?;
+    let found = mtl_train::predict(&args.run, &args.images, args.out.as_deref(), args.device.as_deref())?;
+    if let Some(warning) = &found.warning {
+        say(format_args!("warning: {warning}"));
+    }
+    let results = found.images;
     let entries: Vec<Entry<'_>> = results
         .iter()
         .zip(&args.images)

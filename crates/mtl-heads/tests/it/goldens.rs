@@ -57,7 +57,15 @@ fn features(golden: &Golden, taps: usize, dtype: DType) -> (BTreeMap<String, Var
 }
 
 /// One head on random features.
-fn compare(name: &str, config: &Config, taps: &[(usize, usize)], task: &Task, output: &str, optimizer: optim::Config, lr: f64) {
+fn compare(
+    name: &str,
+    config: &Config,
+    taps: &[(usize, usize)],
+    task: &Task,
+    output: &str,
+    optimizer: optim::Config,
+    lr: f64,
+) {
     golden::compare(name, optimizer, lr, |golden: &Golden, dtype: DType| {
         let params = golden::params(dtype);
         let head = config.build(&params.scope("head"), task, &place(taps)).unwrap();
@@ -153,7 +161,9 @@ fn trunk_and_three_heads_together_equal_pytorch() {
         .into_iter()
         .map(|(name, kind)| {
             let config = match Config::for_task(&kind) {
-                Config::Classification(config) => Config::Classification(classification::Config { dropout: 0.0, ..config }),
+                Config::Classification(config) => {
+                    Config::Classification(classification::Config { dropout: 0.0, ..config })
+                }
                 other => other,
             };
             let labels = target(golden, name, &kind);

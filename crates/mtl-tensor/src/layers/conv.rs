@@ -28,7 +28,14 @@ impl Conv2d {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn with_init(scope: &Scope, (from, to): (usize, usize), k: usize, stride: usize, bias: bool, init: Init) -> Result<Self> {
+    pub fn with_init(
+        scope: &Scope,
+        (from, to): (usize, usize),
+        k: usize,
+        stride: usize,
+        bias: bool,
+        init: Init,
+    ) -> Result<Self> {
         let weight = scope.param("weight", (to, from, k, k), init)?;
         let bias = if bias { Some(scope.param("bias", to, Init::Constant(0.0))?) } else { None };
         Ok(Self { weight, bias, stride, padding: k / 2 })
@@ -70,7 +77,10 @@ impl ConvTranspose2d {
     /// The name is taken.
     pub fn new(scope: &Scope, (from, to): (usize, usize)) -> Result<Self> {
         let init = Init::Normal { fan_in: from * 4, gain: std::f64::consts::SQRT_2 };
-        Ok(Self { weight: scope.param("weight", (from, to, 4, 4), init)?, bias: scope.param("bias", to, Init::Constant(0.0))? })
+        Ok(Self {
+            weight: scope.param("weight", (from, to, 4, 4), init)?,
+            bias: scope.param("bias", to, Init::Constant(0.0))?,
+        })
     }
 
     /// `[B, Ci, H, W] -> [B, Co, 2 H, 2 W]`.

@@ -26,7 +26,10 @@ impl Linear {
     /// # Errors
     /// The name is taken.
     pub fn with_init(scope: &Scope, inputs: usize, outputs: usize, init: Init) -> Result<Self> {
-        Ok(Self { weight: scope.param("weight", (outputs, inputs), init)?, bias: scope.param("bias", outputs, Init::Constant(0.0))? })
+        Ok(Self {
+            weight: scope.param("weight", (outputs, inputs), init)?,
+            bias: scope.param("bias", outputs, Init::Constant(0.0))?,
+        })
     }
 
     /// `[B, I] -> [B, O]`.

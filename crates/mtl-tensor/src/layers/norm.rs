@@ -111,7 +111,7 @@ impl GroupNorm {
     /// # Errors
     /// The name is taken.
     pub fn new(scope: &Scope, channels: usize) -> Result<Self> {
-        let groups = if channels % 8 == 0 { channels / 8 } else { 1 };
+        let groups = if channels.is_multiple_of(8) { channels / 8 } else { 1 };
         Ok(Self {
             gamma: scope.param("weight", channels, Init::Constant(1.0))?,
             beta: scope.param("bias", channels, Init::Constant(0.0))?,

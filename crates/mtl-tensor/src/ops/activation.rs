@@ -12,7 +12,9 @@ const BLOCK: usize = 16 * 1024;
 
 fn map<T: Real>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
     let mut y = vec![T::default(); x.len()];
-    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x)));
+    y.par_chunks_mut(BLOCK)
+        .zip(x.par_chunks(BLOCK))
+        .for_each(|(y, x)| y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x)));
     y
 }
 
@@ -38,7 +40,7 @@ pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
         let saved = x.clone();
         record1("leaky_relu", x, Value::new(y, x.shape().clone()), move |_, grad| {
             let dx = with_slice::<T, _>(&saved, |x| {
-                with_slice::<T, _>(grad, |grad| map2(x, grad, |v, g| if v > zero || v != v { g } else { g * slope }))
+                with_slice::<T, _>(grad, |grad| map2(x, grad, |v, g| if v > zero || v.is_nan() { g } else { g * slope }))
             })??;
             Ok(Some(tensor(dx, saved.shape())?))
         })
@@ -68,7 +70,7 @@ pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let zero = T::default();
         let y = with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| map2(a, b, |a, b| { let v = a + b; if v < zero { zero } else { v } })))??;
         record2("add_relu", a, b, Value::new(y, a.shape().clone()), move |y, grad| {
-            let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| map2(y, grad, |y, g| if y > zero || y != y { g } else { zero })))??;
+            let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| map2(y, grad, |y, g| if y > zero || y.is_nan() { g } else { zero })))??;
             let d = tensor(d, y.shape())?;
             Ok((Some(d.clone()), Some(d)))
         })

@@ -18,7 +18,11 @@ pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padd
     let (out_channels, weight_channels, kernel_height, kernel_width) = w.dims4()?;
     let fits = in_height + 2 * padding >= kernel_height && in_width + 2 * padding >= kernel_width;
     if in_channels != weight_channels || stride == 0 || !fits {
-        candle_core::bail!("conv2d: input {:?} does not fit weight {:?} (stride {stride}, padding {padding})", x.shape(), w.shape());
+        candle_core::bail!(
+            "conv2d: input {:?} does not fit weight {:?} (stride {stride}, padding {padding})",
+            x.shape(),
+            w.shape()
+        );
     }
     check_bias(bias, out_channels)?;
     if composed(x) {
@@ -69,7 +73,13 @@ pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padd
 ///
 /// # Errors
 /// Shapes that do not fit, other types than f32 and f64.
-pub fn conv_transpose2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+pub fn conv_transpose2d(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
     let (batch, in_channels, in_height, in_width) = x.dims4()?;
     let (weight_channels, out_channels, kernel_height, kernel_width) = w.dims4()?;
     let spread = |length: usize, kernel: usize| ((length.max(1) - 1) * stride + kernel).checked_sub(2 * padding);
@@ -124,7 +134,15 @@ pub fn conv_transpose2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: u
 }
 
 /// Puts the value into the graph, with or without a bias as third input.
-fn record<G>(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, value: Value, gradients: G, channels: usize, pixels: usize) -> Result<Tensor>
+fn record<G>(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    value: Value,
+    gradients: G,
+    channels: usize,
+    pixels: usize,
+) -> Result<Tensor>
 where
     G: Fn(&Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> + Send + Sync + 'static,
 {
@@ -145,7 +163,12 @@ where
     })
 }
 
-fn slices3<T: crate::Real, R>(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, body: impl FnOnce(&[T], &[T], Option<&[T]>) -> R) -> Result<R> {
+fn slices3<T: crate::Real, R>(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    body: impl FnOnce(&[T], &[T], Option<&[T]>) -> R,
+) -> Result<R> {
     with_slice::<T, _>(x, |x| {
         with_slice::<T, _>(w, |w| match bias {
             Some(bias) => with_slice::<T, _>(bias, |bias| body(x, w, Some(bias))),
@@ -156,7 +179,9 @@ fn slices3<T: crate::Real, R>(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, bod
 
 fn check_bias(bias: Option<&Tensor>, channels: usize) -> Result<()> {
     match bias {
-        Some(bias) if bias.dims() != [channels] => candle_core::bail!("conv: bias {:?} for {channels} channels", bias.shape()),
+        Some(bias) if bias.dims() != [channels] => {
+            candle_core::bail!("conv: bias {:?} for {channels} channels", bias.shape())
+        }
         _ => Ok(()),
     }
 }

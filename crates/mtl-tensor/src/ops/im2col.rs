@@ -59,11 +59,52 @@ impl Geometry {
     }
 }
 
+/// Where a multiplication writes: a place in memory that other tiles, on other threads, write beside and between.
+///
+/// Tiles of one image own columns of a matrix, whose rows lie a whole image plane apart: as slices they would overlap,
+/// so this stays a pointer and each write touches the tile's own elements only.
+#[derive(Clone, Copy)]
+struct Window<T> {
+    start: *mut T,
+    len: usize,
+}
+// SAFETY: only handed to tasks that write disjoint elements (see `forward`).
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Send for Window<T> {}
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Sync for Window<T> {}
+
+impl<T: Real> Window<T> {
+    fn of(numbers: &mut [T]) -> Self {
+        Self { start: numbers.as_mut_ptr(), len: numbers.len() }
+    }
+
+    /// The same memory from `offset` on.
+    fn from(&self, offset: usize) -> Self {
+        assert!(offset <= self.len);
+        // SAFETY: the assertion keeps the new start inside the allocation, or one past its end.
+        #[allow(unsafe_code)]
+        Self { start: unsafe { self.start.add(offset) }, len: self.len - offset }
+    }
+
+    /// Sets `count` elements from `offset` on.
+    fn fill(&self, offset: usize, count: usize, value: T) {
+        assert!(offset + count <= self.len);
+        for at in offset..offset + count {
+            // SAFETY: inside the window by the assertion; the caller's tile owns these elements.
+            #[allow(unsafe_code)]
+            unsafe {
+                self.start.add(at).write(value);
+            }
+        }
+    }
+}
+
 /// `dst = [dst +] lhs * rhs`, all row-major views with given row and column strides.
 #[allow(clippy::too_many_arguments)]
 fn multiply<T: Real>(
     (m, n, k): (usize, usize, usize),
-    dst: &mut [T],
+    dst: Window<T>,
     dst_row: usize,
     add: bool,
     lhs: &[T],
@@ -74,18 +115,19 @@ fn multiply<T: Real>(
     if m == 0 || n == 0 || k == 0 {
         return;
     }
-    assert!(dst.len() >= (m - 1) * dst_row + n && dst_row >= n);
+    assert!(dst.len >= (m - 1) * dst_row + n && dst_row >= n);
     assert!(lhs.len() > (m - 1) * lhs_row + (k - 1) * lhs_col);
     assert!(rhs.len() > (k - 1) * rhs_row + (n - 1) * rhs_col);
-    // SAFETY: the three assertions above keep every element the multiplication touches inside its slice, and `dst`
-    // is borrowed mutably, so it overlaps neither operand.
+    // SAFETY: the three assertions above keep every element the multiplication touches inside its window or slice;
+    // `dst` comes from a mutable borrow that lives longer than this call, so it overlaps neither operand, and only the
+    // elements `[row * dst_row, row * dst_row + n)` are written, which belong to this call's tile.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            dst.as_mut_ptr(),
+            dst.start,
             1,
             dst_row as isize,
             add,
@@ -138,7 +180,11 @@ fn fill_col<T: Real>(g: &Geometry, image: &[T], first_row: usize, rows: usize, c
 /// The output columns whose tap at `kx` falls inside the image.
 fn columns_inside(g: &Geometry, kx: usize) -> (usize, usize) {
     let begin = g.padding.saturating_sub(kx).div_ceil(g.stride).min(g.out_width);
-    let end = if g.in_width + g.padding > kx { ((g.in_width + g.padding - kx - 1) / g.stride + 1).min(g.out_width) } else { 0 };
+    let end = if g.in_width + g.padding > kx {
+        ((g.in_width + g.padding - kx - 1) / g.stride + 1).min(g.out_width)
+    } else {
+        0
+    };
     (begin, end.max(begin))
 }
 
@@ -166,34 +212,19 @@ fn add_col<T: Real>(g: &Geometry, col: &[T], first_row: usize, rows: usize, imag
     }
 }
 
-/// One raw pointer to an output that tiles write to in disjoint places.
-#[derive(Clone, Copy)]
-struct Shared<T>(*mut T, usize);
-// SAFETY: only handed to tasks that write disjoint element ranges (see `forward`).
-#[allow(unsafe_code)]
-unsafe impl<T: Send> Send for Shared<T> {}
-#[allow(unsafe_code)]
-unsafe impl<T: Send> Sync for Shared<T> {}
-
 /// `Y = conv(X, W) + b`; `x [B, Ci, H, W]`, `w [Co, Ci, kh, kw]`, `b [Co]`.
 pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
     let mut y = vec![T::default(); g.batch * g.out_image()];
     let (depth, out_pixels) = (g.depth(), g.out_pixels());
-    let target = Shared(y.as_mut_ptr(), y.len());
+    let whole = Window::of(&mut y);
     g.tiles().into_par_iter().for_each_init(Vec::new, |col: &mut Vec<T>, (image, first, rows)| {
         let pixels = rows * g.out_width;
         let input = &x[image * g.in_image()..][..g.in_image()];
-        let offset = image * g.out_image() + first * g.out_width;
-        let length = (g.out_channels - 1) * out_pixels + pixels;
-        let target = target;
-        assert!(offset + length <= target.1);
-        // SAFETY: inside the output by the assertion. Tiles of one image share the span but touch disjoint columns
-        // `[first * out_width, first * out_width + pixels)` of each channel's row, so no element is written twice.
-        #[allow(unsafe_code)]
-        let out = unsafe { std::slice::from_raw_parts_mut(target.0.add(offset), length) };
+        // The tile owns the columns `[first * out_width, first * out_width + pixels)` of its image's channel rows.
+        let out = whole.from(image * g.out_image() + first * g.out_width);
         if let Some(bias) = bias {
             for (channel, value) in bias.iter().enumerate() {
-                out[channel * out_pixels..][..pixels].fill(*value);
+                out.fill(channel * out_pixels, pixels, *value);
             }
         }
         let size = (g.out_channels, pixels, depth);
@@ -218,7 +249,8 @@ pub(super) fn grad_input<T: Real>(g: &Geometry, w: &[T], dy: &[T]) -> Vec<T> {
         for co in 0..g.out_channels {
             for ci in 0..g.in_channels {
                 for tap in 0..taps {
-                    turned[(ci * g.out_channels + co) * taps + (taps - 1 - tap)] = w[(co * g.in_channels + ci) * taps + tap];
+                    turned[(ci * g.out_channels + co) * taps + (taps - 1 - tap)] =
+                        w[(co * g.in_channels + ci) * taps + tap];
                 }
             }
         }
@@ -253,7 +285,16 @@ pub(super) fn scatter<T: Real>(g: &Geometry, w: &[T], dy: &[T], bias: Option<&[T
             let pixels = rows * g.out_width;
             col.resize(depth * pixels, T::default());
             let upstream = &dy[image * g.out_image() + first * g.out_width..];
-            multiply((depth, pixels, g.out_channels), col, pixels, false, w, (1, depth), upstream, (out_pixels, 1));
+            multiply(
+                (depth, pixels, g.out_channels),
+                Window::of(col),
+                pixels,
+                false,
+                w,
+                (1, depth),
+                upstream,
+                (out_pixels, 1),
+            );
             add_col(g, col, first, rows, dx);
         }
     });
@@ -277,11 +318,11 @@ pub(super) fn grad_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
                 let size = (g.out_channels, depth, pixels);
                 if g.is_pointwise() {
                     let rhs = &input[first * g.out_width..];
-                    multiply(size, &mut dw, depth, true, upstream, (out_pixels, 1), rhs, (1, out_pixels));
+                    multiply(size, Window::of(&mut dw), depth, true, upstream, (out_pixels, 1), rhs, (1, out_pixels));
                 } else {
                     col.resize(depth * pixels, T::default());
                     fill_col(g, input, first, rows, &mut col);
-                    multiply(size, &mut dw, depth, true, upstream, (out_pixels, 1), &col, (1, pixels));
+                    multiply(size, Window::of(&mut dw), depth, true, upstream, (out_pixels, 1), &col, (1, pixels));
                 }
             }
             dw

@@ -38,7 +38,9 @@ pub fn cross_entropy(logits: &Tensor, labels: &[i32], weighting: &ClassWeighting
     let total: f64 = labels.iter().filter(|&&label| label >= 0).map(|&label| weights[label as usize]).sum();
     let norm = if total > 0.0 { 1.0 / total } else { 0.0 };
     let spread = weighting.smoothing / classes as f64;
-    let target = |label: usize, class: usize| weights[class] * (spread + if label == class { 1.0 - weighting.smoothing } else { 0.0 });
+    let target = |label: usize, class: usize| {
+        weights[class] * (spread + if label == class { 1.0 - weighting.smoothing } else { 0.0 })
+    };
     if composed(logits) {
         let mut shares = vec![0.0; batch * classes * pixels];
         for (at, share) in shares.iter_mut().enumerate() {
@@ -98,7 +100,8 @@ pub fn dice(logits: &Tensor, labels: &[i32]) -> Result<Tensor> {
             seen[at] = f64::from(u8::from(label >= 0));
             hot[at] = f64::from(u8::from(label >= 0 && label as usize == at / pixels % classes));
         }
-        let constant = |v: Vec<f64>| Tensor::from_vec(v, (batch, classes, pixels), logits.device())?.to_dtype(logits.dtype());
+        let constant =
+            |v: Vec<f64>| Tensor::from_vec(v, (batch, classes, pixels), logits.device())?.to_dtype(logits.dtype());
         let p = log_softmax(&logits.reshape((batch, classes, pixels))?)?.exp()?;
         let per_class = |t: Tensor| t.sum(2)?.sum(0)?.narrow(0, 1, classes - 1);
         let (hot, seen) = (constant(hot)?, constant(seen)?);
@@ -147,13 +150,13 @@ pub fn dice(logits: &Tensor, labels: &[i32]) -> Result<Tensor> {
                             continue;
                         }
                         let mut mean = 0.0;
-                        for class in 0..classes {
-                            slope[class] = if label as usize == class { inside[class] } else { outside[class] };
-                            mean += slope[class] * p[class * pixels + pixel].f64();
+                        for (class, slope) in slope.iter_mut().enumerate() {
+                            *slope = if label as usize == class { inside[class] } else { outside[class] };
+                            mean += *slope * p[class * pixels + pixel].f64();
                         }
-                        for class in 0..classes {
+                        for (class, slope) in slope.iter().enumerate() {
                             let at = class * pixels + pixel;
-                            grad[at] = T::of(p[at].f64() * (slope[class] - mean));
+                            grad[at] = T::of(p[at].f64() * (slope - mean));
                         }
                     }
                 },
@@ -243,12 +246,14 @@ fn log_softmax(x: &Tensor) -> Result<Tensor> {
 fn softmax<T: Real>(logits: &[T], classes: usize, pixels: usize) -> (Vec<T>, Vec<T>) {
     let mut p = vec![T::default(); logits.len()];
     let mut log_norms = vec![T::default(); logits.len() / classes.max(1)];
-    p.par_chunks_mut(classes * pixels).zip(logits.par_chunks(classes * pixels)).zip(log_norms.par_chunks_mut(pixels)).for_each(
-        |((p, x), log_norms)| {
+    p.par_chunks_mut(classes * pixels)
+        .zip(logits.par_chunks(classes * pixels))
+        .zip(log_norms.par_chunks_mut(pixels))
+        .for_each(|((p, x), log_norms)| {
             // Row by row over pixels, so that every inner loop runs over neighbours in memory.
             let mut top = x[..pixels].to_vec();
             for row in x.chunks_exact(pixels).skip(1) {
-                top.iter_mut().zip(row).for_each(|(top, v)| *top = if *v > *top || v != v { *v } else { *top });
+                top.iter_mut().zip(row).for_each(|(top, v)| *top = if *v > *top || v.is_nan() { *v } else { *top });
             }
             for (p, x) in p.chunks_exact_mut(pixels).zip(x.chunks_exact(pixels)) {
                 for (((p, x), top), total) in p.iter_mut().zip(x).zip(&top).zip(log_norms.iter_mut()) {
@@ -257,16 +262,20 @@ fn softmax<T: Real>(logits: &[T], classes: usize, pixels: usize) -> (Vec<T>, Vec
                 }
             }
             for p in p.chunks_exact_mut(pixels) {
-                p.iter_mut().zip(log_norms.iter()).for_each(|(p, total)| *p = *p / *total);
+                p.iter_mut().zip(log_norms.iter()).for_each(|(p, total)| *p /= *total);
             }
             log_norms.iter_mut().zip(&top).for_each(|(total, top)| *total = total.ln() + *top);
-        },
-    );
+        });
     (p, log_norms)
 }
 
 /// A loss over softmax rows whose gradient is found together with its value, image by image.
-fn fused<F>(logits: &Tensor, name: &'static str, (batch, classes, pixels): (usize, usize, usize), image_loss: F) -> Result<Tensor>
+fn fused<F>(
+    logits: &Tensor,
+    name: &'static str,
+    (batch, classes, pixels): (usize, usize, usize),
+    image_loss: F,
+) -> Result<Tensor>
 where
     F: Fn(usize, &[f64], &[f64], &[f64], &mut [f64]) -> f64 + Sync,
 {
@@ -295,7 +304,12 @@ where
 }
 
 /// Mean of `f(index, x, target) -> (loss, slope)` over the targets that are not NaN.
-fn pointwise(x: &Tensor, targets: &[f32], name: &'static str, f: impl Fn(usize, f64, f64) -> (f64, f64)) -> Result<Tensor> {
+fn pointwise(
+    x: &Tensor,
+    targets: &[f32],
+    name: &'static str,
+    f: impl Fn(usize, f64, f64) -> (f64, f64),
+) -> Result<Tensor> {
     if x.elem_count() != targets.len() {
         candle_core::bail!("{name}: {} targets for {:?}", targets.len(), x.shape());
     }

@@ -69,7 +69,8 @@ pub fn batch_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, relu: bool) -> Resu
     let channels = x.dim(1)?;
     check(channels, gamma, beta)?;
     let y = if !composed(x) {
-        let grouping = Grouping { channels, group: 1, over_batch: true, pixels: x.dim(2)? * x.dim(3)?, batch: x.dim(0)? };
+        let grouping =
+            Grouping { channels, group: 1, over_batch: true, pixels: x.dim(2)? * x.dim(3)?, batch: x.dim(0)? };
         for_real!(x, T => {
             let means = with_slice::<T, _>(&mean, <[T]>::to_vec)?;
             let vars = with_slice::<T, _>(&var, <[T]>::to_vec)?;
@@ -88,7 +89,14 @@ pub fn batch_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, relu: bool) -> Resu
 ///
 /// # Errors
 /// Shapes that do not fit.
-pub fn batch_norm_with(x: &Tensor, gamma: &Tensor, beta: &Tensor, mean: &Tensor, var: &Tensor, relu: bool) -> Result<Tensor> {
+pub fn batch_norm_with(
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    mean: &Tensor,
+    var: &Tensor,
+    relu: bool,
+) -> Result<Tensor> {
     check(x.dim(1)?, gamma, beta)?;
     let scale = (gamma / (var + EPSILON)?.sqrt()?)?;
     let shift = (beta - (mean * &scale)?)?;
@@ -169,7 +177,15 @@ impl Grouping {
     }
 }
 
-fn normalise<T: Real>(x: &Tensor, gamma: &Tensor, beta: &Tensor, relu: bool, g: Grouping, means: Vec<T>, vars: &[T]) -> Result<Tensor> {
+fn normalise<T: Real>(
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    relu: bool,
+    g: Grouping,
+    means: Vec<T>,
+    vars: &[T],
+) -> Result<Tensor> {
     let inverse: Vec<T> = vars.iter().map(|var| T::of(1.0) / (*var + T::of(EPSILON)).sqrt()).collect();
     let gammas = with_slice::<T, _>(gamma, <[T]>::to_vec)?;
     let betas = with_slice::<T, _>(beta, <[T]>::to_vec)?;
@@ -192,7 +208,9 @@ fn normalise<T: Real>(x: &Tensor, gamma: &Tensor, beta: &Tensor, relu: bool, g: 
     let tracked = (x.track_op(), gamma.track_op() || beta.track_op());
     record3("norm", x, gamma, beta, Value::new(values, x.shape().clone()), move |y, grad| {
         let (dx, dgamma, dbeta) = with_slice::<T, _>(&saved, |x| {
-            with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| backward(x, y, grad, &gammas, &means, &inverse, g, relu)))
+            with_slice::<T, _>(y, |y| {
+                with_slice::<T, _>(grad, |grad| backward(x, y, grad, &gammas, &means, &inverse, g, relu))
+            })
         })???;
         Ok((
             if tracked.0 { Some(tensor(dx, saved.shape())?) } else { None },
@@ -206,8 +224,17 @@ fn normalise<T: Real>(x: &Tensor, gamma: &Tensor, beta: &Tensor, relu: bool, g: 
 type Gradients<T> = (Vec<T>, Vec<T>, Vec<T>);
 
 #[allow(clippy::too_many_arguments)]
-fn backward<T: Real>(x: &[T], y: &[T], grad: &[T], gammas: &[T], means: &[T], inverse: &[T], g: Grouping, relu: bool) -> Gradients<T> {
-    let pass = |y: T, grad: T| if relu && !(y > T::default()) && y == y { T::default() } else { grad };
+fn backward<T: Real>(
+    x: &[T],
+    y: &[T],
+    grad: &[T],
+    gammas: &[T],
+    means: &[T],
+    inverse: &[T],
+    g: Grouping,
+    relu: bool,
+) -> Gradients<T> {
+    let pass = |y: T, grad: T| if relu && y <= T::default() { T::default() } else { grad };
     // Of each plane: sum of the gradient, and of the gradient times the normalised input.
     let planes: Vec<(f64, f64)> = (0..g.batch * g.channels)
         .into_par_iter()
@@ -215,7 +242,9 @@ fn backward<T: Real>(x: &[T], y: &[T], grad: &[T], gammas: &[T], means: &[T], in
             let range = plane * g.pixels..(plane + 1) * g.pixels;
             let (mean, inverse) = (means[g.of(plane)], inverse[g.of(plane)]);
             let (mut total, mut along) = ([T::default(); 16], [T::default(); 16]);
-            for ((x, y), grad) in x[range.clone()].chunks(16).zip(y[range.clone()].chunks(16)).zip(grad[range].chunks(16)) {
+            for ((x, y), grad) in
+                x[range.clone()].chunks(16).zip(y[range.clone()].chunks(16)).zip(grad[range].chunks(16))
+            {
                 for (lane, ((x, y), grad)) in x.iter().zip(y).zip(grad).enumerate() {
                     let d = pass(*y, *grad);
                     total[lane] += d;

@@ -32,7 +32,7 @@ pub fn max_pool2d(x: &Tensor, k: usize) -> Result<Tensor> {
                     for dy in 0..k {
                         for dx in 0..k {
                             let here = corner + dy * w + dx;
-                            if plane[here] > best || plane[here] != plane[here] {
+                            if plane[here] > best || plane[here].is_nan() {
                                 (best, place) = (plane[here], here);
                             }
                         }
@@ -133,12 +133,13 @@ pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
     })
 }
 
-fn windows(x: &Tensor, k: usize, op: &str) -> Result<(usize, usize, usize, (usize, usize, usize, usize))> {
+/// Planes, height and width of the input, and the shape of the result.
+fn windows(x: &Tensor, k: usize, op: &str) -> Result<(usize, usize, usize, Vec<usize>)> {
     let (b, c, h, w) = x.dims4()?;
     if k == 0 || h < k || w < k {
         candle_core::bail!("{op}: a window of {k} on {:?}", x.shape());
     }
-    Ok((b * c, h, w, (b, c, h / k, w / k)))
+    Ok((b * c, h, w, vec![b, c, h / k, w / k]))
 }
 
 /// `[B, C, H, W] -> [B, C, H / k, W / k, k k]` from ops whose gradients candle has right on every device.

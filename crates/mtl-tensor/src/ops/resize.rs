@@ -23,11 +23,12 @@ pub fn upsample_nearest(x: &Tensor, k: usize) -> Result<Tensor> {
         return Ok(x.clone());
     }
     if composed(x) {
-        return x
-            .reshape(vec![b, c, h, 1, w, 1])?
-            .broadcast_as(vec![b, c, h, k, w, k])?
-            .contiguous()?
-            .reshape((b, c, h * k, w * k));
+        return x.reshape(vec![b, c, h, 1, w, 1])?.broadcast_as(vec![b, c, h, k, w, k])?.contiguous()?.reshape((
+            b,
+            c,
+            h * k,
+            w * k,
+        ));
     }
     let (oh, ow) = (h * k, w * k);
     for_real!(x, T => {
@@ -176,10 +177,12 @@ pub fn pixel_shuffle(x: &Tensor, k: usize) -> Result<Tensor> {
     if k == 0 || c % (k * k) != 0 {
         candle_core::bail!("pixel_shuffle: {c} channels do not make blocks of {k}x{k}");
     }
-    x.reshape(vec![b, c / (k * k), k, k, h, w])?
-        .permute(vec![0, 1, 4, 2, 5, 3])?
-        .contiguous()?
-        .reshape((b, c / (k * k), h * k, w * k))
+    x.reshape(vec![b, c / (k * k), k, k, h, w])?.permute(vec![0, 1, 4, 2, 5, 3])?.contiguous()?.reshape((
+        b,
+        c / (k * k),
+        h * k,
+        w * k,
+    ))
 }
 
 /// Pixels become channels: `[B, C, k H, k W] -> [B, C k k, H, W]`, the inverse of [`pixel_shuffle`].
@@ -191,8 +194,10 @@ pub fn pixel_unshuffle(x: &Tensor, k: usize) -> Result<Tensor> {
     if k == 0 || h % k != 0 || w % k != 0 {
         candle_core::bail!("pixel_unshuffle: {h}x{w} is not divisible by {k}");
     }
-    x.reshape(vec![b, c, h / k, k, w / k, k])?
-        .permute(vec![0, 1, 3, 5, 2, 4])?
-        .contiguous()?
-        .reshape((b, c * k * k, h / k, w / k))
+    x.reshape(vec![b, c, h / k, k, w / k, k])?.permute(vec![0, 1, 3, 5, 2, 4])?.contiguous()?.reshape((
+        b,
+        c * k * k,
+        h / k,
+        w / k,
+    ))
 }

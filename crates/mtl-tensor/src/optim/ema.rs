@@ -66,7 +66,8 @@ impl Ema {
     /// # Errors
     /// Those of `body`.
     pub fn with_averages<R>(&self, body: impl FnOnce() -> R) -> Result<R> {
-        let weights = self.pairs.values().map(|(var, _)| var.as_tensor().detach().copy()).collect::<Result<Vec<_>>>()?;
+        let weights =
+            self.pairs.values().map(|(var, _)| var.as_tensor().detach().copy()).collect::<Result<Vec<_>>>()?;
         for (var, average) in self.pairs.values() {
             var.set(&average.as_tensor().detach())?;
         }

@@ -214,7 +214,8 @@ fn fused<T: Real>(slot: &Slot, grad: &Tensor, rule: &Rule) -> Result<()> {
         with_slice_mut::<T>(&slot.var, |w| {
             with_slice_mut::<T>(&slot.first, |first| match &slot.second {
                 Some(second) => with_slice_mut::<T>(second, |second| {
-                    let blocks = w.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(second.par_chunks_mut(BLOCK));
+                    let blocks =
+                        w.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(second.par_chunks_mut(BLOCK));
                     blocks.zip(grad.par_chunks(BLOCK)).for_each(|(((w, first), second), grad)| {
                         for (((w, m), v), g) in w.iter_mut().zip(first).zip(second).zip(grad) {
                             let g = *g * scale;
@@ -226,12 +227,14 @@ fn fused<T: Real>(slot: &Slot, grad: &Tensor, rule: &Rule) -> Result<()> {
                     Ok(())
                 }),
                 None => {
-                    w.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(grad.par_chunks(BLOCK)).for_each(|((w, m), g)| {
-                        for ((w, m), g) in w.iter_mut().zip(m).zip(g) {
-                            *m = beta1 * *m + (*g * scale + coupled * *w);
-                            *w = shrink * *w - rate * *m;
-                        }
-                    });
+                    w.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(grad.par_chunks(BLOCK)).for_each(
+                        |((w, m), g)| {
+                            for ((w, m), g) in w.iter_mut().zip(m).zip(g) {
+                                *m = beta1 * *m + (*g * scale + coupled * *w);
+                                *w = shrink * *w - rate * *m;
+                            }
+                        },
+                    );
                     Ok(())
                 }
             })

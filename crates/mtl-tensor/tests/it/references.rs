@@ -18,7 +18,12 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
 
 #[test]
 fn convolutions_equal_candles() {
-    for (b, ci, co, h, w, k, s, p) in [(3, 3, 16, 33, 47, 3, 1, 1), (2, 32, 24, 16, 20, 3, 2, 1), (2, 24, 8, 9, 9, 1, 1, 0), (2, 8, 8, 16, 16, 4, 2, 1)] {
+    for (b, ci, co, h, w, k, s, p) in [
+        (3, 3, 16, 33, 47, 3, 1, 1),
+        (2, 32, 24, 16, 20, 3, 2, 1),
+        (2, 24, 8, 9, 9, 1, 1, 0),
+        (2, 8, 8, 16, 16, 4, 2, 1),
+    ] {
         let (x, weight) = (input("x", &[b, ci, h, w]), input("w", &[co, ci, k, k]));
         let (xv, wv) = (Var::from_tensor(&x).unwrap(), Var::from_tensor(&weight).unwrap());
         let ours = ops::conv2d(&xv, &wv, None, s, p).unwrap();

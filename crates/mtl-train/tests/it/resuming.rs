@@ -35,7 +35,9 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     let dir = tempfile::tempdir().unwrap();
     let reference = whole(dir.path(), &[]);
     // 34 training images in batches of 8: four batches an epoch, so steps 1, 3 and 5 lie inside an epoch.
-    for (stage, step) in [(Stage::Joint, 1), (Stage::Joint, 4), (Stage::Joint, 5), (Stage::Vae, 2), (Stage::Gan, 1), (Stage::Gan, 3)] {
+    for (stage, step) in
+        [(Stage::Joint, 1), (Stage::Joint, 4), (Stage::Joint, 5), (Stage::Vae, 2), (Stage::Gan, 1), (Stage::Gan, 3)]
+    {
         let other = interrupted(dir.path(), &[], stage, step);
         assert_same(&reference, &other, &format!("stopped at {stage:?} {step}"));
     }
@@ -78,6 +80,7 @@ fn the_number_of_threads_changes_nothing() {
 fn another_seed_is_another_run() {
     let dir = tempfile::tempdir().unwrap();
     let stages = "stages=[\"joint\"]";
-    let (a, b) = (whole(dir.path(), &[stages, "budget.steps=2"]), whole(dir.path(), &[stages, "budget.steps=2", "seed=1"]));
+    let (a, b) =
+        (whole(dir.path(), &[stages, "budget.steps=2"]), whole(dir.path(), &[stages, "budget.steps=2", "seed=1"]));
     assert_ne!(hash(&a, "last", FILES[0]), hash(&b, "last", FILES[0]));
 }

@@ -44,7 +44,9 @@ fn run(needs: Needs, weights: &[f64]) -> (StepOutput, Vec<String>) {
     };
     let tasks = balanced_tasks(&model);
     let mut balancer = Pretender(needs, weights.to_vec());
-    let output = step(&model, &mut balancer, &tasks, &input, &Ctx::train(Seed::new(1), 0), &mut Seed::new(1).stream("t", &[])).unwrap();
+    let output =
+        step(&model, &mut balancer, &tasks, &input, &Ctx::train(Seed::new(1), 0), &mut Seed::new(1).stream("t", &[]))
+            .unwrap();
     (output, tasks)
 }
 
@@ -60,7 +62,9 @@ fn give_the_same_trunk_gradients() {
         for (name, grad) in &reference.grads {
             let (a, b) = (to_f64(grad).unwrap(), to_f64(&other.grads[name]).unwrap());
             // Heads keep their own gradient where weights are not weights of losses.
-            let task = tasks.iter().position(|task| name.starts_with(&format!("heads.{task}.")) || (task == "reconstruction" && name.starts_with("vae.")));
+            let task = tasks.iter().position(|task| {
+                name.starts_with(&format!("heads.{task}.")) || (task == "reconstruction" && name.starts_with("vae."))
+            });
             let factor = task.map_or(1.0, |at| weights[at]);
             let scale = a.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
             let worst = a.iter().zip(&b).fold(0f64, |m, (a, b)| m.max((a - factor * b).abs()));

@@ -22,7 +22,16 @@ fn leaves_everything_behind_and_can_be_used() {
     let (dir, run) = go(&[]);
     let run = run.unwrap();
     assert_eq!(run.file_name().unwrap(), "scenes-0001");
-    for file in ["config.toml", "env.json", "schema.json", "metrics.jsonl", "log.txt", "samples/gan.png", "samples/vae.png", "predictions/parts.png"] {
+    for file in [
+        "config.toml",
+        "env.json",
+        "schema.json",
+        "metrics.jsonl",
+        "log.txt",
+        "samples/gan.png",
+        "samples/vae.png",
+        "predictions/parts.png",
+    ] {
         assert!(run.join(file).is_file(), "{file}");
     }
     for name in ["best", "last"] {
@@ -32,10 +41,19 @@ fn leaves_everything_behind_and_can_be_used() {
     assert!(left.len() <= 5 && left.iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "{left:?}");
 
     let scores = evaluate(&run, None, None).unwrap();
-    assert_eq!(scores.scores.iter().map(|task| task.task.as_str()).collect::<Vec<_>>(), ["class", "parts", "depth", "reconstruction"]);
+    assert_eq!(
+        scores.scores.iter().map(|task| task.task.as_str()).collect::<Vec<_>>(),
+        ["class", "parts", "depth", "reconstruction"]
+    );
     assert!(scores.scores[..3].iter().all(|task| !task.baseline.is_empty()));
 
-    let request = |seed| GenerateRequest { count: 7, class: Some("fish".into()), seed, generator: None, out: Some(dir.path().join(format!("new{seed}"))) };
+    let request = |seed| GenerateRequest {
+        count: 7,
+        class: Some("fish".into()),
+        seed,
+        generator: None,
+        out: Some(dir.path().join(format!("new{seed}"))),
+    };
     let first = generate(&run, &request(1), None).unwrap();
     assert_eq!((first.images.len(), first.classes[6].as_deref()), (7, Some("fish")));
     let bytes = |generated: &mtl_train::Generated| fs::read(&generated.images[6]).unwrap();
@@ -46,14 +64,17 @@ fn leaves_everything_behind_and_can_be_used() {
 
     let broken = dir.path().join("broken.png");
     fs::write(&broken, b"no image").unwrap();
-    let found = predict(&run, &[first.images[0].clone(), broken.clone()], Some(&dir.path().join("masks")), None).unwrap();
+    let found = predict(&run, &[first.images[0].clone(), broken.clone()], Some(&dir.path().join("masks")), None)
+        .unwrap()
+        .images;
     let tasks = &found[0].as_ref().unwrap().tasks;
     assert!((tasks[0].probabilities.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-5);
     assert!(tasks[1].mask.as_ref().unwrap().is_file() && tasks[1].overlay.as_ref().unwrap().is_file());
     assert!(found[1].as_ref().unwrap_err().to_string().contains("broken.png"));
 
     // A second run goes beside the first.
-    let second = train(tiny(dir.path(), &["stages=[\"joint\"]", "budget.steps=1"]), &mut [], &AtomicBool::new(false)).unwrap();
+    let second =
+        train(tiny(dir.path(), &["stages=[\"joint\"]", "budget.steps=1"]), &mut [], &AtomicBool::new(false)).unwrap();
     assert_eq!(second.file_name().unwrap(), "scenes-0002");
     let error = generate(&second, &GenerateRequest { generator: Some("gan".into()), ..request(1) }, None).unwrap_err();
     assert_eq!(error.exit_code(), 2, "{error}");
@@ -66,7 +87,10 @@ fn a_diverging_run_names_the_task_and_keeps_the_last_good_checkpoint() {
     let error = train(tiny(dir.path(), &more), &mut [], &AtomicBool::new(false)).unwrap_err();
     assert_eq!(error.exit_code(), 4, "{error}");
     let message = error.to_string();
-    assert!(message.contains("joint step") && (message.contains("task `") || message.contains("gradient of `")), "{message}");
+    assert!(
+        message.contains("joint step") && (message.contains("task `") || message.contains("gradient of `")),
+        "{message}"
+    );
     let last = Checkpoint::load(&dir.path().join("scenes-0001/checkpoints/last")).unwrap();
     assert!(last.state.step >= 1);
 }
@@ -90,7 +114,8 @@ fn damaged_and_foreign_checkpoints_are_told() {
     assert!(path != last && warning.unwrap().contains("using"));
 
     let config = run.join("config.toml");
-    let text = fs::read_to_string(&config).unwrap().replace("widths = [\n    8,\n    8,\n    16,\n]", "widths = [8, 8, 24]");
+    let text =
+        fs::read_to_string(&config).unwrap().replace("widths = [\n    8,\n    8,\n    16,\n]", "widths = [8, 8, 24]");
     fs::write(&config, text).unwrap();
     let error = evaluate(&run, None, None).unwrap_err().to_string();
     assert!(error.contains("another model") && error.contains("trunk.stage3"), "{error}");
@@ -109,7 +134,12 @@ fn a_run_folder_belongs_to_one_process() {
     for name in ["../up", "", ".hidden", "a b", "x/y"] {
         assert_eq!(RunDir::create(dir.path(), name).unwrap_err().exit_code(), 2, "{name}");
     }
-    assert!(resume(&dir.path().join("none"), &mut [], &AtomicBool::new(false)).unwrap_err().to_string().contains("no such run folder"));
+    assert!(
+        resume(&dir.path().join("none"), &mut [], &AtomicBool::new(false))
+            .unwrap_err()
+            .to_string()
+            .contains("no such run folder")
+    );
 }
 
 #[test]
@@ -143,7 +173,13 @@ fn wrong_settings_are_refused_before_the_first_step() {
 fn the_tutorial_preset_runs() {
     let dir = tempfile::tempdir().unwrap();
     let overrides: Vec<String> = [
-        "size=32", "data.scenes.count=40", "joint.batch=4", "gan.batch=4", "budget.steps=2", "budget.gan_steps=1", "model.gan.mode=scratch",
+        "size=32",
+        "data.scenes.count=40",
+        "joint.batch=4",
+        "gan.batch=4",
+        "budget.steps=2",
+        "budget.gan_steps=1",
+        "model.gan.mode=scratch",
     ]
     .map(str::to_owned)
     .into_iter()

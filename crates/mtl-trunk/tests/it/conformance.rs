@@ -203,7 +203,10 @@ fn gradients_are_those_of_central_differences() {
             small.push((format!("resnet {norm:?} {stem:?}"), Config::Resnet(config)));
         }
     }
-    assert!(TRUNKS.iter().all(|entry| small.iter().any(|(name, _)| name.starts_with(entry.name))), "a trunk is left out");
+    assert!(
+        TRUNKS.iter().all(|entry| small.iter().any(|(name, _)| name.starts_with(entry.name))),
+        "a trunk is left out"
+    );
     for (name, config) in small {
         let (params, trunk) = build(&config, 3, DType::F64);
         let x = images("images", (2, 3, 16, 24), DType::F64);
