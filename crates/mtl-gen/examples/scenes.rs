@@ -61,7 +61,7 @@ impl Default for Options {
             gan_batch: 32,
             joint_steps: 150,
             vae_steps: 100,
-            gan_steps: 400,
+            gan_steps: 300,
             vae_lr: None,
             critic_lr: None,
             generator_lr: None,

@@ -119,17 +119,18 @@ impl Gan {
             None
         };
         let generator = scope.scope("generator");
+        // Heads that learn slower than this are fooled by ringing and saturated colours after some hundred steps.
         let adam = optim::Config::Adam { beta1: 0.5, beta2: 0.99 };
         let slower =
             if config.mode == Mode::Live { vec![(format!("{}.own.trunk", critic.name()), 0.25)] } else { Vec::new() };
         let phases = vec![
-            Phase { name: "critic", prefixes: vec![critic.name().to_owned()], slower, optimizer: adam, lr: 2e-3 },
+            Phase { name: "critic", prefixes: vec![critic.name().to_owned()], slower, optimizer: adam, lr: 5e-3 },
             Phase {
                 name: "generator",
                 prefixes: vec![generator.name().to_owned()],
                 slower: vec![],
                 optimizer: adam,
-                lr: 4e-4,
+                lr: 2e-4,
             },
         ];
         Ok(Self {

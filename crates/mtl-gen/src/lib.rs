@@ -1,7 +1,7 @@
 //! VAE and GAN generators that use the shared trunk.
 //!
 //! * [`vae::Vae`]: the trunk is its encoder. Joint training treats it as one more task ([`vae::Vae::loss`] on the features of
-//!   the step); a stage of its own goes on with the learnt, frozen trunk, which then also judges the reconstruction.
+//!   the step); a stage of its own goes on with the learnt, frozen trunk, which then can also judge the reconstruction.
 //! * [`gan::Gan`]: the trunk is the critic's eyes, in one of four [`gan::Mode`]s.
 //!
 //! Both are [`Generator`]s: they name the [`Phase`]s of a training step, give the loss of each, and draw new images. The
@@ -221,7 +221,7 @@ impl Config {
 pub const GENERATORS: &[Entry<fn() -> Config>] = &[
     Entry {
         name: "vae",
-        summary: "variational auto-encoder whose encoder is the trunk; optimal-sigma likelihood, perceptual loss",
+        summary: "variational auto-encoder whose encoder is the trunk; optimal-sigma likelihood, optional perceptual loss",
         item: || Config::Vae(vae::Config::default()),
     },
     Entry {

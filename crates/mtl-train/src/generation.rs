@@ -40,15 +40,15 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
         let rows: Vec<usize> = s.plan.split.train.iter().copied().take(64).collect();
         let batch = mtl_data::loader::batch_of(&*s.plan.dataset, &rows, s.plan.schema.size())?;
         let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &s.device)?;
+        if let Some(generator) = s.model.generator(stage) {
+            generator.prepare("trunk", &*s.model.trunk, &images)?;
+        }
         let model = &s.plan.config.model;
         if let (Stage::Gan, Some(gan), Some(_)) = (stage, &s.model.gan, &s.model.vae)
             && model.warm_start
             && model.gan.decoder == model.vae.decoder
         {
             gan.start_from_vae("vae")?;
-        }
-        if let Some(generator) = s.model.generator(stage) {
-            generator.prepare("trunk", &*s.model.trunk, &images)?;
         }
     }
     // Parameters only: the prior is fitted, not trained, and an average of fits is none.

@@ -42,7 +42,7 @@ pub struct Config {
     pub decoder: decoder::Config,
     /// What critics see images through.
     pub augment: augment::Config,
-    /// Channels of the critic's heads. Default 32.
+    /// Channels of the critic's heads. Default 64.
     pub head_width: usize,
     /// Spectral normalisation of the heads on the learnt trunk, as in Projected GANs. Default false: in runs of a few
     /// hundred steps it keeps the heads from getting ahead of the generator; runs of many thousands need it.
@@ -68,7 +68,7 @@ impl Default for Config {
             mode: Mode::default(),
             decoder: decoder::Config::default(),
             augment: augment::Config::default(),
-            head_width: 32,
+            head_width: 64,
             spectral: false,
             gamma: 0.05,
             sigma: 0.01,
