@@ -29,7 +29,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::layers::NormKind;
-use mtl_tensor::{Ctx, Scope, Tensor, ops, optim};
+use mtl_tensor::{Ctx, Scope, Tensor, ops, optim, with_constant_weights};
 use mtl_trunk::{Features, Trunk};
 
 pub use config::{Config, Mode};
@@ -192,7 +192,7 @@ impl Gan {
         let (mut real_features, mut fake_features) = (None, None);
         if self.frozen.is_some() {
             real_features = Some(batch.trunk.forward(&real, &Ctx::eval())?.detach());
-            fake_features = Some(batch.trunk.forward(&fake, &Ctx::eval())?);
+            fake_features = Some(with_constant_weights(|| batch.trunk.forward(&fake, &Ctx::eval()))?);
         }
         let key = (cx.seed, cx.step, batch.images.clone(), batch.classes.to_vec());
         Ok(Shown { key, real, fake, real_features, fake_features })
@@ -253,7 +253,9 @@ impl Gan {
         if let Some(own) = &self.own {
             // Two passes, so that the backward one covers the generated images alone.
             let judge = |images: &Tensor| -> Result<Vec<Tensor>, Error> {
-                own.heads.forward(&own.trunk.forward(images, &Ctx::eval())?, batch.classes, class_weight, Use::Judge)
+                // The generator's turn: the critic's own weights are judges, not learners.
+                let features = with_constant_weights(|| own.trunk.forward(images, &Ctx::eval()))?;
+                own.heads.forward(&features, batch.classes, class_weight, Use::Judge)
             };
             let mut relativistic = Mean::default();
             for (real, fake) in judge(&shown.real)?.iter().zip(&judge(&shown.fake)?) {

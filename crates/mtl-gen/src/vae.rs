@@ -21,7 +21,7 @@
 
 use mtl_rng::Stream;
 use mtl_tensor::layers::{Conv2d, Linear};
-use mtl_tensor::{Ctx, Init, Mode, Scope, Tensor, ops, optim};
+use mtl_tensor::{Ctx, Init, Mode, Scope, Tensor, ops, optim, with_constant_weights};
 use mtl_trunk::{Features, TapSpec, Trunk};
 use serde::{Deserialize, Serialize};
 
@@ -209,7 +209,7 @@ impl Vae {
     /// # Errors
     /// Shapes that do not fit.
     pub fn perceptual(trunk: &dyn Trunk, features: &Features, reconstruction: &Tensor) -> Result<Tensor, Error> {
-        let seen = trunk.forward(reconstruction, &Ctx::eval())?;
+        let seen = with_constant_weights(|| trunk.forward(reconstruction, &Ctx::eval()))?;
         let mut total: Option<Tensor> = None;
         for (real, seen) in features.taps.iter().zip(&seen.taps) {
             let distance = (unit_length(seen)? - unit_length(&real.detach())?)?.sqr()?.sum(1)?.mean_all()?;

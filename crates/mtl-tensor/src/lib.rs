@@ -52,3 +52,4 @@ pub use candle_core::{D, DType, Device, Error, IndexOp, Result, Shape, Tensor, V
 pub use context::{Ctx, Mode};
 pub use params::{Init, Params, Scope};
 pub use real::{Real, to_f64};
+pub use tape::with_constant_weights;

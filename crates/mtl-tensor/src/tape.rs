@@ -11,7 +11,22 @@ use std::sync::Mutex;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 thread_local! {
+    static CONSTANT_WEIGHTS: Cell<bool> = const { Cell::new(false) };
     static FORCE_COMPOSED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `body` with the weights of convolutions and normalisations as constants: gradients flow through a network that is
+/// not being trained, and those of its weights, a third of its backward pass, are not computed.
+pub fn with_constant_weights<R>(body: impl FnOnce() -> R) -> R {
+    let before = CONSTANT_WEIGHTS.replace(true);
+    let result = body();
+    CONSTANT_WEIGHTS.set(before);
+    result
+}
+
+/// Whether the gradient of a weight will be asked for.
+pub(crate) fn is_learnt(weight: &Tensor) -> bool {
+    weight.track_op() && !CONSTANT_WEIGHTS.get()
 }
 
 /// True where an op must be made of candle's own ops: on accelerators, and where a test asks for it.

@@ -376,8 +376,11 @@ fn csv_cell(text: &str) -> String {
 
 fn choose_generator(trained: &Trained, wanted: Option<&str>) -> Result<Stage> {
     let learnt = |stage: Stage| {
-        let trained_joint = stage == Stage::Vae && trained.model.vae.is_some();
-        trained.model.generator(stage).is_some() && (trained.stage >= (stage, false) || trained_joint)
+        // The VAE may have learnt as a task of the joint stage; it can be drawn from once its prior is fitted.
+        let as_task = stage == Stage::Vae
+            && matches!(trained.model.image_task, Some(crate::model::ImageTask::Vae))
+            && trained.stage >= (Stage::Joint, true);
+        trained.model.generator(stage).is_some() && (trained.stage >= (stage, true) || as_task)
     };
     match wanted {
         Some("gan") if learnt(Stage::Gan) => Ok(Stage::Gan),

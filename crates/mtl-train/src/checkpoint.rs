@@ -142,10 +142,11 @@ impl Checkpoint {
         remove_folder(&target)?;
         fs::rename(&temporary, &target).map_err(Error::io("cannot write", &target))?;
         sync_folder(root)?;
-        point(root, "last", &name)?;
+        // `best` first: a run that goes on from `last` must find the best weights that `last` knows of.
         if best {
             point(root, "best", &name)?;
         }
+        point(root, "last", &name)?;
         prune(root, keep)?;
         Ok(target)
     }

@@ -103,7 +103,7 @@ impl Error {
             | Self::Head(_)
             | Self::Generator(_)
             | Self::Scenes(_) => 2,
-            Self::Data(mtl_data::Error::UnknownReader(_)) => 2,
+            Self::Data(mtl_data::Error::UnknownReader(_) | mtl_data::Error::Option { .. }) => 2,
             Self::Data(_) | Self::Loader(_) | Self::DataMismatch(_) | Self::Metrics(_) => 3,
             Self::Diverged { .. } => 4,
             Self::Interrupted { .. } => 130,

@@ -1,8 +1,7 @@
 //! The generator stages: VAE and GAN learn on the learnt trunk, which stays as it is.
 
-use std::time::Duration;
-
 use mtl_gen::Batch;
+use mtl_gen::vae::Encoding;
 use mtl_tensor::optim::{Ema, Optimizer, Schedule, collect};
 use mtl_tensor::{Ctx, Tensor, to_f64};
 
@@ -13,8 +12,9 @@ use crate::pictures::{tiles, write_grid};
 use crate::session::Session;
 use crate::step::diverged;
 
-/// Images the prior of the VAE is fitted to.
+/// Images the prior of the VAE is fitted to, at the end and for pictures on the way.
 const PRIOR_IMAGES: usize = 2048;
+const INTERIM_PRIOR_IMAGES: usize = 256;
 /// Pictures a class in a grid of samples.
 const SAMPLES_A_CLASS: usize = 8;
 
@@ -98,8 +98,13 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
         let due = |every: u64| done % every.max(1) == 0;
         if due(steps.div_ceil(s.plan.config.output.pictures.max(1))) && done < steps {
             let path = s.dir.join(format!("samples/{}-{done:06}.png", stage.name()));
-            ema.with_averages(|| picture(s, stage, &path))??;
-            s.tell(&Event::Picture { path });
+            let drawn = ema.with_averages(|| {
+                if stage == Stage::Vae {
+                    fit_prior(s, INTERIM_PRIOR_IMAGES)?;
+                }
+                picture(s, stage, &path)
+            })?;
+            s.told_picture(path, drawn)?;
         }
         let stopping = s.stopping();
         if stopping || due(s.checkpoint_every()) || done == steps {
@@ -113,12 +118,20 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
     }
     drop(feed);
     s.model.overwrite(&ema.values()?)?;
-    let path = s.dir.join(format!("samples/{}.png", stage.name()));
-    picture(s, stage, &path)?;
-    s.tell(&Event::Picture { path });
-    s.finish(Duration::ZERO);
+    if stage == Stage::Vae {
+        fit_all(s)?;
+    }
+    s.finish();
     s.state.stage_finished = true;
-    s.save(None, &[], true)
+    s.save(None, &[], true)?;
+    let path = s.dir.join(format!("samples/{}.png", stage.name()));
+    let drawn = picture(s, stage, &path);
+    s.told_picture(path, drawn)
+}
+
+/// Fits the VAE's prior to as many training images as are worth it.
+pub(crate) fn fit_all(s: &Session<'_, '_>) -> Result<()> {
+    fit_prior(s, PRIOR_IMAGES)
 }
 
 impl Session<'_, '_> {
@@ -133,9 +146,6 @@ impl Session<'_, '_> {
 
 /// Draws the same latents at every call: a row a class, or a square without classes.
 fn picture(s: &Session<'_, '_>, stage: Stage, path: &std::path::Path) -> Result<()> {
-    if stage == Stage::Vae {
-        fit_prior(s)?;
-    }
     let Some(generator) = s.model.generator(stage) else {
         return Ok(());
     };
@@ -150,16 +160,18 @@ fn picture(s: &Session<'_, '_>, stage: Stage, path: &std::path::Path) -> Result<
 }
 
 /// Fits the prior the VAE samples from to the encodings of training images.
-pub(crate) fn fit_prior(s: &Session<'_, '_>) -> Result<()> {
+fn fit_prior(s: &Session<'_, '_>, images: usize) -> Result<()> {
     let Some(vae) = &s.model.vae else {
         return Ok(());
     };
-    let rows: Vec<usize> = s.plan.split.train.iter().copied().take(PRIOR_IMAGES).collect();
+    let rows: Vec<usize> = s.plan.split.train.iter().copied().take(images).collect();
     let (mut encodings, mut labels) = (Vec::new(), Vec::new());
     for rows in rows.chunks(64) {
         let batch = mtl_data::loader::batch_of(&*s.plan.dataset, rows, s.plan.schema.size())?;
         let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &s.device)?;
-        encodings.push(vae.encode(&s.model.trunk.forward(&images, &Ctx::eval())?)?);
+        // Numbers only: kept with its graph, each encoding would hold on to every activation of the trunk.
+        let found = vae.encode(&s.model.trunk.forward(&images, &Ctx::eval())?.detach())?;
+        encodings.push(Encoding { mu: found.mu.detach(), logvar: found.logvar.detach() });
         labels.extend(s.classes(&s.plan.targets(&batch), rows.len()));
     }
     Ok(vae.fit_prior(&encodings, &labels)?)

@@ -35,7 +35,8 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
     let columns: Vec<Option<usize>> = s.plan.columns.iter().copied().map(Some).collect();
     let waited_before = s.state.waited_s;
     let mut feed = train.stream(s.state.epoch, s.state.batch as usize)?;
-    while s.state.step < s.state.steps {
+    let patient = |s: &Session<'_, '_>| config.patience == 0 || s.state.since_best < config.patience;
+    while s.state.step < s.state.steps && patient(s) {
         let (epoch, index, batch) =
             feed.next().ok_or_else(|| Error::DataMismatch("the training images ran out".into()))??;
         let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &s.device)?;
@@ -86,17 +87,14 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
         if stopping {
             return Err(s.interrupted());
         }
-        if config.patience > 0 && s.state.since_best >= config.patience {
-            let message = format!(
-                "validation has not improved for {} evaluations: training stops at step {done}",
-                config.patience
-            );
-            s.tell(&Event::Warning { message });
-            break;
-        }
     }
     drop(feed);
-    s.finish(std::time::Duration::ZERO);
+    if !patient(s) {
+        let (step, patience) = (s.state.step, config.patience);
+        let message = format!("validation has not improved for {patience} evaluations: training stops at step {step}");
+        s.tell(&Event::Warning { message });
+    }
+    s.finish();
     // From here on the best averages are the weights.
     let (best, _, warning) = Checkpoint::load_named(&s.dir.join("checkpoints"), "best")?;
     if let Some(message) = warning {
@@ -104,7 +102,7 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
     }
     s.model.overwrite(&best.averages)?;
     if matches!(s.model.image_task, Some(ImageTask::Vae)) {
-        crate::generation::fit_prior(s)?;
+        crate::generation::fit_all(s)?;
     }
     s.state.stage_finished = true;
     s.save(None, &[], true)

@@ -103,7 +103,13 @@ impl Plan {
     ///
     /// # Errors
     /// Wrong settings, data that cannot be used.
-    pub fn new(config: Config) -> Result<Self> {
+    pub fn new(mut config: Config) -> Result<Self> {
+        // A run folder must find its data again from anywhere.
+        if let Some(path) = &config.data.path
+            && let Ok(absolute) = std::fs::canonicalize(path)
+        {
+            config.data.path = Some(absolute);
+        }
         let (height, width) = parse_size(&config.size)?;
         check_numbers(&config)?;
         let dataset = open_data(&config)?;
@@ -119,8 +125,13 @@ impl Plan {
         }
         let condition = choose_condition(&config, &tasks)?;
         let split = Split::new(&*dataset, &config.data.split, seed)?;
+        if split.validation.is_empty() {
+            let problem = "data.split.validation = 0: a run needs validation images to choose its best weights by";
+            return Err(Error::Config(problem.into()));
+        }
         let labels = count_labels(&*dataset, &columns, &tasks, &split);
         let mut notes: Vec<String> = dataset.notes().to_vec();
+        notes.extend(split.notes.iter().cloned());
         notes.extend(
             dataset.skipped().iter().map(|skipped| format!("skipped {}: {}", skipped.path.display(), skipped.reason)),
         );
@@ -204,6 +215,17 @@ fn check_numbers(config: &Config) -> Result<()> {
     if !(schedule.peak > 0.0 && schedule.peak.is_finite()) || shares.iter().any(|share| !(0.0..1.0).contains(share)) {
         return wrong("schedule: a peak above 0, warmup and floor from 0 to below 1".into());
     }
+    let clips = [config.joint.clip, config.vae.clip, config.gan.clip];
+    if clips.iter().any(|clip| !clip.is_finite() || *clip < 0.0) {
+        return wrong("clip: at least 0 (0 is no limit), for joint, vae and gan".into());
+    }
+    if [config.vae.rate, config.gan.rate].iter().any(|rate| !rate.is_finite() || *rate <= 0.0) {
+        return wrong("vae.rate and gan.rate: above 0".into());
+    }
+    if [config.budget.steps, config.budget.vae_steps, config.budget.gan_steps].contains(&Some(0)) {
+        return wrong("budget: every stage needs at least one step; leave a stage out of `stages` to skip it".into());
+    }
+    config.data.augment.validate().map_err(|error| Error::Config(format!("data.augment: {error}")))?;
     let weight = config.model.reconstruction_weight;
     if !(weight >= 0.0 && weight.is_finite()) {
         return wrong(format!("model.reconstruction_weight = {weight}: at least 0"));

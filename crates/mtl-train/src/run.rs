@@ -48,7 +48,7 @@ pub fn train(config: Config, observers: &mut [&mut dyn Observer], stop: &AtomicB
 /// Goes on with an interrupted run, bit for bit as if it had never stopped.
 ///
 /// # Errors
-/// As [`train`]; a run that has saved nothing, or is finished.
+/// As [`train`]. A run that is finished is only scored again.
 pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool) -> Result<PathBuf> {
     run_dir::check(run)?;
     let dir = RunDir::open(run)?;
@@ -61,6 +61,11 @@ pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool
     let device =
         mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::Config(format!("device: {error}")))?;
     let model = Model::new(&plan.config, &plan.schema, &device)?;
+    if !run.join("checkpoints/last").exists() {
+        // Stopped before anything was saved: configuration and seed say all there is.
+        let state = State::at_start(plan.config.stages[0]);
+        return go(plan, model, device, dir, (state, None), observers, stop);
+    }
     let (checkpoint, path, warning) = Checkpoint::load_named(&run.join("checkpoints"), "last")?;
     model.params.load(&checkpoint.weights).map_err(|error| Error::Checkpoint { path, problem: error.to_string() })?;
     let state = checkpoint.state.clone();
@@ -116,11 +121,17 @@ fn go(
         }
     }
     let columns: Vec<Option<usize>> = s.plan.columns.iter().copied().map(Some).collect();
-    let test = s.plan.loader(&s.plan.split.test, s.plan.config.joint.batch, false, "test")?;
-    let scores = score(&s.model, &test, &columns, Some(&s.baselines), s.plan.config.joint.mirrored, &s.device)?;
-    show_predictions(&mut s)?;
+    let scores = if s.plan.split.test.is_empty() {
+        Vec::new()
+    } else {
+        let test = s.plan.loader(&s.plan.split.test, s.plan.config.joint.batch, false, "test")?;
+        score(&s.model, &test, &columns, Some(&s.baselines), s.plan.config.joint.mirrored, &s.device)?
+    };
     let took = Duration::from_secs_f64(s.state.earlier_s + s.state.stage_s);
     let run = s.dir.path().to_owned();
+    if let Err(error) = show_predictions(&mut s) {
+        s.tell(&Event::Warning { message: format!("the pictures of predictions are missing: {error}") });
+    }
     s.tell(&Event::Finished { run: run.clone(), scores, took });
     Ok(run)
 }
@@ -161,6 +172,9 @@ fn show_predictions(s: &mut Session<'_, '_>) -> Result<()> {
         s.tell(&Event::Picture { path });
     }
     let rows: Vec<usize> = s.plan.split.test.iter().copied().take(SHOWN).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
     let batch = mtl_data::loader::batch_of(&*s.plan.dataset, &rows, s.plan.schema.size())?;
     let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &s.device)?;
     if let Some(drawn) = outputs(&s.model, &images, false)?.reconstruction {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mtl_metrics::Baseline;
-use mtl_tensor::optim::{Ema, Grads, Optimizer, first_non_finite, global_norm};
+use mtl_tensor::optim::{Ema, Grads, Optimizer, first_non_finite, global_norm, square_norm};
 use mtl_tensor::{Device, Tensor};
 
 use crate::checkpoint::{Checkpoint, State};
@@ -75,8 +75,15 @@ impl Session<'_, '_> {
         for (name, optimizer) in optimizers {
             moments.extend(optimizer.state()?.into_iter().map(|(key, value)| (format!("{name}/{key}"), value)));
         }
+        let weights = self.model.values()?;
+        // A step can leave weights that no loss has seen yet; such a moment must not become the last good one.
+        for (name, value) in &weights {
+            if !square_norm(value)?.is_finite() {
+                return Err(diverged(format!("the weight `{name}`"), self.state.stage.name(), self.state.step));
+            }
+        }
         let checkpoint = Checkpoint {
-            weights: self.model.values()?,
+            weights,
             averages: averages.map_or_else(|| Ok(BTreeMap::new()), Ema::values)?,
             optimizers: moments,
             state: self.state.clone(),
@@ -118,7 +125,7 @@ impl Session<'_, '_> {
     pub fn pace(&mut self, seconds: Option<f64>) {
         let (Some(seconds), step) = (seconds, self.state.step) else { return };
         // The first steps fill caches; later the estimate is renewed now and then, so that a machine that slows down
-        // does not overrun.
+        // does not overrun. The new number is saved with every checkpoint.
         if step >= 4 && (step == 4 || step == 16 || step % 32 == 0) {
             let left = (seconds - self.stage_s()).max(0.0);
             let a_step = self.stage_s() / step as f64;
@@ -132,10 +139,23 @@ impl Session<'_, '_> {
         (step >= 3).then(|| self.stage_s() / step as f64 * steps.saturating_sub(step) as f64)
     }
 
+    /// Tells of a picture. One that cannot be written is a warning: nobody wants to lose a run to it.
+    ///
+    /// # Errors
+    /// Anything but a file that cannot be written.
+    pub fn told_picture(&mut self, path: std::path::PathBuf, drawn: Result<()>) -> Result<()> {
+        match drawn {
+            Ok(()) => self.tell(&Event::Picture { path }),
+            Err(error @ Error::Io { .. }) => self.tell(&Event::Warning { message: error.to_string() }),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Ends the stage: tells how long it took.
-    pub fn finish(&mut self, waited: Duration) {
+    pub fn finish(&mut self) {
         let took = self.stage_s();
-        let waiting = (self.state.waited_s + waited.as_secs_f64()) / took.max(1e-9);
+        let waiting = self.state.waited_s / took.max(1e-9);
         let event = Event::StageFinished {
             stage: self.state.stage,
             step: self.state.step,

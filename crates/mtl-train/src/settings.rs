@@ -31,6 +31,9 @@ pub const PRESETS: &[Entry<&str>] = &[
     },
 ];
 
+/// Keys of `budget` that exclude each other.
+const BUDGETS: [&str; 3] = ["steps", "epochs", "minutes"];
+
 /// Tables that hold exactly one entry, the name of a variant: another variant replaces what was there.
 fn holds_a_variant(path: &[String]) -> bool {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -43,6 +46,10 @@ fn merge(base: &mut Table, over: Table, path: &mut Vec<String>) {
         path.push(key.clone());
         match (base.get_mut(&key), value) {
             (Some(Value::Table(base)), Value::Table(over)) => {
+                // Of the three budgets the one given last counts.
+                if path[..] == ["budget"] && over.keys().any(|key| BUDGETS.contains(&key.as_str())) {
+                    base.retain(|key, _| !BUDGETS.contains(&key));
+                }
                 if holds_a_variant(path) && over.keys().any(|variant| !base.contains_key(variant)) {
                     base.clear();
                 }

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::im2col::{self, Geometry};
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, record2, record3};
+use crate::tape::{Value, composed, is_learnt, record2, record3};
 
 /// `y[b, o, i, j] = bias[o] + sum_{c, u, v} x[b, c, i s + u - p, j s + v - p] w[o, c, u, v]`.
 ///
@@ -45,7 +45,7 @@ pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padd
     for_real!(x, T => {
         let y = slices3::<T, _>(x, w, bias, |x, w, bias| im2col::forward(&g, x, w, bias))?;
         let value = Value::new(y, (batch, out_channels, g.out_height, g.out_width));
-        let (saved_x, saved_w) = (x.clone(), w.clone());
+        let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), is_learnt(w));
         let gradients = move |dy: &Tensor| -> Result<(Option<Tensor>, Option<Tensor>)> {
             with_slice::<T, _>(dy, |dy| {
                 let dx = if saved_x.track_op() {
@@ -54,7 +54,7 @@ pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padd
                 } else {
                     None
                 };
-                let dw = if saved_w.track_op() {
+                let dw = if learnt {
                     let dw = with_slice::<T, _>(&saved_x, |x| im2col::grad_weight(&g, x, dy))?;
                     Some(tensor(dw, saved_w.shape())?)
                 } else {
@@ -111,7 +111,7 @@ pub fn conv_transpose2d(
     for_real!(x, T => {
         let y = slices3::<T, _>(x, w, bias, |x, w, bias| im2col::scatter(&g, w, x, bias))?;
         let value = Value::new(y, (batch, out_channels, out_height, out_width));
-        let (saved_x, saved_w) = (x.clone(), w.clone());
+        let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), is_learnt(w));
         let gradients = move |dy: &Tensor| -> Result<(Option<Tensor>, Option<Tensor>)> {
             with_slice::<T, _>(dy, |dy| {
                 let dx = if saved_x.track_op() {
@@ -120,7 +120,7 @@ pub fn conv_transpose2d(
                 } else {
                     None
                 };
-                let dw = if saved_w.track_op() {
+                let dw = if learnt {
                     let dw = with_slice::<T, _>(&saved_x, |x| im2col::grad_weight(&g, dy, x))?;
                     Some(tensor(dw, saved_w.shape())?)
                 } else {
@@ -149,7 +149,7 @@ where
     let Some(bias) = bias else {
         return record2("conv", x, w, value, move |_, dy| gradients(dy));
     };
-    let tracked = bias.track_op();
+    let tracked = is_learnt(bias);
     record3("conv", x, w, bias, value, move |_, dy| {
         let (dx, dw) = gradients(dy)?;
         let db = if tracked {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::im2col::sum;
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, record3};
+use crate::tape::{Value, composed, is_learnt, record3};
 
 /// Added to every variance (PyTorch's default).
 pub const EPSILON: f64 = 1e-5;
@@ -205,7 +205,7 @@ fn normalise<T: Real>(
         y
     })?;
     let saved = x.clone();
-    let tracked = (x.track_op(), gamma.track_op() || beta.track_op());
+    let tracked = (x.track_op(), is_learnt(gamma) || is_learnt(beta));
     record3("norm", x, gamma, beta, Value::new(values, x.shape().clone()), move |y, grad| {
         let (dx, dgamma, dbeta) = with_slice::<T, _>(&saved, |x| {
             with_slice::<T, _>(y, |y| {

@@ -146,6 +146,20 @@ fn nothing_labelled_is_an_exact_zero() {
 }
 
 #[test]
+fn constant_weights_get_no_gradient_and_change_no_other() {
+    let var = |name: &str, shape: &[usize]| mtl_tensor::Var::from_tensor(&input(name, shape)).unwrap();
+    let (x, w, g) = (var("x", &[2, 3, 5, 5]), var("w", &[4, 3, 3, 3]), var("g", &[4]));
+    let run = || {
+        let y = ops::conv2d(&x, &w, Some(&g), 1, 1).unwrap();
+        ops::group_norm(&y, &g, &g, 2, true).unwrap().sqr().unwrap().sum_all().unwrap().backward().unwrap()
+    };
+    let (learning, constant) = (run(), mtl_tensor::with_constant_weights(run));
+    let of = |store: &mtl_tensor::GradStore| mtl_tensor::to_f64(store.get(&x).unwrap()).unwrap();
+    assert_eq!(of(&learning), of(&constant));
+    assert!(learning.get(&w).is_some() && constant.get(&w).is_none() && constant.get(&g).is_none());
+}
+
+#[test]
 fn saturated_logits_stay_finite() {
     let x = mtl_tensor::Var::from_vec(vec![1e4f32, -1e4, 1e4, -1e4], (2, 2), &Device::Cpu).unwrap();
     for value in [

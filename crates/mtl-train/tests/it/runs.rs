@@ -156,7 +156,10 @@ fn wrong_settings_are_refused_before_the_first_step() {
         ("joint.batch=1", "at least 2"),
         ("device=gpu", "is no device"),
         ("stages=[\"gan\",\"joint\"]", "in this order"),
-        ("budget.minutes=1.0", "one of steps, epochs and minutes"),
+        ("data.augment.mirror=5", "between 0 and 1"),
+        ("data.split.validation=0", "validation"),
+        ("gan.rate=-1", "above 0"),
+        ("budget.gan_steps=0", "at least one step"),
         ("output.name=\"../x\"", "run's name"),
     ] {
         let (dir, run) = go(&[more]);
