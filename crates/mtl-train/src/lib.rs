@@ -21,28 +21,29 @@
 //! # }
 //! ```
 
-mod apply;
 pub mod checkpoint;
 pub mod config;
 mod error;
 pub mod evaluate;
 pub mod event;
+mod generate;
 mod generation;
 mod joint;
 pub mod model;
 mod pictures;
 pub mod plan;
+mod predict;
 mod record;
 mod run;
 pub mod run_dir;
 mod session;
 pub mod settings;
 pub mod step;
+mod trained;
 
-pub use apply::{
-    Evaluation, GenerateRequest, Generated, Predicted, Predictions, TaskPrediction, Trained, evaluate, generate,
-    predict,
-};
 pub use config::Config;
 pub use error::{Error, Result};
+pub use generate::{GenerateRequest, Generated, generate};
+pub use predict::{Predicted, Predictions, TaskPrediction, predict};
 pub use run::{resume, train};
+pub use trained::{Evaluation, Trained, evaluate};

@@ -53,7 +53,7 @@ pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool
     run_dir::check(run)?;
     let dir = RunDir::open(run)?;
     let plan = Plan::new(settings::read_resolved(&run.join("config.toml"))?)?;
-    let saved = crate::apply::read_schema(run)?;
+    let saved = crate::trained::read_schema(run)?;
     if saved != plan.schema {
         let problem = "the data has changed since the run began (other tasks, classes or label counts); a run goes on only with the data it began with";
         return Err(Error::DataMismatch(format!("{}: {problem}", run.display())));

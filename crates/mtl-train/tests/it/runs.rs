@@ -47,18 +47,14 @@ fn leaves_everything_behind_and_can_be_used() {
     );
     assert!(scores.scores[..3].iter().all(|task| !task.baseline.is_empty()));
 
-    let request = |seed| GenerateRequest {
-        count: 7,
-        class: Some("fish".into()),
-        seed,
-        generator: None,
-        out: Some(dir.path().join(format!("new{seed}"))),
-    };
+    let request = |seed| GenerateRequest { count: 7, class: Some("fish".into()), seed, generator: None, out: None };
     let first = generate(&run, &request(1), None).unwrap();
     assert_eq!((first.images.len(), first.classes[6].as_deref()), (7, Some("fish")));
     let bytes = |generated: &mtl_train::Generated| fs::read(&generated.images[6]).unwrap();
     let (again, other) = (generate(&run, &request(1), None).unwrap(), generate(&run, &request(2), None).unwrap());
     assert!(bytes(&first) == bytes(&again) && bytes(&first) != bytes(&other));
+    let full = GenerateRequest { out: first.manifest.parent().map(Into::into), ..request(1) };
+    assert!(generate(&run, &full, None).unwrap_err().to_string().contains("is not empty"));
     let wrong = GenerateRequest { class: Some("fsh".into()), ..request(3) };
     assert!(generate(&run, &wrong, None).unwrap_err().to_string().contains("did you mean `fish`"));
 

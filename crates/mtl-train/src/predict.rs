@@ -1,0 +1,144 @@
+//! What a trained run sees in image files.
+
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
+use mtl_data::{Size, decode};
+use mtl_metrics::Prediction;
+use mtl_task::TaskKind;
+use mtl_tensor::{Tensor, ops, to_f64};
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::evaluate::outputs;
+use crate::pictures::{class_colour, save};
+use crate::run::file_name;
+use crate::trained::Trained;
+
+/// What a run says about one image and one task.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskPrediction {
+    /// The task.
+    pub task: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Probability of each class or label; of pixel tasks the share of pixels of each class.
+    pub probabilities: Vec<(String, f64)>,
+    /// Class indices as a grey PNG of the image's own size (dense tasks: 16 bit over the range 0 to 1).
+    pub mask: Option<PathBuf>,
+    /// The image with the mask's classes laid over it in colour.
+    pub overlay: Option<PathBuf>,
+}
+
+/// What a run says about one image.
+#[derive(Clone, Debug, Serialize)]
+pub struct Predicted {
+    /// The image file.
+    pub image: PathBuf,
+    /// One entry a task.
+    pub tasks: Vec<TaskPrediction>,
+}
+
+/// What [`predict`] gives.
+#[derive(Debug)]
+pub struct Predictions {
+    /// One entry an image, in order; an error for a file that cannot be used.
+    pub images: Vec<Result<Predicted>>,
+    /// What the user should know: the best checkpoint was damaged and another one is used.
+    pub warning: Option<String>,
+}
+
+/// Predicts every task for image files; masks and overlays go to `out` (default: `RUN/predictions/images`). A file that cannot be
+/// read is an error in its place, the others go on.
+///
+/// # Errors
+/// A run that cannot be loaded.
+pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Option<&str>) -> Result<Predictions> {
+    let trained = Trained::load(run, device)?;
+    let out = out.map_or_else(|| run.join("predictions").join("images"), Path::to_path_buf);
+    let mut stems = std::collections::BTreeMap::<String, usize>::new();
+    let images = images
+        .iter()
+        .map(|path| {
+            // Two images of one name from two folders must not write over each other.
+            let stem = path.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
+            let seen = stems.entry(stem.clone()).or_default();
+            *seen += 1;
+            let stem = if *seen == 1 { stem } else { format!("{stem}-{seen}") };
+            predict_one(&trained, path, &out, &stem)
+        })
+        .collect();
+    Ok(Predictions { images, warning: trained.warning })
+}
+
+fn predict_one(trained: &Trained, path: &Path, out: &Path, stem: &str) -> Result<Predicted> {
+    let (size, channels) = (trained.schema.size(), trained.schema.channels);
+    let (bytes, native) = decode::load(path, channels, size)?;
+    let values: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 127.5 - 1.0).collect();
+    let image = Tensor::from_vec(values, (1, channels, size.height, size.width), &trained.device)?;
+    let found = outputs(&trained.model, &image, trained.config.joint.mirrored)?;
+    let mut tasks = Vec::new();
+    for (at, task) in trained.schema.tasks.iter().enumerate() {
+        let p = &found.probabilities[at];
+        let mut entry = TaskPrediction {
+            task: task.name.clone(),
+            kind: task.kind.name(),
+            probabilities: Vec::new(),
+            mask: None,
+            overlay: None,
+        };
+        match &task.kind {
+            TaskKind::Classification { classes } | TaskKind::MultiLabel { labels: classes } => {
+                entry.probabilities = classes.iter().cloned().zip(to_f64(p)?).collect();
+            }
+            TaskKind::Segmentation { classes } => {
+                let full = ops::upsample_bilinear(p, native.height, native.width)?;
+                let Prediction::Mask(mask) = trained.model.heads[at].1.predict(&full)? else { continue };
+                let share =
+                    |class: usize| mask.iter().filter(|&&p| usize::from(p) == class).count() as f64 / mask.len() as f64;
+                entry.probabilities =
+                    classes.iter().cloned().enumerate().map(|(class, name)| (name, share(class))).collect();
+                let name = |kind: &str| out.join(format!("{stem}_{}{kind}.png", file_name(&task.name)));
+                let (mask_path, overlay_path) = (name(""), name("_overlay"));
+                save(&mask_path, &grey(&mask, native))?;
+                save(&overlay_path, &overlay(path, channels, native, &mask)?)?;
+                (entry.mask, entry.overlay) = (Some(mask_path), Some(overlay_path));
+            }
+            TaskKind::Dense { .. } => {
+                let full = to_f64(&ops::upsample_bilinear(p, native.height, native.width)?)?;
+                let level = |v: f64| (v.clamp(0.0, 1.0) * 65_535.0).round() as u16;
+                let picture = image::ImageBuffer::from_fn(native.width as u32, native.height as u32, |x, y| {
+                    Luma([level(full[y as usize * native.width + x as usize])])
+                });
+                let path = out.join(format!("{stem}_{}.png", file_name(&task.name)));
+                save(&path, &DynamicImage::ImageLuma16(picture))?;
+                entry.mask = Some(path);
+            }
+        }
+        tasks.push(entry);
+    }
+    Ok(Predicted { image: path.to_owned(), tasks })
+}
+
+fn grey(mask: &[u8], size: Size) -> DynamicImage {
+    DynamicImage::ImageLuma8(GrayImage::from_fn(size.width as u32, size.height as u32, |x, y| {
+        Luma([mask[y as usize * size.width + x as usize]])
+    }))
+}
+
+/// The image at its own size, every foreground class half-way to its colour.
+fn overlay(path: &Path, channels: usize, size: Size, mask: &[u8]) -> Result<DynamicImage> {
+    let (bytes, _) = decode::load(path, channels, size)?;
+    let plane = size.height * size.width;
+    Ok(DynamicImage::ImageRgb8(RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| {
+        let at = y as usize * size.width + x as usize;
+        let pixel = [0, 1, 2].map(|c| bytes[if channels == 1 { at } else { c * plane + at }]);
+        match mask[at] {
+            0 => Rgb(pixel),
+            class => {
+                let colour = class_colour(class);
+                Rgb([0, 1, 2].map(|c| ((u16::from(pixel[c]) + u16::from(colour[c])) / 2) as u8))
+            }
+        }
+    })))
+}

@@ -1,0 +1,143 @@
+//! A finished (or unfinished) run opened for use, and its scores.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mtl_data::loader;
+use mtl_rng::Seed;
+use mtl_tensor::Device;
+use serde::Serialize;
+
+use crate::checkpoint::Checkpoint;
+use crate::config::{Config, Stage};
+use crate::error::{Error, Result};
+use crate::evaluate::{baselines, match_tasks, score};
+use crate::event::TaskScores;
+use crate::model::Model;
+use crate::plan::{Plan, RunSchema};
+use crate::{run_dir, settings};
+
+/// A run's model with the weights it is to be used with.
+#[derive(Debug)]
+pub struct Trained {
+    /// The settings it was trained with.
+    pub config: Config,
+    /// Its tasks and image size.
+    pub schema: RunSchema,
+    /// The networks.
+    pub model: Model,
+    /// Where it runs.
+    pub device: Device,
+    /// The checkpoint the weights are from.
+    pub checkpoint: PathBuf,
+    /// How far training had come.
+    pub stage: (Stage, bool),
+    /// A sentence the user should see, if the best checkpoint was damaged.
+    pub warning: Option<String>,
+}
+
+/// Reads `schema.json` of a run.
+pub(crate) fn read_schema(run: &Path) -> Result<RunSchema> {
+    let path = run.join("schema.json");
+    let text = std::fs::read(&path).map_err(Error::io("cannot read", &path))?;
+    serde_json::from_slice(&text).map_err(|error| Error::Run { path, problem: format!("is damaged: {error}") })
+}
+
+impl Trained {
+    /// Loads a run: the best checkpoint, or while there is none the last, with averaged weights.
+    ///
+    /// # Errors
+    /// Not a run folder, nothing saved yet, a checkpoint that is damaged or of another model.
+    pub fn load(run: &Path, device: Option<&str>) -> Result<Self> {
+        run_dir::check(run)?;
+        let config = settings::read_resolved(&run.join("config.toml"))?;
+        let schema = read_schema(run)?;
+        let device = mtl_tensor::device::parse(device.unwrap_or(&config.device))
+            .map_err(|error| Error::Config(format!("device: {error}")))?;
+        let model = Model::new(&config, &schema, &device)?;
+        let root = run.join("checkpoints");
+        let name = if root.join("best").exists() { "best" } else { "last" };
+        let (checkpoint, path, warning) = Checkpoint::load_named(&root, name)?;
+        let mut weights = checkpoint.weights;
+        weights.extend(checkpoint.averages);
+        model
+            .params
+            .load(&weights)
+            .map_err(|error| Error::Checkpoint { path: path.clone(), problem: error.to_string() })?;
+        let stage = (checkpoint.state.stage, checkpoint.state.stage_finished);
+        Ok(Self { config, schema, model, device, checkpoint: path, stage, warning })
+    }
+}
+
+/// Scores of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evaluation {
+    /// The run folder.
+    pub run: PathBuf,
+    /// The data set's name.
+    pub data: String,
+    /// The checkpoint that was scored.
+    pub checkpoint: PathBuf,
+    /// `test` for the held-out side of the run's own data, `all` for every image of other data.
+    pub part: &'static str,
+    /// Images scored.
+    pub images: usize,
+    /// Scores and baselines of each task that has labels.
+    pub scores: Vec<TaskScores>,
+    /// What the user should know: the best checkpoint was damaged and another one is used.
+    pub warning: Option<String>,
+}
+
+/// Scores a run on the held-out side of its own data, or on every image of the folder `data`. The baseline is learnt from
+/// the run's own training labels, if its data is still there.
+///
+/// # Errors
+/// Data that cannot be read or labels none of the model's tasks.
+pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result<Evaluation> {
+    let trained = Trained::load(run, device)?;
+    let own = Plan::new(trained.config.clone());
+    let mirrored = trained.config.joint.mirrored;
+    let batch = trained.config.joint.batch;
+    let (columns, loader, constants, part, name) = match data {
+        None => {
+            let plan = own?;
+            let test = plan.loader(&plan.split.test, batch, false, "test")?;
+            let columns = plan.columns.iter().copied().map(Some).collect::<Vec<_>>();
+            (columns, test, Some(baselines(&plan)?), "test", plan.schema.data.clone())
+        }
+        Some(path) => {
+            let mut options = trained.config.data.open.clone();
+            options.channels = Some(trained.schema.channels);
+            let other = open_like(path, &options)?;
+            let columns = match_tasks(&trained.schema.tasks, &*other)?;
+            let rows = (0..other.len()).collect();
+            let name = other.schema().name.clone();
+            let loader =
+                loader::Loader::new(other, rows, trained.schema.size(), loader::Config::plain(batch), Seed::new(0))?;
+            let constants = own.ok().map(|plan| baselines(&plan)).transpose()?;
+            (columns, loader, constants, "all", name)
+        }
+    };
+    let scores = score(&trained.model, &loader, &columns, constants.as_deref(), mirrored, &trained.device)?;
+    Ok(Evaluation {
+        run: run.to_owned(),
+        data: name,
+        checkpoint: trained.checkpoint,
+        part,
+        images: loader.rows(),
+        scores,
+        warning: trained.warning,
+    })
+}
+
+/// Opens other data with the options of a run; a reader named for the run need not fit the other folder.
+fn open_like(path: &Path, options: &mtl_data::OpenOptions) -> Result<Arc<dyn mtl_data::Dataset>> {
+    match mtl_data::open(path, options) {
+        Ok(data) => Ok(Arc::from(data)),
+        Err(error) if options.reader.is_some() => {
+            let free = mtl_data::OpenOptions { reader: None, ..options.clone() };
+            mtl_data::open(path, &free).map(Arc::from).map_err(|_| error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
