@@ -24,9 +24,15 @@ pub fn with_constant_weights<R>(body: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Whether the gradient of a weight will be asked for.
+/// Whether the gradient of a weight will be asked for. Only parameters themselves can be constants here: candle expects
+/// a gradient for everything that was computed from them (see [`weight`]).
 pub(crate) fn is_learnt(weight: &Tensor) -> bool {
-    weight.track_op() && !CONSTANT_WEIGHTS.get()
+    weight.track_op() && !(CONSTANT_WEIGHTS.get() && weight.is_variable())
+}
+
+/// A weight that something is computed from before it meets the data: cut off where weights are constants.
+pub(crate) fn weight(weight: &Tensor) -> Tensor {
+    if CONSTANT_WEIGHTS.get() { weight.detach() } else { weight.clone() }
 }
 
 /// True where an op must be made of candle's own ops: on accelerators, and where a test asks for it.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::im2col::sum;
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, is_learnt, record3};
+use crate::tape::{Value, composed, is_learnt, record3, weight};
 
 /// Added to every variance (PyTorch's default).
 pub const EPSILON: f64 = 1e-5;
@@ -98,6 +98,7 @@ pub fn batch_norm_with(
     relu: bool,
 ) -> Result<Tensor> {
     check(x.dim(1)?, gamma, beta)?;
+    let (gamma, beta) = (&weight(gamma), &weight(beta));
     let scale = (gamma / (var + EPSILON)?.sqrt()?)?;
     let shift = (beta - (mean * &scale)?)?;
     scale_shift(x, &scale, &shift, relu)

@@ -151,7 +151,16 @@ fn constant_weights_get_no_gradient_and_change_no_other() {
     let (x, w, g) = (var("x", &[2, 3, 5, 5]), var("w", &[4, 3, 3, 3]), var("g", &[4]));
     let run = || {
         let y = ops::conv2d(&x, &w, Some(&g), 1, 1).unwrap();
-        ops::group_norm(&y, &g, &g, 2, true).unwrap().sqr().unwrap().sum_all().unwrap().backward().unwrap()
+        let y = ops::group_norm(&y, &g, &g, 2, true).unwrap();
+        let fixed = input("m", &[4]).abs().unwrap();
+        ops::batch_norm_with(&y, &g, &g, &fixed, &fixed, false)
+            .unwrap()
+            .sqr()
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap()
     };
     let (learning, constant) = (run(), mtl_tensor::with_constant_weights(run));
     let of = |store: &mtl_tensor::GradStore| mtl_tensor::to_f64(store.get(&x).unwrap()).unwrap();
