@@ -4,7 +4,7 @@ use mtl_metrics::Prediction;
 use mtl_task::{Target, Task};
 use mtl_tensor::layers::Linear;
 use mtl_tensor::ops::{self, loss};
-use mtl_tensor::{Ctx, Scope, Tensor};
+use mtl_tensor::{Ctx, Scope, Tensor, from_host};
 use mtl_trunk::Features;
 use serde::{Deserialize, Serialize};
 
@@ -163,7 +163,7 @@ impl Vectorise {
             let kept = 1.0 / (1.0 - self.dropout);
             let mask: Vec<f64> =
                 (0..x.elem_count()).map(|_| if stream.chance(self.dropout) { 0.0 } else { kept }).collect();
-            x = (&x * Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?)?;
+            x = (&x * from_host(mask, x.shape(), &x)?)?;
         }
         if let Some(hidden) = &self.hidden {
             x = ops::relu(&hidden.forward(&x)?)?;

@@ -51,5 +51,5 @@ pub use candle_core::backprop::GradStore;
 pub use candle_core::{D, DType, Device, Error, IndexOp, Result, Shape, Tensor, Var};
 pub use context::{Ctx, Mode};
 pub use params::{Init, Params, Scope};
-pub use real::{Real, to_f64};
+pub use real::{Real, from_host, to_f64};
 pub use tape::with_constant_weights;

@@ -175,8 +175,9 @@ impl Scope {
                 (0..n).map(|_| stream.range(-bound, bound)).collect()
             }
         };
-        let var =
-            Var::from_tensor(&Tensor::from_vec(values, shape, &self.params.device)?.to_dtype(self.params.dtype)?)?;
+        // Converted on the host: not every accelerator knows double precision.
+        let value = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.params.dtype)?;
+        let var = Var::from_tensor(&value.to_device(&self.params.device)?)?;
         let mut tables = self.params.lock();
         if tables.trained.contains_key(&full) || tables.buffers.contains_key(&full) {
             candle_core::bail!("two parameters are called `{full}`");

@@ -171,5 +171,14 @@ pub(crate) fn tensor<T: Real>(data: Vec<T>, shape: impl Into<Shape>) -> Result<T
 /// # Errors
 /// Another type than f32 or f64.
 pub fn to_f64(tensor: &Tensor) -> Result<Vec<f64>> {
-    tensor.to_dtype(DType::F64)?.flatten_all()?.to_device(&Device::Cpu)?.to_vec1::<f64>()
+    tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()
+}
+
+/// Numbers from the host as a tensor of `like`'s type on its device; converted before they leave, since not every
+/// accelerator knows double precision.
+///
+/// # Errors
+/// Not as many numbers as the shape holds.
+pub fn from_host(values: Vec<f64>, shape: impl Into<Shape>, like: &Tensor) -> Result<Tensor> {
+    Tensor::from_vec(values, shape.into(), &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())
 }

@@ -145,8 +145,8 @@ pub struct Model {
     /// What gives images back from the features in the joint stage: `vae` (default), `autoencoder` (the tutorial's) or
     /// `none`.
     pub reconstruction: ReconstructionKind,
-    /// Weight of that task's loss beside the labelled ones. Default 0.2: enough to learn an encoder, too little to bend
-    /// the trunk (see README).
+    /// Weight of that task's loss beside the labelled ones. Default 0.2: enough to learn an encoder, and
+    /// meant to be too little to bend the trunk; not compared with other values yet.
     pub reconstruction_weight: f64,
     /// How many images of a step are reconstructed: decoding is the dearest part of a step, and the first images of a
     /// shuffled batch stand for all. Default 16.
@@ -198,8 +198,8 @@ pub struct Budget {
     pub steps: Option<u64>,
     /// Passes of the joint stage over the training images.
     pub epochs: Option<f64>,
-    /// Minutes for all stages together, split by `shares`. The number of steps is then set from measured speed, so two
-    /// such runs differ; a resumed one still continues exactly.
+    /// Minutes for all stages together, split by `shares`. The number of steps is then set from measured speed, anew
+    /// every 32 steps, so two such runs differ, and a resumed one from what it would have been.
     pub minutes: Option<f64>,
     /// Steps of the VAE stage. Default: half the joint stage's.
     pub vae_steps: Option<u64>,

@@ -8,7 +8,7 @@ use candle_core::{D, Result, Tensor};
 use rayon::prelude::*;
 
 use crate::Real;
-use crate::real::{for_real, tensor, with_slice};
+use crate::real::{for_real, from_host, tensor, with_slice};
 use crate::tape::{Value, composed, record1};
 
 /// How class labels are weighed in [`cross_entropy`].
@@ -49,7 +49,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[i32], weighting: &ClassWeighting
                 *share = norm * target(label as usize, at / pixels % classes);
             }
         }
-        let shares = Tensor::from_vec(shares, (batch, classes, pixels), logits.device())?.to_dtype(logits.dtype())?;
+        let shares = from_host(shares, (batch, classes, pixels), logits)?;
         return (log_softmax(&logits.reshape((batch, classes, pixels))?)? * shares)?.sum_all()?.neg();
     }
     fused(logits, "cross_entropy", (batch, classes, pixels), |image, probabilities, log_norms, logits, grad| {
@@ -100,8 +100,7 @@ pub fn dice(logits: &Tensor, labels: &[i32]) -> Result<Tensor> {
             seen[at] = f64::from(u8::from(label >= 0));
             hot[at] = f64::from(u8::from(label >= 0 && label as usize == at / pixels % classes));
         }
-        let constant =
-            |v: Vec<f64>| Tensor::from_vec(v, (batch, classes, pixels), logits.device())?.to_dtype(logits.dtype());
+        let constant = |v: Vec<f64>| from_host(v, (batch, classes, pixels), logits);
         let p = log_softmax(&logits.reshape((batch, classes, pixels))?)?.exp()?;
         let per_class = |t: Tensor| t.sum(2)?.sum(0)?.narrow(0, 1, classes - 1);
         let (hot, seen) = (constant(hot)?, constant(seen)?);
@@ -324,7 +323,7 @@ fn pointwise(
             loss += value * norm;
             slopes[at] = slope * norm;
         }
-        let slopes = Tensor::from_vec(slopes, x.shape(), x.device())?.to_dtype(x.dtype())?;
+        let slopes = from_host(slopes, x.shape(), x)?;
         let linear = (x * slopes)?.sum_all()?;
         return (&linear - linear.detach())? + loss;
     }

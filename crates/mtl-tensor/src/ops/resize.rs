@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use crate::Real;
-use crate::real::{for_real, tensor, with_slice};
+use crate::real::{for_real, from_host, tensor, with_slice};
 use crate::tape::{Value, composed, record1};
 
 /// Each pixel becomes a `k x k` block: `[B, C, H, W] -> [B, C, k H, k W]`.
@@ -119,7 +119,7 @@ fn matrix(like: &Tensor, from: usize, to: usize) -> Result<Tensor> {
         entries[row * from + mix.left] += 1.0 - mix.share;
         entries[row * from + mix.right] += mix.share;
     }
-    Tensor::from_vec(entries, (to, from), like.device())?.to_dtype(like.dtype())
+    from_host(entries, (to, from), like)
 }
 
 fn bilinear<T: Real>(x: &[T], (h, w): (usize, usize), (height, width): (usize, usize)) -> Vec<T> {

@@ -41,7 +41,12 @@ pub fn global_norm(grads: &Grads) -> Result<f64> {
 /// Other types than f32 and f64.
 pub fn square_norm(tensor: &Tensor) -> Result<f64> {
     if !tensor.device().is_cpu() {
-        return tensor.sqr()?.sum_all()?.to_dtype(candle_core::DType::F64)?.to_scalar();
+        return tensor
+            .sqr()?
+            .sum_all()?
+            .to_device(&candle_core::Device::Cpu)?
+            .to_dtype(candle_core::DType::F64)?
+            .to_scalar();
     }
     for_real!(tensor, T => with_slice::<T, _>(tensor, |values| {
         values.iter().map(|v| { let v = crate::Real::f64(*v); v * v }).sum::<f64>()
@@ -53,7 +58,12 @@ pub fn square_norm(tensor: &Tensor) -> Result<f64> {
 /// # Errors
 /// Shapes that differ.
 pub fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
-    (a * b)?.to_dtype(candle_core::DType::F64)?.sum_all()?.to_scalar()
+    let product = (a * b)?;
+    if !product.device().is_cpu() {
+        let sum = product.sum_all()?.to_device(&candle_core::Device::Cpu)?;
+        return sum.to_dtype(candle_core::DType::F64)?.to_scalar();
+    }
+    product.to_dtype(candle_core::DType::F64)?.sum_all()?.to_scalar()
 }
 
 /// The first gradient (by name) with an entry that is not finite.
