@@ -29,6 +29,9 @@ pub struct RunSchema {
     pub class_counts: Vec<Vec<u64>>,
     /// Index of the task whose classes condition the generators.
     pub condition: Option<usize>,
+    /// SHA-256 of the rows' names on each side of the split: a folder that has gained or lost an image is divided anew,
+    /// and images that were learnt from must not be scored as held out.
+    pub sides_sha256: String,
 }
 
 impl RunSchema {
@@ -143,6 +146,7 @@ impl Plan {
             class_counts: tasks.iter().map(|task| vec![0; task.kind.classes().len()]).collect(),
             tasks,
             condition,
+            sides_sha256: sides_sha256(&*dataset, &split),
         };
         count_classes(&*dataset, &columns, &split.train, &mut schema)?;
         for (task, count) in schema.tasks.iter().zip(&labels) {
@@ -182,6 +186,12 @@ impl Plan {
     pub fn targets(&self, batch: &loader::Batch) -> Vec<Target> {
         self.columns.iter().map(|&at| batch.targets[at].clone()).collect()
     }
+}
+
+fn sides_sha256(dataset: &dyn Dataset, split: &Split) -> String {
+    let side = |rows: &Vec<usize>| rows.iter().map(|&row| dataset.row_name(row)).collect::<Vec<_>>().join("\n");
+    let sides = [&split.train, &split.validation, &split.test].map(side);
+    crate::checkpoint::sha256(sides.join("\n\n").as_bytes())
 }
 
 fn check_numbers(config: &Config) -> Result<()> {

@@ -55,7 +55,7 @@ pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool
     let plan = Plan::new(settings::read_resolved(&run.join("config.toml"))?)?;
     let saved = crate::trained::read_schema(run)?;
     if saved != plan.schema {
-        let problem = "the data has changed since the run began (other tasks, classes or label counts); a run goes on only with the data it began with";
+        let problem = "the data has changed since the run began (other images, tasks, classes or labels); a run goes on only with the data it began with";
         return Err(Error::DataMismatch(format!("{}: {problem}", run.display())));
     }
     let device =

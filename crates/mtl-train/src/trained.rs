@@ -101,6 +101,11 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
     let (columns, loader, constants, part, name) = match data {
         None => {
             let plan = own?;
+            if plan.schema != trained.schema {
+                let problem = "the data has changed since the run was trained, and its held-out side with it; \
+                               score it as other data with `--data`";
+                return Err(Error::DataMismatch(format!("{}: {problem}", run.display())));
+            }
             let test = plan.loader(&plan.split.test, batch, false, "test")?;
             let columns = plan.columns.iter().copied().map(Some).collect::<Vec<_>>();
             (columns, test, Some(baselines(&plan)?), "test", plan.schema.data.clone())

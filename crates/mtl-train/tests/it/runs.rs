@@ -118,6 +118,21 @@ fn damaged_and_foreign_checkpoints_are_told() {
 }
 
 #[test]
+fn data_that_has_changed_is_neither_scored_as_held_out_nor_trained_on() {
+    let (_dir, run) = go(&["stages=[\"joint\"]", "budget.steps=1"]);
+    let run = run.unwrap();
+    assert!(evaluate(&run, None, None).is_ok());
+    let config = run.join("config.toml");
+    let text = fs::read_to_string(&config).unwrap().replace("count = 48", "count = 60");
+    fs::write(&config, text).unwrap();
+    for error in [evaluate(&run, None, None).unwrap_err(), resume(&run, &mut [], &AtomicBool::new(false)).unwrap_err()]
+    {
+        assert!(error.to_string().contains("data has changed"), "{error}");
+        assert_eq!(error.exit_code(), 3);
+    }
+}
+
+#[test]
 fn a_run_folder_belongs_to_one_process() {
     let dir = tempfile::tempdir().unwrap();
     let owner = RunDir::create(dir.path(), "mine").unwrap();
