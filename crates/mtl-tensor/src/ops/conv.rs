@@ -1,8 +1,19 @@
 //! Convolution and transposed convolution (Dumoulin and Visin 2016, arXiv 1603.07285).
 
+mod direct;
+mod geometry;
+mod im2col;
+mod product;
+mod scratch;
+mod transpose;
+mod window;
+mod winograd;
+
 use candle_core::{Result, Tensor};
 
-use super::im2col::{self, Geometry};
+use self::geometry::Geometry;
+use self::winograd::F2;
+use super::sum;
 use crate::real::{for_real, tensor, with_slice};
 use crate::tape::{Value, composed, is_learnt, record2, record3};
 
@@ -43,27 +54,9 @@ pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padd
         padding,
     };
     for_real!(x, T => {
-        let y = slices3::<T, _>(x, w, bias, |x, w, bias| im2col::forward(&g, x, w, bias))?;
+        let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::forward(&g, x, w, bias))?;
         let value = Value::new(y, (batch, out_channels, g.out_height, g.out_width));
-        let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), is_learnt(w));
-        let gradients = move |dy: &Tensor| -> Result<(Option<Tensor>, Option<Tensor>)> {
-            with_slice::<T, _>(dy, |dy| {
-                let dx = if saved_x.track_op() {
-                    let dx = with_slice::<T, _>(&saved_w, |w| im2col::grad_input(&g, w, dy))?;
-                    Some(tensor(dx, saved_x.shape())?)
-                } else {
-                    None
-                };
-                let dw = if learnt {
-                    let dw = with_slice::<T, _>(&saved_x, |x| im2col::grad_weight(&g, x, dy))?;
-                    Some(tensor(dw, saved_w.shape())?)
-                } else {
-                    None
-                };
-                Ok((dx, dw))
-            })?
-        };
-        record(x, w, bias, value, gradients, out_channels, g.out_height * g.out_width)
+        record::<T>(x, w, bias, value, g, Direction::Gathering)
     })
 }
 
@@ -109,58 +102,116 @@ pub fn conv_transpose2d(
         padding,
     };
     for_real!(x, T => {
-        let y = slices3::<T, _>(x, w, bias, |x, w, bias| im2col::scatter(&g, w, x, bias))?;
+        let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::spread(&g, w, x, bias))?;
         let value = Value::new(y, (batch, out_channels, out_height, out_width));
-        let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), is_learnt(w));
-        let gradients = move |dy: &Tensor| -> Result<(Option<Tensor>, Option<Tensor>)> {
-            with_slice::<T, _>(dy, |dy| {
-                let dx = if saved_x.track_op() {
-                    let dx = with_slice::<T, _>(&saved_w, |w| im2col::forward(&g, dy, w, None))?;
-                    Some(tensor(dx, saved_x.shape())?)
-                } else {
-                    None
-                };
-                let dw = if learnt {
-                    let dw = with_slice::<T, _>(&saved_x, |x| im2col::grad_weight(&g, dy, x))?;
-                    Some(tensor(dw, saved_w.shape())?)
-                } else {
-                    None
-                };
-                Ok((dx, dw))
-            })?
-        };
-        record(x, w, bias, value, gradients, out_channels, out_height * out_width)
+        record::<T>(x, w, bias, value, g, Direction::Spreading)
     })
 }
 
-/// Puts the value into the graph, with or without a bias as third input.
-fn record<G>(
+/// Which way a layer goes through its geometry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    /// From the geometry's input to its output: a convolution.
+    Gathering,
+    /// Back: a transposed convolution.
+    Spreading,
+}
+
+/// Puts the value into the graph, with or without a bias as third input. Gradients nobody asks for are not computed.
+fn record<T: Kernels>(
     x: &Tensor,
     w: &Tensor,
     bias: Option<&Tensor>,
     value: Value,
-    gradients: G,
-    channels: usize,
-    pixels: usize,
-) -> Result<Tensor>
-where
-    G: Fn(&Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> + Send + Sync + 'static,
-{
+    g: Geometry,
+    direction: Direction,
+) -> Result<Tensor> {
+    let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), is_learnt(w));
+    let gradients = move |dy: &Tensor| -> Result<(Option<Tensor>, Option<Tensor>)> {
+        with_slice::<T, _>(dy, |dy| {
+            let dx = if saved_x.track_op() {
+                let dx = with_slice::<T, _>(&saved_w, |w| match direction {
+                    Direction::Gathering => T::grad_input(&g, w, dy),
+                    Direction::Spreading => T::forward(&g, dy, w, None),
+                })?;
+                Some(tensor(dx, saved_x.shape())?)
+            } else {
+                None
+            };
+            let dw = if learnt {
+                let dw = with_slice::<T, _>(&saved_x, |x| match direction {
+                    Direction::Gathering => T::grad_weight(&g, x, dy),
+                    Direction::Spreading => T::grad_weight(&g, dy, x),
+                })?;
+                Some(tensor(dw, saved_w.shape())?)
+            } else {
+                None
+            };
+            Ok((dx, dw))
+        })?
+    };
     let Some(bias) = bias else {
         return record2("conv", x, w, value, move |_, dy| gradients(dy));
     };
     let tracked = is_learnt(bias);
+    let (channels, pixels) = match direction {
+        Direction::Gathering => (g.out_channels, g.out_pixels()),
+        Direction::Spreading => (g.in_channels, g.in_pixels()),
+    };
     record3("conv", x, w, bias, value, move |_, dy| {
         let (dx, dw) = gradients(dy)?;
         let db = if tracked {
-            Some(for_real!(dy, T => {
-                tensor(with_slice::<T, _>(dy, |dy| im2col::grad_bias(channels, pixels, dy))?, channels)
-            })?)
+            let db = with_slice::<T, _>(dy, |dy| sum::of_channels(channels, pixels, dy))?;
+            Some(tensor(db, channels)?)
         } else {
             None
         };
         Ok((dx, dw, db))
     })
+}
+
+/// The convolutions of one number type. `x` is `[B, Ci, H, W]`, `y` `[B, Co, Ho, Wo]`, `w` `[Co, Ci, kh, kw]`.
+trait Kernels: crate::Real {
+    fn forward(g: &Geometry, x: &[Self], w: &[Self], bias: Option<&[Self]>) -> Vec<Self>;
+    /// `dX` from `dY`, plus a bias of input channels: a transposed convolution.
+    fn spread(g: &Geometry, w: &[Self], dy: &[Self], bias: Option<&[Self]>) -> Vec<Self>;
+    fn grad_input(g: &Geometry, w: &[Self], dy: &[Self]) -> Vec<Self>;
+    fn grad_weight(g: &Geometry, x: &[Self], dy: &[Self]) -> Vec<Self>;
+}
+
+/// Fast: fewer multiplications where the shapes allow, otherwise straight from the definition.
+impl Kernels for f32 {
+    fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        if winograd::suits(g) { winograd::forward::<F2>(g, x, w, bias) } else { direct::forward(g, x, w, bias) }
+    }
+    fn spread(g: &Geometry, w: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        direct::spread_out(g, w, dy, bias)
+    }
+    fn grad_input(g: &Geometry, w: &[f32], dy: &[f32]) -> Vec<f32> {
+        match g.turned().filter(winograd::suits) {
+            Some(turned) => winograd::forward::<F2>(&turned, dy, &g.turn(w), None),
+            None => direct::spread_out(g, w, dy, None),
+        }
+    }
+    fn grad_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+        if winograd::suits(g) { winograd::grad_weight::<F2>(g, x, dy) } else { direct::grad_weight(g, x, dy) }
+    }
+}
+
+/// Exact to rounding and plain, for gradient checks.
+impl Kernels for f64 {
+    fn forward(g: &Geometry, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
+        im2col::forward(g, x, w, bias)
+    }
+    fn spread(g: &Geometry, w: &[f64], dy: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
+        im2col::scatter(g, w, dy, bias)
+    }
+    fn grad_input(g: &Geometry, w: &[f64], dy: &[f64]) -> Vec<f64> {
+        im2col::grad_input(g, w, dy)
+    }
+    fn grad_weight(g: &Geometry, x: &[f64], dy: &[f64]) -> Vec<f64> {
+        im2col::grad_weight(g, x, dy)
+    }
 }
 
 fn slices3<T: crate::Real, R>(

@@ -3,12 +3,12 @@
 
 pub mod activation;
 pub mod conv;
-mod im2col;
 pub mod linear;
 pub mod loss;
 pub mod norm;
 pub mod pool;
 pub mod resize;
+mod sum;
 
 pub use activation::{add_relu, leaky_relu, relu, softplus, tanh};
 pub use conv::{conv_transpose2d, conv2d};

@@ -7,7 +7,7 @@
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use super::im2col::sum;
+use super::sum::sum;
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice};
 use crate::tape::{Value, composed, is_learnt, record3, weight};

@@ -3,7 +3,7 @@
 use candle_core::{D, Result, Tensor};
 use rayon::prelude::*;
 
-use super::im2col::sum;
+use super::sum::sum;
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice};
 use crate::tape::{Value, composed, record1};

@@ -1,4 +1,5 @@
 //! Every op of the crate against central differences and against candle's own slow ops, on both code paths.
 
+mod convolutions;
 mod gradients;
 mod references;

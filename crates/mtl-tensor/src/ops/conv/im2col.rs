@@ -7,97 +7,20 @@
 
 use rayon::prelude::*;
 
+use super::direct::WEIGHT_PARTS;
+use super::geometry::{Geometry, Strip, strips};
+use super::window::Window;
 use crate::Real;
 
 /// Floats of one `col` tile: 512 KiB of f32, half of a typical second-level cache.
 const TILE_ELEMENTS: usize = 128 * 1024;
 
-/// Partial weight gradients; fixed, so that the order of additions never depends on the machine.
-const WEIGHT_PARTS: usize = 8;
-
-/// The shapes of one convolution.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Geometry {
-    pub batch: usize,
-    pub in_channels: usize,
-    pub in_height: usize,
-    pub in_width: usize,
-    pub out_channels: usize,
-    pub out_height: usize,
-    pub out_width: usize,
-    pub kernel_height: usize,
-    pub kernel_width: usize,
-    pub stride: usize,
-    pub padding: usize,
+fn tiles(g: &Geometry) -> Vec<Strip> {
+    strips(g.batch, g.out_height, tile_rows(g))
 }
 
-impl Geometry {
-    fn depth(&self) -> usize {
-        self.in_channels * self.kernel_height * self.kernel_width
-    }
-    fn in_image(&self) -> usize {
-        self.in_channels * self.in_height * self.in_width
-    }
-    fn out_pixels(&self) -> usize {
-        self.out_height * self.out_width
-    }
-    fn out_image(&self) -> usize {
-        self.out_channels * self.out_pixels()
-    }
-    /// A 1x1 kernel that touches every pixel once: the image itself is `col`.
-    fn is_pointwise(&self) -> bool {
-        self.kernel_height == 1 && self.kernel_width == 1 && self.stride == 1 && self.padding == 0
-    }
-    fn tile_rows(&self) -> usize {
-        (TILE_ELEMENTS / (self.depth() * self.out_width).max(1)).clamp(1, self.out_height.max(1))
-    }
-    /// The (image, first output row, rows) of every tile, in order.
-    fn tiles(&self) -> Vec<(usize, usize, usize)> {
-        let rows = self.tile_rows();
-        let per_image = (0..self.out_height).step_by(rows).map(|first| (first, rows.min(self.out_height - first)));
-        (0..self.batch).flat_map(|image| per_image.clone().map(move |(first, rows)| (image, first, rows))).collect()
-    }
-}
-
-/// Where a multiplication writes: a place in memory that other tiles, on other threads, write beside and between.
-///
-/// Tiles of one image own columns of a matrix, whose rows lie a whole image plane apart: as slices they would overlap,
-/// so this stays a pointer and each write touches the tile's own elements only.
-#[derive(Clone, Copy)]
-struct Window<T> {
-    start: *mut T,
-    len: usize,
-}
-// SAFETY: only handed to tasks that write disjoint elements (see `forward`).
-#[allow(unsafe_code)]
-unsafe impl<T: Send> Send for Window<T> {}
-#[allow(unsafe_code)]
-unsafe impl<T: Send> Sync for Window<T> {}
-
-impl<T: Real> Window<T> {
-    fn of(numbers: &mut [T]) -> Self {
-        Self { start: numbers.as_mut_ptr(), len: numbers.len() }
-    }
-
-    /// The same memory from `offset` on.
-    fn from(&self, offset: usize) -> Self {
-        assert!(offset <= self.len);
-        // SAFETY: the assertion keeps the new start inside the allocation, or one past its end.
-        #[allow(unsafe_code)]
-        Self { start: unsafe { self.start.add(offset) }, len: self.len - offset }
-    }
-
-    /// Sets `count` elements from `offset` on.
-    fn fill(&self, offset: usize, count: usize, value: T) {
-        assert!(offset + count <= self.len);
-        for at in offset..offset + count {
-            // SAFETY: inside the window by the assertion; the caller's tile owns these elements.
-            #[allow(unsafe_code)]
-            unsafe {
-                self.start.add(at).write(value);
-            }
-        }
-    }
+fn tile_rows(g: &Geometry) -> usize {
+    (TILE_ELEMENTS / (g.depth() * g.out_width).max(1)).clamp(1, g.out_height.max(1))
 }
 
 /// `dst = [dst +] lhs * rhs`, all row-major views with given row and column strides.
@@ -115,7 +38,7 @@ fn multiply<T: Real>(
     if m == 0 || n == 0 || k == 0 {
         return;
     }
-    assert!(dst.len >= (m - 1) * dst_row + n && dst_row >= n);
+    assert!(dst.len() >= (m - 1) * dst_row + n && dst_row >= n);
     assert!(lhs.len() > (m - 1) * lhs_row + (k - 1) * lhs_col);
     assert!(rhs.len() > (k - 1) * rhs_row + (n - 1) * rhs_col);
     // SAFETY: the three assertions above keep every element the multiplication touches inside its window or slice;
@@ -127,7 +50,7 @@ fn multiply<T: Real>(
             m,
             n,
             k,
-            dst.start,
+            dst.as_ptr(),
             1,
             dst_row as isize,
             add,
@@ -217,7 +140,7 @@ pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]
     let mut y = vec![T::default(); g.batch * g.out_image()];
     let (depth, out_pixels) = (g.depth(), g.out_pixels());
     let whole = Window::of(&mut y);
-    g.tiles().into_par_iter().for_each_init(Vec::new, |col: &mut Vec<T>, (image, first, rows)| {
+    tiles(g).into_par_iter().for_each_init(Vec::new, |col: &mut Vec<T>, Strip { image, first, rows, .. }| {
         let pixels = rows * g.out_width;
         let input = &x[image * g.in_image()..][..g.in_image()];
         // The tile owns the columns `[first * out_width, first * out_width + pixels)` of its image's channel rows.
@@ -242,38 +165,17 @@ pub(super) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]
 
 /// `dX` from `dY`.
 pub(super) fn grad_input<T: Real>(g: &Geometry, w: &[T], dy: &[T]) -> Vec<T> {
-    let taps = g.kernel_height * g.kernel_width;
-    if g.stride == 1 && g.kernel_height == g.kernel_width && g.padding < g.kernel_height {
-        // The gradient of a stride-1 convolution is the convolution of dY with the kernel turned by 180 degrees.
-        let mut turned = vec![T::default(); w.len()];
-        for co in 0..g.out_channels {
-            for ci in 0..g.in_channels {
-                for tap in 0..taps {
-                    turned[(ci * g.out_channels + co) * taps + (taps - 1 - tap)] =
-                        w[(co * g.in_channels + ci) * taps + tap];
-                }
-            }
-        }
-        let swapped = Geometry {
-            in_channels: g.out_channels,
-            in_height: g.out_height,
-            in_width: g.out_width,
-            out_channels: g.in_channels,
-            out_height: g.in_height,
-            out_width: g.in_width,
-            padding: g.kernel_height - 1 - g.padding,
-            ..*g
-        };
-        return forward(&swapped, dy, &turned, None);
+    match g.turned() {
+        Some(turned) => forward(&turned, dy, &g.turn(w), None),
+        None => scatter(g, w, dy, None),
     }
-    scatter(g, w, dy, None)
 }
 
 /// `dX = col2im(W^T dY)`: the gradient for strides, and the forward pass of a transposed convolution (with its bias).
 pub(super) fn scatter<T: Real>(g: &Geometry, w: &[T], dy: &[T], bias: Option<&[T]>) -> Vec<T> {
     let mut dx = vec![T::default(); g.batch * g.in_image()];
     let (depth, out_pixels) = (g.depth(), g.out_pixels());
-    let rows = g.tile_rows();
+    let rows = tile_rows(g);
     dx.par_chunks_mut(g.in_image().max(1)).enumerate().for_each_init(Vec::new, |col: &mut Vec<T>, (image, dx)| {
         if let Some(bias) = bias {
             for (plane, value) in dx.chunks_exact_mut(g.in_height * g.in_width).zip(bias) {
@@ -304,14 +206,14 @@ pub(super) fn scatter<T: Real>(g: &Geometry, w: &[T], dy: &[T], bias: Option<&[T
 /// `dW = sum over images of dY * col^T`.
 pub(super) fn grad_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let (depth, out_pixels) = (g.depth(), g.out_pixels());
-    let tiles = g.tiles();
+    let tiles = tiles(g);
     let part = tiles.len().div_ceil(WEIGHT_PARTS).max(1);
     let parts: Vec<Vec<T>> = tiles
         .par_chunks(part)
         .map(|tiles| {
             let mut dw = vec![T::default(); g.out_channels * depth];
             let mut col = Vec::new();
-            for &(image, first, rows) in tiles {
+            for &Strip { image, first, rows, .. } in tiles {
                 let pixels = rows * g.out_width;
                 let input = &x[image * g.in_image()..][..g.in_image()];
                 let upstream = &dy[image * g.out_image() + first * g.out_width..];
@@ -334,29 +236,4 @@ pub(super) fn grad_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
         total.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
     }
     total
-}
-
-/// `db[c] = sum of dY over images and pixels`.
-pub(super) fn grad_bias<T: Real>(channels: usize, pixels: usize, dy: &[T]) -> Vec<T> {
-    let batch = dy.len() / (channels * pixels).max(1);
-    (0..channels)
-        .into_par_iter()
-        .map(|channel| {
-            let total: f64 = (0..batch).map(|image| sum(&dy[(image * channels + channel) * pixels..][..pixels])).sum();
-            T::of(total)
-        })
-        .collect()
-}
-
-/// Sum of a run in sixteen lanes, so that it vectorises and its rounding error stays small.
-pub(super) fn sum<T: Real>(values: &[T]) -> f64 {
-    let mut lanes = [T::default(); 16];
-    let chunks = values.chunks_exact(16);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += *value;
-        }
-    }
-    lanes.iter().chain(rest).map(|value| value.f64()).sum()
 }

@@ -1,0 +1,178 @@
+//! The one inner loop of all fast convolutions: a small matrix product whose sums stay in registers.
+//!
+//! `C[i, j] (+)= sum over segments s and k < depth of A[s + i row + k step] B[s + k step + j]`: `j` runs over channels side
+//! by side in memory, a vector at a time; each number of `A` is spread over a vector. What `i` and `k` are is for the caller
+//! to say through strides: pixels and input channels give a convolution, input channels and pixels give the gradient of its
+//! weights, and no operand is ever copied into another order first. Segments are the rows of a kernel, or of an image.
+
+use pulp::{Simd, WithSimd};
+
+/// Columns come in vectors of this many at least; narrower matrices are padded with zeros.
+pub(super) const LANES: usize = 8;
+
+/// The distance between rows of a matrix of `columns` columns. Rows a multiple of 256 bytes apart would crowd into few
+/// sets of the first-level cache.
+pub(super) fn spread(columns: usize) -> usize {
+    if columns.is_multiple_of(64) { columns + 16 } else { columns }
+}
+
+/// `columns` rounded up to whole vectors.
+pub(super) fn whole(columns: usize) -> usize {
+    columns.next_multiple_of(if columns > LANES { 2 * LANES } else { LANES })
+}
+
+/// See the module.
+pub(super) struct Product<'a> {
+    /// Rows and columns of `C`, the latter a multiple of [`LANES`].
+    pub size: (usize, usize),
+    pub depth: usize,
+    pub a: &'a [f32],
+    /// Distance in `A` of neighbouring `i`, and of neighbouring `k`.
+    pub a_strides: (usize, usize),
+    pub b: &'a [f32],
+    /// Distance in `B` of neighbouring `k`.
+    pub b_step: usize,
+    /// Where in `A` and `B` each segment begins.
+    pub segments: &'a [(usize, usize)],
+    pub c: &'a mut [f32],
+    pub c_row: usize,
+    /// Whether sums are added to `C` or replace it.
+    pub add: bool,
+}
+
+impl Product<'_> {
+    pub(super) fn compute(self) {
+        let Self { size: (rows, columns), depth, a_strides: (row, step), .. } = self;
+        if rows == 0 || columns == 0 {
+            return;
+        }
+        assert!(columns.is_multiple_of(LANES));
+        assert!(self.c_row >= columns && self.c.len() >= (rows - 1) * self.c_row + columns);
+        if depth > 0 {
+            let reach = ((rows - 1) * row + (depth - 1) * step, (depth - 1) * self.b_step + columns - 1);
+            assert!(self.segments.iter().all(|(a, b)| a + reach.0 < self.a.len() && b + reach.1 < self.b.len()));
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            // Eight columns fill half of the widest vectors; the next narrower ones are as fast there.
+            if let (false, Some(simd)) = (columns.is_multiple_of(16), pulp::x86::V3::try_new()) {
+                return Simd::vectorize(simd, self);
+            }
+        }
+        pulp::Arch::new().dispatch(self);
+    }
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let (rows, columns) = self.size;
+        let mut column = 0;
+        // Two vectors of columns at a time, then one.
+        while column < columns {
+            if column + 2 * S::F32_LANES <= columns {
+                panel::<S, 2>(simd, &mut self, rows, column);
+                column += 2 * S::F32_LANES;
+            } else {
+                panel::<S, 1>(simd, &mut self, rows, column);
+                column += S::F32_LANES;
+            }
+        }
+    }
+}
+
+/// All rows of `N` vectors of columns: as many rows at a time as registers hold, then the rest.
+#[inline(always)]
+fn panel<S: Simd, const N: usize>(simd: S, p: &mut Product<'_>, rows: usize, column: usize) {
+    let mut row = 0;
+    if S::REGISTER_COUNT >= 32 {
+        while row + 8 <= rows {
+            tile::<S, 8, N>(simd, p, row, column);
+            row += 8;
+        }
+    }
+    while row + 4 <= rows {
+        tile::<S, 4, N>(simd, p, row, column);
+        row += 4;
+    }
+    while row < rows {
+        tile::<S, 1, N>(simd, p, row, column);
+        row += 1;
+    }
+}
+
+#[inline(always)]
+fn tile<S: Simd, const M: usize, const N: usize>(simd: S, p: &mut Product<'_>, row: usize, column: usize) {
+    let mut sums = [[simd.splat_f32s(0.0); N]; M];
+    let (a_row, a_step) = p.a_strides;
+    for &(a_start, b_start) in p.segments {
+        // SAFETY: `row + M <= rows` and `column + N LANES <= columns`; `compute` has checked that for these every
+        // segment stays inside `a` and `b` up to the last `k`. Pointers past it are made, but not read.
+        #[allow(unsafe_code)]
+        unsafe {
+            let mut a = p.a.as_ptr().add(a_start + row * a_row);
+            let mut b = p.b.as_ptr().add(b_start + column);
+            for _ in 0..p.depth {
+                let b_vectors: [S::f32s; N] =
+                    std::array::from_fn(|n| b.add(n * S::F32_LANES).cast::<S::f32s>().read_unaligned());
+                for (m, sums) in sums.iter_mut().enumerate() {
+                    let a = simd.splat_f32s(*a.add(m * a_row));
+                    for (sum, b) in sums.iter_mut().zip(b_vectors) {
+                        *sum = simd.mul_add_e_f32s(a, b, *sum);
+                    }
+                }
+                a = a.wrapping_add(a_step);
+                b = b.wrapping_add(p.b_step);
+            }
+        }
+    }
+    for (m, sums) in sums.into_iter().enumerate() {
+        let line = &mut p.c[(row + m) * p.c_row + column..][..N * S::F32_LANES];
+        for (place, sum) in S::as_mut_simd_f32s(line).0.iter_mut().zip(sums) {
+            *place = if p.add { simd.add_f32s(*place, sum) } else { sum };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Row counts around the register blocks, both meanings of the strides, two segments.
+    #[test]
+    fn sums_are_those_of_the_definition() {
+        for (rows, columns, depth) in [(1, 8, 1), (4, 16, 3), (13, 24, 5), (8, 32, 7), (21, 48, 2), (3, 72, 9)] {
+            for a_strides in [(depth + 1, 1), (1, rows + 2)] {
+                let a: Vec<f32> = (0..2000).map(|v| (v % 13) as f32 - 6.0).collect();
+                let b: Vec<f32> = (0..4000).map(|v| (v % 7) as f32 - 3.0).collect();
+                let (b_step, c_row, segments) = (columns + 1, columns + 4, [(3, 5), (40, 90)]);
+                let mut c = vec![1.0; rows * c_row];
+                let size = (rows, columns);
+                let product = Product {
+                    size,
+                    depth,
+                    a: &a,
+                    a_strides,
+                    b: &b,
+                    b_step,
+                    segments: &segments,
+                    c: &mut c,
+                    c_row,
+                    add: true,
+                };
+                product.compute();
+                for i in 0..rows {
+                    for j in 0..columns {
+                        let term = |k: usize, (sa, sb): (usize, usize)| {
+                            a[sa + i * a_strides.0 + k * a_strides.1] * b[sb + k * b_step + j]
+                        };
+                        let sum: f32 = segments.iter().flat_map(|&s| (0..depth).map(move |k| term(k, s))).sum();
+                        assert_eq!(c[i * c_row + j], 1.0 + sum, "({i}, {j}) of {size:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! 3x3 convolution at stride 1 with fewer multiplications (Winograd; Lavin and Gray 2016, arXiv 1509.09308), f32.
+//!
+//! A tile of `m x m` output pixels needs `(m + 2)^2` products a channel pair instead of `9 m^2`: with `d` the tile's input
+//! and `k` the kernel, `y = A^T [(G k G^T) * (B^T d B)] A`, the star for each place by itself, summed over input channels: a
+//! matrix product a place. The gradient of the weights is the exact adjoint with the same transforms,
+//! `dk = G^T [(B^T d B) * (A dy A^T)] G`, summed over tiles; that of the input is the convolution with the turned kernel.
+//!
+//! [`F2`] (`m = 2`) multiplies 2.25 times less than the definition. Its transforms add and subtract only, and halve.
+
+use std::marker::PhantomData;
+
+use pulp::{Scalar, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::direct::{WEIGHT_PARTS, total};
+use super::geometry::{Geometry, Strip, strips};
+use super::product::{Product, spread, whole};
+use super::scratch::with_scratch;
+use super::transpose::{Rows, gather, scatter};
+use super::window::Window;
+
+/// The transforms of one tile size, along one axis, in place. Names are those of the module's equation.
+pub(super) trait Scheme: Sync {
+    /// `m`: output pixels a tile and axis.
+    const OUT: usize;
+    /// `m + 2`: input pixels a tile and axis, and products.
+    const IN: usize;
+    /// `B^T d`: `IN` numbers to `IN`.
+    fn input<S: Simd>(simd: S, d: &mut Line<S>);
+    /// `A^T p`: `IN` numbers to `OUT`.
+    fn output<S: Simd>(simd: S, p: &mut Line<S>);
+    /// `A y`: `OUT` numbers to `IN`.
+    fn output_adjoint<S: Simd>(simd: S, y: &mut Line<S>);
+    /// `G k`: 3 numbers to `IN`.
+    fn kernel<S: Simd>(simd: S, k: &mut Line<S>);
+    /// `G^T u`: `IN` numbers to 3.
+    fn kernel_adjoint<S: Simd>(simd: S, u: &mut Line<S>);
+}
+
+/// One line of a tile; schemes use the first numbers of it.
+pub(super) type Line<S> = [<S as Simd>::f32s; LINE];
+const LINE: usize = 4;
+type Tile<S> = [Line<S>; LINE];
+
+/// Tiles of 2x2; points 0, 1, -1 and infinity.
+pub(super) struct F2;
+
+impl Scheme for F2 {
+    const OUT: usize = 2;
+    const IN: usize = 4;
+
+    #[inline(always)]
+    fn input<S: Simd>(simd: S, d: &mut Line<S>) {
+        let [a, b, c, e] = *d;
+        *d = [simd.sub_f32s(a, c), simd.add_f32s(b, c), simd.sub_f32s(c, b), simd.sub_f32s(b, e)];
+    }
+    #[inline(always)]
+    fn output<S: Simd>(simd: S, p: &mut Line<S>) {
+        let [a, b, c, d] = *p;
+        p[0] = simd.add_f32s(a, simd.add_f32s(b, c));
+        p[1] = simd.sub_f32s(simd.sub_f32s(b, c), d);
+    }
+    #[inline(always)]
+    fn output_adjoint<S: Simd>(simd: S, y: &mut Line<S>) {
+        let [a, b, ..] = *y;
+        *y = [a, simd.add_f32s(a, b), simd.sub_f32s(a, b), simd.sub_f32s(simd.splat_f32s(0.0), b)];
+    }
+    #[inline(always)]
+    fn kernel<S: Simd>(simd: S, k: &mut Line<S>) {
+        let half = simd.splat_f32s(0.5);
+        let [a, b, c, _] = *k;
+        let (ends, middle) = (simd.mul_f32s(half, simd.add_f32s(a, c)), simd.mul_f32s(half, b));
+        *k = [a, simd.add_f32s(ends, middle), simd.sub_f32s(ends, middle), c];
+    }
+    #[inline(always)]
+    fn kernel_adjoint<S: Simd>(simd: S, u: &mut Line<S>) {
+        let half = simd.splat_f32s(0.5);
+        let [a, b, c, d] = *u;
+        let (sum, difference) = (simd.mul_f32s(half, simd.add_f32s(b, c)), simd.mul_f32s(half, simd.sub_f32s(b, c)));
+        u[0] = simd.add_f32s(a, sum);
+        u[1] = difference;
+        u[2] = simd.add_f32s(sum, d);
+    }
+}
+
+/// Applies a transform along both axes of a tile: to `from` lines of it, then to `to` of what comes out.
+#[inline(always)]
+fn both_axes<S: Simd>(tile: &mut Tile<S>, from: usize, to: usize, transform: impl Fn(&mut Line<S>)) {
+    for line in tile.iter_mut().take(from) {
+        transform(line);
+    }
+    for x in 0..to {
+        let mut line: Line<S> = std::array::from_fn(|y| tile[y][x]);
+        transform(&mut line);
+        for y in 0..LINE {
+            tile[y][x] = line[y];
+        }
+    }
+}
+
+/// Whether these shapes gain: enough channels on both sides that the products outweigh the transforms.
+pub(super) fn suits(g: &Geometry) -> bool {
+    (g.kernel_height, g.kernel_width, g.stride) == (3, 3, 1) && g.in_channels >= 8 && g.out_channels >= 8
+}
+
+/// The division of a batch: tiles of all images in strips of whole tile rows.
+struct Tiling {
+    /// Tiles down and across an image.
+    tiles: (usize, usize),
+    /// Distances between tiles in the transformed input and in the products, and their widths.
+    input_row: usize,
+    output_row: usize,
+    input_width: usize,
+    output_width: usize,
+    strips: Vec<Strip>,
+}
+
+/// Numbers of working memory a group of tiles aims at: what the second-level cache holds beside the weights.
+const GROUP_NUMBERS: usize = 96 * 1024;
+
+impl Tiling {
+    fn new<F: Scheme>(g: &Geometry) -> Self {
+        let tiles = (g.out_height.div_ceil(F::OUT), g.out_width.div_ceil(F::OUT));
+        let (input_width, output_width) = (whole(g.in_channels), whole(g.out_channels));
+        let (input_row, output_row) = (spread(input_width), spread(output_width));
+        let rows = GROUP_NUMBERS / (F::IN * F::IN * (input_row + output_row) * tiles.1).max(1);
+        let strips = strips(g.batch, tiles.0, rows);
+        Self { tiles, input_row, output_row, input_width, output_width, strips }
+    }
+
+    fn count(&self, strip: Strip) -> usize {
+        strip.images * strip.rows * self.tiles.1
+    }
+
+    /// Working memory: pixels, transformed input, products.
+    fn lengths<F: Scheme>(&self, g: &Geometry, strip: Strip) -> [usize; 3] {
+        let pixels = self.seen::<F>(g, strip).len().max(self.made::<F>(strip).len()) * strip.images;
+        let places = F::IN * F::IN * self.count(strip);
+        [pixels, places * self.input_row, places * self.output_row]
+    }
+
+    /// What a strip sees of each of its input images.
+    fn seen<F: Scheme>(&self, g: &Geometry, strip: Strip) -> Rows {
+        Rows {
+            first: (strip.first * F::OUT) as isize - g.padding as isize,
+            rows: strip.rows * F::OUT + 2,
+            left: g.padding,
+            columns: self.tiles.1 * F::OUT + 2,
+            stride: self.input_width,
+        }
+    }
+
+    fn input<'a, F: Scheme>(&self, g: &Geometry, strip: Strip, x: &'a [f32]) -> Source<'a> {
+        Source {
+            way: Way::Input,
+            images: x,
+            channels: g.in_channels,
+            size: (g.in_height, g.in_width),
+            layout: self.seen::<F>(g, strip),
+            tiles: (strip.rows, self.tiles.1),
+            tile_row: self.input_row,
+        }
+    }
+
+    /// The gradient of a strip's output.
+    fn upstream<'a, F: Scheme>(&self, g: &Geometry, strip: Strip, dy: &'a [f32]) -> Source<'a> {
+        Source {
+            way: Way::OutputAdjoint,
+            images: dy,
+            channels: g.out_channels,
+            size: (g.out_height, g.out_width),
+            layout: self.made::<F>(strip),
+            tiles: (strip.rows, self.tiles.1),
+            tile_row: self.output_row,
+        }
+    }
+
+    /// The output pixels of each of a strip's images, whole tiles.
+    fn made<F: Scheme>(&self, strip: Strip) -> Rows {
+        Rows {
+            first: (strip.first * F::OUT) as isize,
+            rows: strip.rows * F::OUT,
+            left: 0,
+            columns: self.tiles.1 * F::OUT,
+            stride: self.output_width,
+        }
+    }
+}
+
+/// `U = G k G^T` of every channel pair, `[place, Ci, Co]`.
+fn kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
+    let places = F::IN * F::IN;
+    let mut u = vec![0.0; places * g.in_channels * row];
+    for ci in 0..g.in_channels {
+        for co in 0..g.out_channels {
+            let kernel = &w[(co * g.in_channels + ci) * 9..][..9];
+            let mut tile: Tile<Scalar> = [[0.0; LINE]; LINE];
+            for (line, from) in tile.iter_mut().zip(kernel.chunks_exact(3)) {
+                line[..3].copy_from_slice(from);
+            }
+            both_axes::<Scalar>(&mut tile, 3, F::IN, |line| F::kernel(Scalar, line));
+            for place in 0..places {
+                u[(place * g.in_channels + ci) * row + co] = tile[place / F::IN][place % F::IN];
+            }
+        }
+    }
+    u
+}
+
+#[derive(Clone, Copy)]
+/// Which way a group of tiles goes between pixels and places.
+enum Way {
+    /// `B^T d B`: overlapping tiles of pixels to places.
+    Input,
+    /// `A dy A^T`: tiles of pixels to places.
+    OutputAdjoint,
+    /// `A^T p A + bias`: places to tiles of pixels.
+    Output,
+}
+
+/// A group of tiles through one transform: pixels `[images, rows, columns, channels]`, places `[place, tile, channels]`.
+struct Transform<'a, F> {
+    way: Way,
+    scheme: PhantomData<F>,
+    images: usize,
+    /// Tiles down and across an image.
+    tiles: (usize, usize),
+    /// Of one image; its stride is the number of channels, whole vectors.
+    layout: Rows,
+    pixels: &'a mut [f32],
+    places: &'a mut [f32],
+    /// Distance between tiles in a place.
+    tile_row: usize,
+    /// One number a channel, whole vectors; added by [`Way::Output`].
+    bias: &'a [f32],
+}
+
+impl<F: Scheme> Transform<'_, F> {
+    fn compute(self) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let (false, Some(simd)) = (self.layout.stride.is_multiple_of(16), pulp::x86::V3::try_new()) {
+                return Simd::vectorize(simd, self);
+            }
+        }
+        pulp::Arch::new().dispatch(self);
+    }
+}
+
+impl<F: Scheme> WithSimd for Transform<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { images, tiles: (down, across), layout, pixels, places, tile_row, bias, way, .. } = self;
+        let plane = images * down * across * tile_row;
+        let zero = simd.splat_f32s(0.0);
+        for at in 0..images * down * across {
+            let (image, y, x) = (at / (down * across), at / across % down, at % across);
+            let corner = image * layout.len() + y * F::OUT * layout.row() + x * F::OUT * layout.stride;
+            for offset in (0..layout.stride).step_by(S::F32_LANES) {
+                let pixel = |y: usize, x: usize| corner + y * layout.row() + x * layout.stride + offset;
+                let place = |y: usize, x: usize| (y * F::IN + x) * plane + at * tile_row + offset;
+                let mut tile: Tile<S> = [[zero; LINE]; LINE];
+                match way {
+                    Way::Input => {
+                        read::<S>(&mut tile, F::IN, pixels, pixel);
+                        both_axes::<S>(&mut tile, F::IN, F::IN, |line| F::input(simd, line));
+                        write::<S>(&tile, F::IN, places, place);
+                    }
+                    Way::OutputAdjoint => {
+                        read::<S>(&mut tile, F::OUT, pixels, pixel);
+                        both_axes::<S>(&mut tile, F::OUT, F::IN, |line| F::output_adjoint(simd, line));
+                        write::<S>(&tile, F::IN, places, place);
+                    }
+                    Way::Output => {
+                        read::<S>(&mut tile, F::IN, places, place);
+                        both_axes::<S>(&mut tile, F::IN, F::OUT, |line| F::output(simd, line));
+                        let bias = S::as_simd_f32s(&bias[offset..][..S::F32_LANES]).0[0];
+                        for line in tile.iter_mut() {
+                            line.iter_mut().for_each(|value| *value = simd.add_f32s(*value, bias));
+                        }
+                        write::<S>(&tile, F::OUT, pixels, pixel);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The first `side` numbers of the first `side` lines, a vector of channels each.
+#[inline(always)]
+fn read<S: Simd>(tile: &mut Tile<S>, side: usize, from: &[f32], at: impl Fn(usize, usize) -> usize) {
+    for (y, line) in tile.iter_mut().enumerate().take(side) {
+        for (x, value) in line.iter_mut().enumerate().take(side) {
+            *value = S::as_simd_f32s(&from[at(y, x)..][..S::F32_LANES]).0[0];
+        }
+    }
+}
+
+#[inline(always)]
+fn write<S: Simd>(tile: &Tile<S>, side: usize, to: &mut [f32], at: impl Fn(usize, usize) -> usize) {
+    for (y, line) in tile.iter().enumerate().take(side) {
+        for (x, value) in line.iter().enumerate().take(side) {
+            S::as_mut_simd_f32s(&mut to[at(y, x)..][..S::F32_LANES]).0[0] = *value;
+        }
+    }
+}
+
+/// The images of a strip, from channel planes to places.
+struct Source<'a> {
+    way: Way,
+    images: &'a [f32],
+    channels: usize,
+    size: (usize, usize),
+    layout: Rows,
+    tiles: (usize, usize),
+    tile_row: usize,
+}
+
+impl Source<'_> {
+    fn to_places<F: Scheme>(self, strip: Strip, pixels: &mut [f32], places: &mut [f32]) {
+        let image = self.channels * self.size.0 * self.size.1;
+        let images = self.images[strip.image * image..].chunks_exact(image);
+        for (image, pixels) in images.zip(pixels.chunks_exact_mut(self.layout.len())).take(strip.images) {
+            gather(image, self.channels, self.size, self.layout, pixels);
+        }
+        let transform = Transform::<F> {
+            way: self.way,
+            scheme: PhantomData,
+            images: strip.images,
+            tiles: self.tiles,
+            layout: self.layout,
+            pixels,
+            places,
+            tile_row: self.tile_row,
+            bias: &[],
+        };
+        transform.compute();
+    }
+}
+
+/// `Y = conv(X, W) + b`, as [`super::direct::forward`].
+pub(super) fn forward<F: Scheme>(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    let mut y = vec![0.0; g.batch * g.out_image()];
+    let t = Tiling::new::<F>(g);
+    let u = kernels::<F>(g, w, t.output_row);
+    let mut padded_bias = vec![0.0; t.output_width];
+    padded_bias.iter_mut().zip(bias.unwrap_or_default()).for_each(|(to, from)| *to = *from);
+    let window = Window::of(&mut y);
+    t.strips.par_iter().for_each(|&strip| {
+        let (tiles, count) = ((strip.rows, t.tiles.1), t.count(strip));
+        with_scratch(t.lengths::<F>(g, strip), |pixels, v, m| {
+            t.input::<F>(g, strip, x).to_places::<F>(strip, pixels, v);
+            for place in 0..F::IN * F::IN {
+                let product = Product {
+                    size: (count, t.output_width),
+                    depth: g.in_channels,
+                    a: &v[place * count * t.input_row..],
+                    a_strides: (t.input_row, 1),
+                    b: &u[place * g.in_channels * t.output_row..],
+                    b_step: t.output_row,
+                    segments: &[(0, 0)],
+                    c: &mut m[place * count * t.output_row..],
+                    c_row: t.output_row,
+                    add: false,
+                };
+                product.compute();
+            }
+            let made = t.made::<F>(strip);
+            let transform = Transform::<F> {
+                way: Way::Output,
+                scheme: PhantomData,
+                images: strip.images,
+                tiles,
+                layout: made,
+                pixels,
+                places: m,
+                tile_row: t.output_row,
+                bias: &padded_bias,
+            };
+            transform.compute();
+            let first = strip.first * F::OUT;
+            let rows = (strip.rows * F::OUT).min(g.out_height - first);
+            for (at, pixels) in pixels.chunks_exact(made.len()).enumerate().take(strip.images) {
+                let to = window.from((strip.image + at) * g.out_image() + first * g.out_width);
+                let size = (rows, made.columns, made.stride);
+                scatter(pixels, size, g.out_channels, to, (g.out_pixels(), g.out_width));
+            }
+        });
+    });
+    y
+}
+
+/// `dW` from `X` and `dY`, as [`super::direct::grad_weight`].
+pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    let t = Tiling::new::<F>(g);
+    let places = F::IN * F::IN;
+    let plane = g.in_channels * t.output_row;
+    let part = t.strips.len().div_ceil(WEIGHT_PARTS).max(1);
+    let sums: Vec<Vec<f32>> = t
+        .strips
+        .par_chunks(part)
+        .map(|strips| {
+            let mut sums = vec![0.0; places * plane]; // [place, Ci, Co]
+            for &strip in strips {
+                let count = t.count(strip);
+                with_scratch(t.lengths::<F>(g, strip), |pixels, v, m| {
+                    t.input::<F>(g, strip, x).to_places::<F>(strip, pixels, v);
+                    t.upstream::<F>(g, strip, dy).to_places::<F>(strip, pixels, m);
+                    for (place, c) in sums.chunks_exact_mut(plane).enumerate() {
+                        let product = Product {
+                            size: (g.in_channels, t.output_width),
+                            depth: count,
+                            a: &v[place * count * t.input_row..],
+                            a_strides: (1, t.input_row),
+                            b: &m[place * count * t.output_row..],
+                            b_step: t.output_row,
+                            segments: &[(0, 0)],
+                            c,
+                            c_row: t.output_row,
+                            add: true,
+                        };
+                        product.compute();
+                    }
+                });
+            }
+            sums
+        })
+        .collect();
+    let total = total(sums, places * plane);
+    let mut dw = vec![0.0; g.out_channels * g.depth()];
+    for (co, dw) in dw.chunks_exact_mut(g.in_channels * 9).enumerate() {
+        for (ci, dw) in dw.chunks_exact_mut(9).enumerate() {
+            let at = |place: usize| total[place * plane + ci * t.output_row + co];
+            let mut tile: Tile<Scalar> = std::array::from_fn(|y| std::array::from_fn(|x| at(y * F::IN + x)));
+            both_axes::<Scalar>(&mut tile, F::IN, 3, |line| F::kernel_adjoint(Scalar, line));
+            for (to, line) in dw.chunks_exact_mut(3).zip(&tile) {
+                to.copy_from_slice(&line[..3]);
+            }
+        }
+    }
+    dw
+}

@@ -1,0 +1,102 @@
+//! The fast f32 kernels against the plain f64 ones, over shapes drawn at random: every kernel size, stride and padding,
+//! odd sizes, one to many channels, one to many images. The f64 ones are checked by differences and against PyTorch.
+
+use mtl_rng::{Seed, Stream};
+use mtl_tensor::{DType, Device, Tensor, Var, ops, to_f64};
+
+/// Root mean square of the difference over that of the exact values, or over 1 where those cancel: all are sums of numbers
+/// around 1.
+fn relative(fast: &Tensor, exact: &Tensor) -> f64 {
+    let (fast, exact) = (to_f64(fast).unwrap(), to_f64(exact).unwrap());
+    assert_eq!(fast.len(), exact.len());
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+    let error = square(&mut fast.iter().zip(&exact).map(|(a, b)| a - b));
+    (error / square(&mut exact.iter().copied()).max(exact.len() as f64)).sqrt()
+}
+
+struct Case {
+    batch: usize,
+    channels: (usize, usize),
+    size: (usize, usize),
+    kernel: (usize, usize),
+    stride: usize,
+    padding: usize,
+    transposed: bool,
+}
+
+impl Case {
+    fn draw(s: &mut Stream) -> Self {
+        let among = |s: &mut Stream, values: &[usize]| values[s.below(values.len())];
+        let square = among(s, &[1, 2, 3, 3, 3, 4, 5]);
+        let kernel = (square, if s.below(6) == 0 { among(s, &[1, 3]) } else { square });
+        Self {
+            batch: among(s, &[1, 2, 3, 9]),
+            channels: (among(s, &[1, 3, 8, 12, 17, 32, 40]), among(s, &[1, 3, 8, 10, 24, 33, 64])),
+            size: (among(s, &[5, 6, 8, 13, 16]), among(s, &[5, 7, 8, 16, 21])),
+            kernel,
+            stride: among(s, &[1, 1, 2, 3]),
+            padding: among(s, &[0, 1, 1, 2]).min(kernel.0.min(kernel.1)),
+            transposed: s.below(4) == 0,
+        }
+    }
+
+    /// Output, and the gradients of input, weight and bias.
+    fn run(&self, dtype: DType, seed: u64) -> Option<[Tensor; 4]> {
+        let (from, to) = self.channels;
+        let make = |name: &str, shape: &[usize]| {
+            let values = Seed::new(seed).stream(name, &[]).normals(shape.iter().product());
+            Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()).unwrap()
+        };
+        let x = make("x", &[self.batch, from, self.size.0, self.size.1]);
+        let order = if self.transposed { [from, to] } else { [to, from] };
+        let w = make("w", &[order[0], order[1], self.kernel.0, self.kernel.1]);
+        let b = make("b", &[to]);
+        let conv = if self.transposed { ops::conv_transpose2d } else { ops::conv2d };
+        let y = conv(&x, &w, Some(&b), self.stride, self.padding).ok()?;
+        let upstream = make("dy", y.dims());
+        let grads = (&y * upstream.as_tensor().detach()).unwrap().sum_all().unwrap().backward().unwrap();
+        let of = |var: &Var| grads.get(var).unwrap().clone();
+        Some([y.detach(), of(&x), of(&w), of(&b)])
+    }
+}
+
+#[test]
+fn fast_kernels_agree_with_exact_ones_on_any_shape() {
+    let mut stream = Seed::new(11).stream("shapes", &[]);
+    let (mut run, mut worst) = (0, 0.0f64);
+    for seed in 0..160 {
+        let case = Case::draw(&mut stream);
+        let Some(exact) = case.run(DType::F64, seed) else { continue };
+        run += 1;
+        for ((what, fast), exact) in ["y", "dx", "dw", "db"].iter().zip(case.run(DType::F32, seed).unwrap()).zip(exact)
+        {
+            let error = relative(&fast, &exact);
+            worst = worst.max(error);
+            let Case { batch, channels, size, kernel, stride, padding, transposed } = case;
+            assert!(
+                error < 5e-6,
+                "{what}: {error:.1e} for batch {batch}, channels {channels:?}, size {size:?}, kernel {kernel:?}, \
+                 stride {stride}, padding {padding}, transposed {transposed}"
+            );
+        }
+    }
+    assert!(run > 120, "only {run} shapes were possible");
+    println!("worst relative error {worst:.1e}");
+}
+
+#[test]
+fn the_same_bytes_at_any_number_of_threads() {
+    let case =
+        Case { batch: 5, channels: (32, 24), size: (16, 16), kernel: (3, 3), stride: 1, padding: 1, transposed: false };
+    let strided = Case { stride: 2, kernel: (4, 4), channels: (3, 40), ..case };
+    for case in [case, strided] {
+        let bytes = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let results = pool.install(|| case.run(DType::F32, 3)).unwrap();
+            results.map(|tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+        };
+        let one = bytes(1);
+        assert_eq!(one, bytes(2));
+        assert_eq!(one, bytes(4));
+    }
+}
