@@ -5,42 +5,53 @@
 
 use super::window::Window;
 
-/// `to[j * to_row + i] = from[i * from_row + j]` for `i < rows`, `j < columns`.
-pub(super) fn transpose(
-    from: &[f32],
+/// Several matrices of equal shape on their way to their transposes:
+/// `to[line * to_line + j * to_row + i] = from[line * from_line + i * from_row + j]` for `i < rows`, `j < columns`.
+#[derive(Clone, Copy)]
+struct Matrices<'a> {
+    lines: usize,
+    rows: usize,
+    columns: usize,
+    from: &'a [f32],
+    from_line: usize,
     from_row: usize,
-    (rows, columns): (usize, usize),
     to: Window<f32>,
+    to_line: usize,
     to_row: usize,
-) {
-    if rows == 0 || columns == 0 {
-        return;
-    }
-    assert!(from.len() >= (rows - 1) * from_row + columns);
-    assert!(to.len() >= (columns - 1) * to_row + rows);
-    #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = pulp::x86::V3::try_new() {
-        simd.vectorize(Blocks { simd, from, from_row, rows, columns, to, to_row });
-        return;
-    }
-    scalar(from, from_row, (0..rows, 0..columns), to, to_row);
+    /// Whether `i`, and not `j`, numbers the channels: planes are walked eight at a time and along their lines, because
+    /// memory is fast only where it is read and written in sequence.
+    channels_first: bool,
 }
 
-/// The same for a part of the rows and columns, inside bounds that the caller has checked.
-#[inline(always)]
-fn scalar(
-    from: &[f32],
-    from_row: usize,
-    (rows, columns): (std::ops::Range<usize>, std::ops::Range<usize>),
-    to: Window<f32>,
-    to_row: usize,
-) {
-    for i in rows {
-        for j in columns.clone() {
-            // SAFETY: `j < columns` and `i < rows` of `transpose`, whose assertion covers this element.
-            #[allow(unsafe_code)]
-            unsafe {
-                *to.as_ptr().add(j * to_row + i) = from[i * from_row + j];
+impl Matrices<'_> {
+    fn transpose(self) {
+        let Self { lines, rows, columns, .. } = self;
+        if lines == 0 || rows == 0 || columns == 0 {
+            return;
+        }
+        assert!(self.from.len() >= (lines - 1) * self.from_line + (rows - 1) * self.from_row + columns);
+        assert!(self.to.len() >= (lines - 1) * self.to_line + (columns - 1) * self.to_row + rows);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            simd.vectorize(Blocks { simd, matrices: self });
+            return;
+        }
+        for line in 0..lines {
+            self.singly(line, 0..rows, 0..columns);
+        }
+    }
+
+    /// A part of one matrix, number by number.
+    #[inline(always)]
+    fn singly(&self, line: usize, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) {
+        for i in rows {
+            for j in columns.clone() {
+                let value = self.from[line * self.from_line + i * self.from_row + j];
+                // SAFETY: `j < columns`, `i < rows` and `line < lines`, whose element `transpose` has checked to be inside.
+                #[allow(unsafe_code)]
+                unsafe {
+                    *self.to.as_ptr().add(line * self.to_line + j * self.to_row + i) = value;
+                }
             }
         }
     }
@@ -50,12 +61,7 @@ fn scalar(
 #[cfg(target_arch = "x86_64")]
 struct Blocks<'a> {
     simd: pulp::x86::V3,
-    from: &'a [f32],
-    from_row: usize,
-    rows: usize,
-    columns: usize,
-    to: Window<f32>,
-    to_row: usize,
+    matrices: Matrices<'a>,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -64,22 +70,45 @@ impl pulp::NullaryFnOnce for Blocks<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { simd, from, from_row, rows, columns, to, to_row } = self;
-        let (whole_rows, whole_columns) = (rows / 8 * 8, columns / 8 * 8);
-        for i in (0..whole_rows).step_by(8) {
+        let Self { simd, matrices: m } = self;
+        let (whole_rows, whole_columns) = (m.rows / 8 * 8, m.columns / 8 * 8);
+        if m.channels_first {
+            for i in (0..whole_rows).step_by(8) {
+                for line in 0..m.lines {
+                    for j in (0..whole_columns).step_by(8) {
+                        m.block(simd, line, i, j);
+                    }
+                }
+            }
+        } else {
             for j in (0..whole_columns).step_by(8) {
-                // SAFETY: `i + 8 <= rows` and `j + 8 <= columns`, so the assertions of `transpose` cover the eight
-                // numbers at each of the eight rows on both sides.
-                #[allow(unsafe_code)]
-                unsafe {
-                    let source = from.as_ptr().add(i * from_row + j);
-                    let target = to.as_ptr().add(j * to_row + i);
-                    block(simd, source, from_row, target, to_row);
+                for line in 0..m.lines {
+                    for i in (0..whole_rows).step_by(8) {
+                        m.block(simd, line, i, j);
+                    }
                 }
             }
         }
-        scalar(from, from_row, (0..whole_rows, whole_columns..columns), to, to_row);
-        scalar(from, from_row, (whole_rows..rows, 0..columns), to, to_row);
+        for line in 0..m.lines {
+            m.singly(line, 0..whole_rows, whole_columns..m.columns);
+            m.singly(line, whole_rows..m.rows, 0..m.columns);
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Matrices<'_> {
+    /// The block at `(i, j)`; a closure in its place would not be compiled for the wider registers.
+    #[inline(always)]
+    fn block(&self, simd: pulp::x86::V3, line: usize, i: usize, j: usize) {
+        // SAFETY: `i + 8 <= rows` and `j + 8 <= columns`, so the assertions of `transpose` cover the eight numbers at
+        // each of the eight rows on both sides.
+        #[allow(unsafe_code)]
+        unsafe {
+            let source = self.from.as_ptr().add(line * self.from_line + i * self.from_row + j);
+            let target = self.to.as_ptr().add(line * self.to_line + j * self.to_row + i);
+            block(simd, source, self.from_row, target, self.to_row);
+        }
     }
 }
 
@@ -136,8 +165,9 @@ impl Rows {
 
 /// Reads `layout` out of the channel planes of one image.
 pub(super) fn gather(image: &[f32], channels: usize, (height, width): (usize, usize), layout: Rows, to: &mut [f32]) {
+    let to = &mut to[..layout.len()];
     let inside = width.min(layout.columns.saturating_sub(layout.left));
-    for (at, row) in to[..layout.len()].chunks_exact_mut(layout.row()).enumerate() {
+    for (at, row) in to.chunks_exact_mut(layout.row()).enumerate() {
         let y = layout.first + at as isize;
         if y < 0 || y as usize >= height {
             row.fill(0.0);
@@ -152,9 +182,26 @@ pub(super) fn gather(image: &[f32], channels: usize, (height, width): (usize, us
                 pixel[channels..].fill(0.0);
             }
         }
-        let planes = &image[y as usize * width..];
-        transpose(planes, height * width, (channels, inside), Window::of(middle), layout.stride);
     }
+    let above = layout.first.min(0).unsigned_abs().min(layout.rows);
+    let y = layout.first.max(0) as usize;
+    let lines = (layout.rows - above).min(height.saturating_sub(y));
+    if lines == 0 {
+        return;
+    }
+    let matrices = Matrices {
+        lines,
+        rows: channels,
+        columns: inside,
+        from: &image[y * width..],
+        from_line: width,
+        from_row: height * width,
+        to: Window::of(&mut to[above * layout.row() + layout.left * layout.stride..]),
+        to_line: layout.row(),
+        to_row: layout.stride,
+        channels_first: true,
+    };
+    matrices.transpose();
 }
 
 /// Writes rows `[rows, columns, stride]` to the channel planes at `to`, which begins at the first row of the first plane;
@@ -166,9 +213,19 @@ pub(super) fn scatter(
     to: Window<f32>,
     (plane, width): (usize, usize),
 ) {
-    for (at, row) in from[..rows * columns * stride].chunks_exact(columns * stride).enumerate() {
-        transpose(row, stride, (width, channels), to.from(at * width), plane);
-    }
+    let matrices = Matrices {
+        lines: rows,
+        rows: width,
+        columns: channels,
+        from,
+        from_line: columns * stride,
+        from_row: stride,
+        to,
+        to_line: width,
+        to_row: plane,
+        channels_first: false,
+    };
+    matrices.transpose();
 }
 
 #[cfg(test)]
@@ -178,13 +235,30 @@ mod tests {
     #[test]
     fn any_size_there_and_back() {
         for (rows, columns) in [(1, 1), (8, 8), (3, 17), (19, 8), (24, 33)] {
-            let (from_row, to_row) = (columns + 2, rows + 3);
-            let from: Vec<f32> = (0..rows * from_row).map(|v| v as f32).collect();
-            let mut to = vec![-1.0; columns * to_row];
-            transpose(&from, from_row, (rows, columns), Window::of(&mut to), to_row);
-            for (j, line) in to.chunks(to_row).enumerate() {
-                let expected = (0..to_row).map(|i| if i < rows { from[i * from_row + j] } else { -1.0 });
-                assert!(line.iter().copied().eq(expected), "{rows}x{columns}, column {j}");
+            let (lines, from_row, to_row) = (2, columns + 2, rows + 3);
+            let (from_line, to_line) = (rows * from_row, columns * to_row);
+            let from: Vec<f32> = (0..lines * from_line).map(|v| v as f32).collect();
+            for channels_first in [false, true] {
+                let mut numbers = vec![-1.0; lines * to_line];
+                let to = Window::of(&mut numbers);
+                Matrices {
+                    lines,
+                    rows,
+                    columns,
+                    from: &from,
+                    from_line,
+                    from_row,
+                    to,
+                    to_line,
+                    to_row,
+                    channels_first,
+                }
+                .transpose();
+                for (at, value) in numbers.iter().enumerate() {
+                    let (line, j, i) = (at / to_line, at % to_line / to_row, at % to_row);
+                    let expected = if i < rows { from[line * from_line + i * from_row + j] } else { -1.0 };
+                    assert_eq!(*value, expected, "{rows}x{columns} at {line}, {j}, {i}");
+                }
             }
         }
     }

@@ -128,6 +128,7 @@ impl Tiling {
         Self { tiles, input_row, output_row, input_width, output_width, strips }
     }
 
+    /// Tiles of a strip.
     fn count(&self, strip: Strip) -> usize {
         strip.images * strip.rows * self.tiles.1
     }
@@ -135,8 +136,8 @@ impl Tiling {
     /// Working memory: pixels, transformed input, products.
     fn lengths<F: Scheme>(&self, g: &Geometry, strip: Strip) -> [usize; 3] {
         let pixels = self.seen::<F>(g, strip).len().max(self.made::<F>(strip).len()) * strip.images;
-        let places = F::IN * F::IN * self.count(strip);
-        [pixels, places * self.input_row, places * self.output_row]
+        let (places, count) = (F::IN * F::IN, self.count(strip));
+        [pixels, places * plane(count, self.input_row), places * plane(count, self.output_row)]
     }
 
     /// What a strip sees of each of its input images.
@@ -185,6 +186,12 @@ impl Tiling {
             stride: self.output_width,
         }
     }
+}
+
+/// The distance between places that hold `count` tiles, `row` apart: one cache line more than they need. A tile writes to
+/// all places at once, and distances of whole pages would send all those lines to one set of the first-level cache.
+fn plane(count: usize, row: usize) -> usize {
+    count * row + 16
 }
 
 /// `U = G k G^T` of every channel pair, `[place, Ci, Co]`.
@@ -253,7 +260,7 @@ impl<F: Scheme> WithSimd for Transform<'_, F> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { images, tiles: (down, across), layout, pixels, places, tile_row, bias, way, .. } = self;
-        let plane = images * down * across * tile_row;
+        let plane = plane(images * down * across, tile_row);
         let zero = simd.splat_f32s(0.0);
         for at in 0..images * down * across {
             let (image, y, x) = (at / (down * across), at / across % down, at % across);
@@ -356,12 +363,12 @@ pub(super) fn forward<F: Scheme>(g: &Geometry, x: &[f32], w: &[f32], bias: Optio
                 let product = Product {
                     size: (count, t.output_width),
                     depth: g.in_channels,
-                    a: &v[place * count * t.input_row..],
+                    a: &v[place * plane(count, t.input_row)..],
                     a_strides: (t.input_row, 1),
                     b: &u[place * g.in_channels * t.output_row..],
                     b_step: t.output_row,
                     segments: &[(0, 0)],
-                    c: &mut m[place * count * t.output_row..],
+                    c: &mut m[place * plane(count, t.output_row)..],
                     c_row: t.output_row,
                     add: false,
                 };
@@ -396,25 +403,25 @@ pub(super) fn forward<F: Scheme>(g: &Geometry, x: &[f32], w: &[f32], bias: Optio
 pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let t = Tiling::new::<F>(g);
     let places = F::IN * F::IN;
-    let plane = g.in_channels * t.output_row;
+    let kernel_plane = g.in_channels * t.output_row;
     let part = t.strips.len().div_ceil(WEIGHT_PARTS).max(1);
     let sums: Vec<Vec<f32>> = t
         .strips
         .par_chunks(part)
         .map(|strips| {
-            let mut sums = vec![0.0; places * plane]; // [place, Ci, Co]
+            let mut sums = vec![0.0; places * kernel_plane]; // [place, Ci, Co]
             for &strip in strips {
                 let count = t.count(strip);
                 with_scratch(t.lengths::<F>(g, strip), |pixels, v, m| {
                     t.input::<F>(g, strip, x).to_places::<F>(strip, pixels, v);
                     t.upstream::<F>(g, strip, dy).to_places::<F>(strip, pixels, m);
-                    for (place, c) in sums.chunks_exact_mut(plane).enumerate() {
+                    for (place, c) in sums.chunks_exact_mut(kernel_plane).enumerate() {
                         let product = Product {
                             size: (g.in_channels, t.output_width),
                             depth: count,
-                            a: &v[place * count * t.input_row..],
+                            a: &v[place * plane(count, t.input_row)..],
                             a_strides: (1, t.input_row),
-                            b: &m[place * count * t.output_row..],
+                            b: &m[place * plane(count, t.output_row)..],
                             b_step: t.output_row,
                             segments: &[(0, 0)],
                             c,
@@ -428,11 +435,11 @@ pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec
             sums
         })
         .collect();
-    let total = total(sums, places * plane);
+    let total = total(sums, places * kernel_plane);
     let mut dw = vec![0.0; g.out_channels * g.depth()];
     for (co, dw) in dw.chunks_exact_mut(g.in_channels * 9).enumerate() {
         for (ci, dw) in dw.chunks_exact_mut(9).enumerate() {
-            let at = |place: usize| total[place * plane + ci * t.output_row + co];
+            let at = |place: usize| total[place * kernel_plane + ci * t.output_row + co];
             let mut tile: Tile<Scalar> = std::array::from_fn(|y| std::array::from_fn(|x| at(y * F::IN + x)));
             both_axes::<Scalar>(&mut tile, F::IN, 3, |line| F::kernel_adjoint(Scalar, line));
             for (to, line) in dw.chunks_exact_mut(3).zip(&tile) {
