@@ -3,6 +3,8 @@
 //! Words in, words out: [`args`] says what can be typed, `verbs` has one file a verb, [`screen`] shows a run while it
 //! goes on, [`table`] its scores, [`failure`] what went wrong and the exit code. All work is done by the libraries.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 mod args;
 mod failure;
 mod interrupt;
@@ -17,11 +19,9 @@ use clap::Parser;
 
 use crate::args::{Args, Verb};
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    #[cfg(feature = "mimalloc")]
+    allocator::keep_memory();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
