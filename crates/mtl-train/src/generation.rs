@@ -70,7 +70,7 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
         let now = s.state.step;
         let progress = now as f64 / s.state.steps as f64;
         let cx = Ctx::train(s.plan.seed.child(stage.name(), 0), now);
-        let mut losses = Vec::new();
+        let (mut losses, mut updates) = (Vec::new(), Vec::new());
         for (phase, optimizer) in phases.iter().zip(&mut optimizers) {
             let generator = s.model.generator(stage).ok_or_else(|| Error::Config("the generator is gone".into()))?;
             let data = Batch { trunk: &*s.model.trunk, images: &images, classes: &classes, progress };
@@ -81,7 +81,7 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
             }
             let grads = collect(&loss.total.backward()?, &phase.of(&trained));
             let schedule = Schedule { peak: phase.lr * config.rate, warmup: config.warmup, floor: config.floor };
-            s.apply(optimizer, &grads, schedule.at(progress), config.clip)?;
+            updates.push(s.apply((phase.name, optimizer), &grads, schedule.at(progress), config.clip)?);
             losses.push((phase.name.to_owned(), value));
             losses.extend(loss.terms.iter().map(|(name, value)| ((*name).to_owned(), *value)));
         }
@@ -94,7 +94,7 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
         s.pace(seconds);
         let (done, steps) = (s.state.step, s.state.steps);
         let left_s = s.left_s();
-        s.tell(&Event::Step { stage, step: done, steps, losses, left_s });
+        s.tell(&Event::Step { stage, step: done, steps, losses, weights: Vec::new(), updates, left_s });
         let due = |every: u64| done % every.max(1) == 0;
         if due(steps.div_ceil(s.plan.config.output.pictures.max(1))) && done < steps {
             let path = s.dir.join(format!("samples/{}-{done:06}.png", stage.name()));
