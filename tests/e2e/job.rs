@@ -116,6 +116,25 @@ fn built_in_scenes_and_json() {
 }
 
 #[test]
+fn runs_name_the_revision_the_program_is_built_from() {
+    let git = |args: &[&str]| {
+        let output = std::process::Command::new("git").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+        output.ok().filter(|output| output.status.success()).map(|output| String::from_utf8(output.stdout).unwrap())
+    };
+    let Some(head) = git(&["rev-parse", "--short=12", "HEAD"]) else {
+        println!("skipped: these sources are in no git repository");
+        return;
+    };
+    let place = Place::new();
+    place.train(&["--steps", "1", "--set", "stages=['joint']"]).well();
+    let text = std::fs::read_to_string(place.path("runs/scenes-0001/env.json")).unwrap();
+    let named = serde_json::from_str::<serde_json::Value>(&text).unwrap()["git_revision"].as_str().unwrap().to_owned();
+    // With sources that are in no commit the revision alone would lie.
+    let expected = [head.trim().to_owned(), format!("{}-changed", head.trim())];
+    assert!(expected.contains(&named), "{named}, expected {expected:?}");
+}
+
+#[test]
 fn a_run_is_never_overwritten() {
     let place = Place::new();
     let joint = ["--steps", "2", "--name", "mine", "--set", "stages=['joint']"];

@@ -23,6 +23,7 @@
 
 pub mod checkpoint;
 pub mod config;
+mod environment;
 mod error;
 pub mod evaluate;
 pub mod event;
@@ -42,6 +43,7 @@ pub mod step;
 mod trained;
 
 pub use config::Config;
+pub use environment::built_from;
 pub use error::{Error, Result};
 pub use generate::{GenerateRequest, Generated, generate};
 pub use predict::{Predicted, Predictions, TaskPrediction, predict};

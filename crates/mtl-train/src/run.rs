@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::record::Recorder;
 use crate::run_dir::{self, RunDir};
 use crate::session::Session;
-use crate::{generation, joint, settings};
+use crate::{environment, generation, joint, settings};
 
 /// Test images shown with their predictions.
 const SHOWN: usize = 8;
@@ -61,18 +61,24 @@ pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool
     let device =
         mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::Config(format!("device: {error}")))?;
     let model = Model::new(&plan.config, &plan.schema, &device)?;
-    if !run.join("checkpoints/last").exists() {
-        // Stopped before anything was saved: configuration and seed say all there is.
-        let state = State::at_start(plan.config.stages[0]);
-        return go(plan, model, device, dir, (state, None), observers, stop);
+    // Stopped before anything was saved, configuration and seed say all there is.
+    let mut moment = (State::at_start(plan.config.stages[0]), None);
+    if run.join("checkpoints/last").exists() {
+        let (checkpoint, path, warning) = Checkpoint::load_named(&run.join("checkpoints"), "last")?;
+        model
+            .params
+            .load(&checkpoint.weights)
+            .map_err(|error| Error::Checkpoint { path, problem: error.to_string() })?;
+        moment = (checkpoint.state.clone(), Some(checkpoint));
+        if let Some(message) = warning {
+            crate::event::tell(observers, &Event::Warning { message });
+        }
     }
-    let (checkpoint, path, warning) = Checkpoint::load_named(&run.join("checkpoints"), "last")?;
-    model.params.load(&checkpoint.weights).map_err(|error| Error::Checkpoint { path, problem: error.to_string() })?;
-    let state = checkpoint.state.clone();
-    if let Some(message) = warning {
-        crate::event::tell(observers, &Event::Warning { message });
+    // A run is worth more than its papers.
+    if let Err(error) = environment::resumed(run, &moment.0) {
+        crate::event::tell(observers, &Event::Warning { message: error.to_string() });
     }
-    go(plan, model, device, dir, (state, Some(checkpoint)), observers, stop)
+    go(plan, model, device, dir, moment, observers, stop)
 }
 
 fn go(
