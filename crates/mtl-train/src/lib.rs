@@ -37,6 +37,7 @@ mod predict;
 mod record;
 mod run;
 pub mod run_dir;
+mod seen;
 mod session;
 pub mod settings;
 pub mod step;
