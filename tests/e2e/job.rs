@@ -162,6 +162,27 @@ fn built_in_scenes_and_json() {
 }
 
 #[test]
+fn generators_learn_on_the_trunk_of_another_run() {
+    let place = Place::new();
+    folder(&place.path("photos"), 20);
+    place.train(&["--data", "photos", "--steps", "2", "--set", "stages=['joint']"]).well();
+    // Data, size and networks are those of that run.
+    let args = ["train", "--from", "runs/photos-0001", "--steps", "2", "--set", "stages=['gan']"];
+    let done = place.run(args).well();
+    let lines: Vec<&str> = done.err.lines().collect();
+    for words in ["40 images at 32x32", "trunk, heads, vae begin as those of", "runs/photos-0002"] {
+        assert!(lines.iter().any(|line| line.contains(words)), "{words}: {}", done.err);
+    }
+    assert!(!done.err.contains("warning") && !lines.iter().any(|line| line.starts_with("joint")), "{}", done.err);
+    place.run(["generate", "runs/photos-0002", "-n", "2"]).well();
+    let done = place.train(&["--data", "photos", "--steps", "1", "--set", "stages=['gan']"]).well();
+    assert!(done.err.contains("warning") && done.err.contains("mtl train --from RUN"), "{}", done.err);
+    place.refuses(2, ["train", "--from", "runs/photos-0009"], &["no run folder", "did you mean runs/photos-000"]);
+    place.refuses(2, ["train", "--from", "runs/photos-0001", "--preset", "small"], &["cannot be used with"]);
+    place.refuses(2, ["train", "--from", "runs/photos-0001", "--size", "64"], &["size is 32x32 there and 64x64 here"]);
+}
+
+#[test]
 fn runs_name_the_revision_the_program_is_built_from() {
     let git = |args: &[&str]| {
         let output = std::process::Command::new("git").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();

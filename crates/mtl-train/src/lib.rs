@@ -40,6 +40,7 @@ pub mod run_dir;
 mod seen;
 mod session;
 pub mod settings;
+mod start;
 pub mod step;
 mod trained;
 

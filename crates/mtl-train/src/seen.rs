@@ -11,26 +11,67 @@ use mtl_data::Dataset;
 use crate::config::Config;
 use crate::error::Result;
 use crate::plan::{Plan, RunSchema};
+use crate::trained::read_schema;
+use crate::{run_dir, settings};
 
-/// Hashes of the images a run learnt from or chose its weights by, as far as they are known.
+/// Runs that began with each other's weights are followed this far.
+const LONGEST_CHAIN: usize = 16;
+
+/// What is known of the images a run learnt from or chose its weights by.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(HashSet<u64>);
+pub(crate) struct Seen {
+    images: HashSet<u64>,
+    /// Data that is gone or has changed, so that nobody can say which of its images were learnt from.
+    pub(crate) unknown: Vec<String>,
+}
 
 impl Seen {
-    /// By a run whose own data is `own`, if it is still there.
+    /// By a run whose own data is `own`, if it is still there, and by those whose weights it began with.
     ///
     /// # Errors
     /// An image that can no longer be read.
-    pub(crate) fn by(schema: &RunSchema, own: Option<&Plan>) -> Result<Self> {
+    pub(crate) fn by(config: &Config, schema: &RunSchema, own: Option<&Plan>) -> Result<Self> {
         let mut seen = Self::default();
-        seen.add(schema, own)?;
+        seen.add(config, schema, own)?;
+        seen.follow(config)?;
         Ok(seen)
     }
 
-    fn add(&mut self, schema: &RunSchema, plan: Option<&Plan>) -> Result<()> {
-        let Some(plan) = plan.filter(|plan| plan.schema == *schema) else { return Ok(()) };
+    /// By the runs alone whose weights a run with this configuration begins with.
+    ///
+    /// # Errors
+    /// An image that can no longer be read.
+    pub(crate) fn before(config: &Config) -> Result<Self> {
+        let mut seen = Self::default();
+        seen.follow(config)?;
+        Ok(seen)
+    }
+
+    fn follow(&mut self, config: &Config) -> Result<()> {
+        let mut next = config.model.from.clone();
+        for _ in 0..LONGEST_CHAIN {
+            let Some(run) = next else { break };
+            let read = run_dir::check(&run)
+                .and_then(|()| Ok((settings::read_resolved(&run.join("config.toml"))?, read_schema(&run)?)));
+            let Ok((config, schema)) = read else {
+                self.unknown.push(format!("the data of {}", run.display()));
+                break;
+            };
+            self.add(&config, &schema, Plan::new(config.clone()).ok().as_ref())?;
+            next = config.model.from;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, config: &Config, schema: &RunSchema, plan: Option<&Plan>) -> Result<()> {
+        let Some(plan) = plan.filter(|plan| plan.schema == *schema) else {
+            let place =
+                config.data.path.as_ref().map_or_else(|| schema.data.clone(), |path| path.display().to_string());
+            self.unknown.push(place);
+            return Ok(());
+        };
         for &row in plan.split.train.iter().chain(&plan.split.validation) {
-            self.0.extend(plan.dataset.content_hash(row)?);
+            self.images.extend(plan.dataset.content_hash(row)?);
         }
         Ok(())
     }
@@ -42,7 +83,7 @@ impl Seen {
     pub(crate) fn warning(&self, dataset: &dyn Dataset, rows: &[usize], what: &str) -> Result<Option<String>> {
         let mut known = 0;
         for &row in rows {
-            known += usize::from(dataset.content_hash(row)?.is_some_and(|hash| self.0.contains(&hash)));
+            known += usize::from(dataset.content_hash(row)?.is_some_and(|hash| self.images.contains(&hash)));
         }
         let all = rows.len();
         let words = "were learnt from, or used to choose the weights: scores on them flatter";

@@ -108,6 +108,7 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
                                score it as other data with `--data`";
                 return Err(Error::DataMismatch(format!("{}: {problem}", run.display())));
             }
+            warnings.extend(Seen::before(config)?.warning(&*plan.dataset, &plan.split.test, "held-out images")?);
             let test = plan.loader(&plan.split.test, batch, false, "test")?;
             let columns = plan.columns.iter().copied().map(Some).collect::<Vec<_>>();
             (columns, test, Some(baselines(&plan)?), "test", plan.schema.data.clone())
@@ -121,7 +122,7 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
             let name = other.schema().name.clone();
             let own = Plan::new(config.clone()).ok().filter(|plan| plan.schema.tasks == schema.tasks);
             let own = own.or_else(|| seen::moved(config, schema, path));
-            let seen = Seen::by(schema, own.as_ref())?;
+            let seen = Seen::by(config, schema, own.as_ref())?;
             let words = format!("images in {} are ones that", path.display());
             let flatters = seen.warning(&*other, &rows, &words)?;
             warnings.extend(flatters.or_else(|| seen::own_folder(config, path)));

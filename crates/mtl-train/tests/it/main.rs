@@ -4,6 +4,7 @@ mod metrics;
 mod resuming;
 mod routes;
 mod runs;
+mod start;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
