@@ -30,6 +30,7 @@ pub mod event;
 mod generate;
 mod generation;
 mod joint;
+mod live;
 pub mod model;
 mod pictures;
 pub mod plan;

@@ -1,5 +1,6 @@
 //! Whole runs on tiny scenes: what a run promises, checked from outside.
 
+mod live;
 mod metrics;
 mod resuming;
 mod routes;
