@@ -53,9 +53,55 @@ fn evaluates(place: &Place) {
     for score in json["scores"].as_array().unwrap().iter().flat_map(|task| task["scores"].as_array().unwrap()) {
         assert!(score["value"].as_f64().is_some_and(f64::is_finite), "{score}");
     }
-    folder(&place.path("others"), 3);
+    assert!(json["warning"].is_null(), "{json}");
+    other_images(&place.path("others"), 3);
     let json = place.run(["eval", "runs/photos-0001", "--data", "others", "--json"]).well().json();
     assert_eq!((json["part"].as_str(), json["images"].as_u64()), (Some("all"), Some(6)));
+    assert!(json["warning"].is_null(), "{json}");
+}
+
+/// A folder like that of the run, without one of its images.
+fn other_images(dir: &std::path::Path, each: u32) {
+    folder(dir, each);
+    for (class, round) in [("disc", true), ("square", false)] {
+        for n in 0..each {
+            let (image, mask) = picture(round, 50 + n);
+            image.save(dir.join(format!("images/{class}/{n:02}.png"))).unwrap();
+            mask.save(dir.join(format!("masks/{class}/{n:02}.png"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn scores_on_images_that_were_learnt_from_say_so() {
+    let place = Place::new();
+    folder(&place.path("photos"), 20);
+    place.train(&["--data", "photos", "--steps", "1", "--set", "stages=['joint']"]).well();
+    let warned = |dir: &str, words: &[&str]| {
+        let done = place.run(["eval", "runs/photos-0001", "--data", dir, "--json"]).well();
+        let warning = done.json()["warning"].as_str().unwrap_or_else(|| panic!("{dir}: {}", done.out)).to_owned();
+        for word in words {
+            assert!(warning.contains(word) && done.err.contains(word), "{word}: {warning}, {}", done.err);
+        }
+    };
+    // 15 % of 20 a class are tested by: 40 - 6.
+    warned("photos", &["34 of the 40 images in photos", "flatter"]);
+    // Copies under other names, among others: of one class three images are held out.
+    other_images(&place.path("mixed"), 3);
+    for kind in ["images", "masks"] {
+        for n in 0..20 {
+            let copy = place.path(format!("mixed/{kind}/disc/copy {n}.png"));
+            std::fs::copy(place.path(format!("photos/{kind}/disc/{n:02}.png")), copy).unwrap();
+        }
+    }
+    warned("mixed", &["17 of the 26 images in mixed"]);
+    // The folder has changed: what was learnt from is no longer known, but it is the same folder.
+    std::fs::remove_file(place.path("photos/images/disc/03.png")).unwrap();
+    std::fs::remove_file(place.path("photos/masks/disc/03.png")).unwrap();
+    warned("photos", &["photos is the folder the run was trained on", "has changed", "flatter"]);
+    folder(&place.path("photos"), 20);
+    std::fs::rename(place.path("photos"), place.path("moved")).unwrap();
+    warned("moved", &["34 of the 40 images in moved", "flatter"]);
 }
 
 fn predicts(place: &Place) {
@@ -113,6 +159,46 @@ fn built_in_scenes_and_json() {
     for kind in ["classification", "segmentation", "dense"] {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
+}
+
+#[test]
+fn generators_learn_on_the_trunk_of_another_run() {
+    let place = Place::new();
+    folder(&place.path("photos"), 20);
+    place.train(&["--data", "photos", "--steps", "2", "--set", "stages=['joint']"]).well();
+    // Data, size and networks are those of that run.
+    let args = ["train", "--from", "runs/photos-0001", "--steps", "2", "--set", "stages=['gan']"];
+    let done = place.run(args).well();
+    let lines: Vec<&str> = done.err.lines().collect();
+    for words in ["40 images at 32x32", "trunk, heads, vae begin as those of", "runs/photos-0002"] {
+        assert!(lines.iter().any(|line| line.contains(words)), "{words}: {}", done.err);
+    }
+    assert!(!done.err.contains("warning") && !lines.iter().any(|line| line.starts_with("joint")), "{}", done.err);
+    place.run(["generate", "runs/photos-0002", "-n", "2"]).well();
+    let done = place.train(&["--data", "photos", "--steps", "1", "--set", "stages=['gan']"]).well();
+    assert!(done.err.contains("warning") && done.err.contains("mtl train --from RUN"), "{}", done.err);
+    place.refuses(2, ["train", "--from", "runs/photos-0009"], &["no run folder", "did you mean runs/photos-000"]);
+    place.refuses(2, ["train", "--from", "runs/photos-0001", "--preset", "small"], &["cannot be used with"]);
+    place.refuses(2, ["train", "--from", "runs/photos-0001", "--size", "64"], &["size is 32x32 there and 64x64 here"]);
+}
+
+#[test]
+fn runs_name_the_revision_the_program_is_built_from() {
+    let git = |args: &[&str]| {
+        let output = std::process::Command::new("git").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+        output.ok().filter(|output| output.status.success()).map(|output| String::from_utf8(output.stdout).unwrap())
+    };
+    let Some(head) = git(&["rev-parse", "--short=12", "HEAD"]) else {
+        println!("skipped: these sources are in no git repository");
+        return;
+    };
+    let place = Place::new();
+    place.train(&["--steps", "1", "--set", "stages=['joint']"]).well();
+    let text = std::fs::read_to_string(place.path("runs/scenes-0001/env.json")).unwrap();
+    let named = serde_json::from_str::<serde_json::Value>(&text).unwrap()["git_revision"].as_str().unwrap().to_owned();
+    // With sources that are in no commit the revision alone would lie.
+    let expected = [head.trim().to_owned(), format!("{}-changed", head.trim())];
+    assert!(expected.contains(&named), "{named}, expected {expected:?}");
 }
 
 #[test]

@@ -85,8 +85,13 @@ pub(crate) fn expect_no_state(method: &'static str, state: &State) -> Result<(),
 }
 
 /// The key of a task's numbers in a [`State`].
-pub(crate) fn task_key(task: &str) -> String {
+fn task_key(task: &str) -> String {
     format!("task/{task}")
+}
+
+/// A state of one row of numbers a task, in the order of `tasks`: what [`read_rows`] reads.
+pub(crate) fn write_rows(tasks: &[String], rows: impl IntoIterator<Item = Vec<f64>>) -> State {
+    tasks.iter().map(|task| task_key(task)).zip(rows).collect()
 }
 
 /// The numbers of each task in the order of `tasks`, `accept` telling whether they are possible.
@@ -94,7 +99,7 @@ pub(crate) fn task_key(task: &str) -> String {
 /// # Errors
 /// A task without numbers, numbers of a task there is not, numbers that are not accepted; `other` names the keys that
 /// belong to no task.
-pub(crate) fn per_task(
+pub(crate) fn read_rows(
     method: &'static str,
     tasks: &[String],
     other: &[&str],

@@ -14,7 +14,7 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::{per_task, task_key};
+use crate::balancer::{read_rows, write_rows};
 use crate::{Balancer, Error, Needs, Signals, State};
 
 const EPOCH: &str = "epoch";
@@ -123,12 +123,13 @@ impl Balancer for Dwa {
 
     fn state(&self) -> State {
         let row = |history: &History| [&[history.sum, history.steps], &history.means[..]].concat();
-        let tasks = self.tasks.iter().zip(&self.history).map(|(task, history)| (task_key(task), row(history)));
-        tasks.chain([(EPOCH.to_owned(), vec![self.epoch as f64])]).collect()
+        let mut state = write_rows(&self.tasks, self.history.iter().map(row));
+        state.insert(EPOCH.to_owned(), vec![self.epoch as f64]);
+        state
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {
-        let rows = per_task("dwa", &self.tasks, &[EPOCH], &state, |row| {
+        let rows = read_rows("dwa", &self.tasks, &[EPOCH], &state, |row| {
             (2..=4).contains(&row.len()) && row.iter().all(|&value| value >= 0.0)
         })?;
         let epoch = match state.get(EPOCH).map(Vec::as_slice) {

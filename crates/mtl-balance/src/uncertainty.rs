@@ -12,7 +12,7 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::{per_task, task_key};
+use crate::balancer::{read_rows, write_rows};
 use crate::{Balancer, Error, Needs, Signals, State};
 
 /// Settings of uncertainty weighting.
@@ -113,12 +113,12 @@ impl Balancer for Uncertainty {
 
     fn state(&self) -> State {
         let row = |noise: &Noise| vec![noise.s, noise.m, noise.v, noise.t];
-        self.tasks.iter().zip(&self.noise).map(|(task, noise)| (task_key(task), row(noise))).collect()
+        write_rows(&self.tasks, self.noise.iter().map(row))
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {
         let rows =
-            per_task("uncertainty", &self.tasks, &[], &state, |row| row.len() == 4 && row[2] >= 0.0 && row[3] >= 0.0)?;
+            read_rows("uncertainty", &self.tasks, &[], &state, |row| row.len() == 4 && row[2] >= 0.0 && row[3] >= 0.0)?;
         self.noise = rows.into_iter().map(|row| Noise { s: row[0], m: row[1], v: row[2], t: row[3] }).collect();
         Ok(())
     }

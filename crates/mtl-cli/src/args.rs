@@ -18,11 +18,13 @@ Exit codes:
   0 done    1 failure    2 usage or configuration    3 data    4 diverged    130 interrupted";
 
 const TRAIN_HELP: &str = "\
-Settings are taken from defaults, then the preset, then the file, then --set, then the other flags; later ones win.
+Settings are taken from defaults, then the preset (or the run of --from), then the file, then --set, then the other flags;
+later ones win.
 Every key is in the run folder's config.toml. Examples:
   mtl train --data photos --epochs 30 --size 64x128
   mtl train --data photos --preset tutorial --seed 7 --name tutorial
-  mtl train --data photos --set stages='[\"joint\"]' model.trunk.resnet.preset=m";
+  mtl train --data photos --set stages='[\"joint\"]' model.trunk.resnet.preset=m
+  mtl train --from runs/photos-0001 --set stages='[\"gan\"]' model.gan.mode=live";
 
 /// One shared trunk learns classification, segmentation and generation together, from a folder of images.
 ///
@@ -99,6 +101,10 @@ pub struct Train {
     /// Named settings to start from; see `mtl list presets` [default: small, with --data: standard].
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
+    /// Begin with the trunk and heads of this run, and its settings: trains a VAE and a GAN on them, unless other stages
+    /// are set.
+    #[arg(long, value_name = "RUN", conflicts_with = "preset")]
+    pub from: Option<PathBuf>,
     /// The number all chance follows from [default: 0].
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

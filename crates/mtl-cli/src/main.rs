@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    mtl_train::built_from(option_env!("MTL_GIT_REVISION").unwrap_or("unknown"));
     let display = args.display;
     let result = match args.verb.unwrap_or_default() {
         Verb::Train(train) => verbs::train::run(train, display),

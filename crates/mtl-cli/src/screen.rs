@@ -207,7 +207,7 @@ impl Observer for Screen {
         match event {
             Event::Started { .. } => self.started(event),
             Event::StageStarted { stage, step, steps } => self.stage_started(*stage, *step, *steps),
-            Event::Step { stage, step, steps, losses, left_s } => self.step(*stage, *step, *steps, losses, *left_s),
+            Event::Step { stage, step, steps, losses, left_s, .. } => self.step(*stage, *step, *steps, losses, *left_s),
             Event::Validated { skill, .. } => self.skill = Some(*skill),
             Event::Picture { path } => {
                 // Of a series (gan-000100.png, gan-000200.png ... gan.png) the last one is the one to look at.

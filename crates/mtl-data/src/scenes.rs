@@ -42,6 +42,7 @@ use mtl_task::{Target, Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{self, Dataset, Labels, Sample, Schema, Size};
+use crate::readers::hash;
 use canvas::Frame;
 use objects::Painter;
 
@@ -233,6 +234,12 @@ impl Dataset for Scenes {
 
     fn sample(&self, row: usize, size: Size) -> Result<Sample, dataset::Error> {
         Ok(self.draw(row, size))
+    }
+
+    /// Of what the scene is a function of; the same scene at another size has the same.
+    fn content_hash(&self, row: usize) -> Result<Option<u64>, dataset::Error> {
+        let Config { difficulty, classes, seed, .. } = &self.config;
+        Ok(Some(hash(format!("scene {seed} {row} {difficulty} {classes:?}").as_bytes())))
     }
 }
 

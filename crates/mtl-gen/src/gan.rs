@@ -3,7 +3,7 @@
 //! | mode | critic | its loss |
 //! |---|---|---|
 //! | `scratch` | a trunk of its own of the same shape, from a random start, with a head on each tap | relativistic + aR1 + aR2 |
-//! | `live` | the same, started from the learnt trunk, learning at a quarter of the rate | relativistic + aR1 + aR2 |
+//! | `live` | the same, started from the learnt trunk, learning at a quarter of the rate | relativistic + aR1 + aR2, + tasks |
 //! | `frozen` | the learnt trunk as it is, a fixed random projection, heads on each tap | hinge |
 //! | `hybrid` | `scratch` and `frozen` together | both |
 //!
@@ -19,8 +19,8 @@
 //! shapes and keeps colours clean, `live` works but is rougher and takes twice the time a step, `scratch` destroys the
 //! VAE's shapes before its critic knows any; it is for runs of many thousand steps.
 //!
-//! In mode `live` the caller may add the tasks' losses on real images to the critic's: its heads read
-//! [`Gan::own_features`].
+//! In mode `live` the caller adds the tasks' losses on real images, [`Gan::task_weight`] times, to the critic's, so that its
+//! trunk stays one that serves the tasks: the tasks' heads read [`Gan::own_features`].
 
 mod config;
 mod terms;
@@ -166,6 +166,12 @@ impl Gan {
             Some(own) => Some(own.trunk.forward(images, &Ctx::eval())?),
             None => None,
         })
+    }
+
+    /// What the caller multiplies the tasks' losses on [`Gan::own_features`] by before it adds them to the critic's loss:
+    /// [`Config::task_weight`] in mode `live`, 0 in all others.
+    pub fn task_weight(&self) -> f64 {
+        if self.config.mode == Mode::Live { self.config.task_weight } else { 0.0 }
     }
 
     /// The generator network.

@@ -140,10 +140,14 @@ impl Default for LoaderLimits {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
+    /// Folder of a run whose trunk and heads this one begins with, and whose VAE if there is one; tasks, size and trunk must
+    /// be the same. With it, `stages = ["gan"]` trains a GAN on a learnt trunk, and `joint` goes on learning. Default:
+    /// none, random weights.
+    pub from: Option<PathBuf>,
     /// The shared encoder: `[model.trunk.resnet]` or `[model.trunk.tutorial]`.
     pub trunk: mtl_trunk::Config,
     /// What gives images back from the features in the joint stage: `vae` (default), `autoencoder` (the tutorial's) or
-    /// `none`.
+    /// `none`. Without that stage, `vae` takes the VAE of the run in `from` along: the GAN may start from its decoder.
     pub reconstruction: ReconstructionKind,
     /// Weight of that task's loss beside the labelled ones. Default 0.2: enough to learn an encoder, and
     /// meant to be too little to bend the trunk; not compared with other values yet.
@@ -165,6 +169,7 @@ pub struct Model {
 impl Default for Model {
     fn default() -> Self {
         Self {
+            from: None,
             trunk: mtl_trunk::Config::default(),
             reconstruction: ReconstructionKind::Vae,
             reconstruction_weight: 0.2,

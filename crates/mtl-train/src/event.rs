@@ -36,6 +36,17 @@ pub struct TaskScores {
     pub baseline_words: String,
 }
 
+/// One move of one optimizer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// Whose: `joint`, or the phase of a generator (`vae`, `critic`, `generator`).
+    pub optimizer: &'static str,
+    /// The learning rate; parameters that learn slower have a share of it.
+    pub lr: f64,
+    /// Euclidean length of the gradient of all parameters together, before clipping.
+    pub grad_norm: f64,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -76,6 +87,10 @@ pub enum Event {
         steps: u64,
         /// Losses by name, before weighting.
         losses: Vec<(String, f64)>,
+        /// The balancer's weight of each task that had labels; empty in generator stages.
+        weights: Vec<(String, f64)>,
+        /// What the optimizers did, in order.
+        updates: Vec<Update>,
         /// Seconds this stage still needs, once that can be said.
         left_s: Option<f64>,
     },

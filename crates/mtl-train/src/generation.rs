@@ -8,6 +8,7 @@ use mtl_tensor::{Ctx, Tensor, to_f64};
 use crate::config::Stage;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::live::critic_tasks;
 use crate::pictures::{tiles, write_grid};
 use crate::session::Session;
 use crate::step::diverged;
@@ -66,24 +67,32 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
         let (epoch, index, batch) =
             feed.next().ok_or_else(|| Error::DataMismatch("the training images ran out".into()))??;
         let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &s.device)?;
-        let classes = s.classes(&s.plan.targets(&batch), batch.rows.len());
+        let targets = s.plan.targets(&batch);
+        let classes = s.classes(&targets, batch.rows.len());
         let now = s.state.step;
         let progress = now as f64 / s.state.steps as f64;
         let cx = Ctx::train(s.plan.seed.child(stage.name(), 0), now);
-        let mut losses = Vec::new();
+        let (mut losses, mut updates) = (Vec::new(), Vec::new());
         for (phase, optimizer) in phases.iter().zip(&mut optimizers) {
             let generator = s.model.generator(stage).ok_or_else(|| Error::Config("the generator is gone".into()))?;
             let data = Batch { trunk: &*s.model.trunk, images: &images, classes: &classes, progress };
             let loss = generator.phase_loss(phase.name, &data, &cx)?;
-            let value = to_f64(&loss.total)?.first().copied().unwrap_or(f64::NAN);
+            let (mut total, mut tasks) = (loss.total, Vec::new());
+            if let (Some(gan), "critic") = (&s.model.gan, phase.name)
+                && let Some(more) = critic_tasks(&s.model, gan, &images, &targets, now)?
+            {
+                (total, tasks) = ((total + more.total)?, more.losses);
+            }
+            let value = to_f64(&total)?.first().copied().unwrap_or(f64::NAN);
             if !value.is_finite() {
                 return Err(diverged(format!("the loss of the {}", phase.name), stage.name(), now));
             }
-            let grads = collect(&loss.total.backward()?, &phase.of(&trained));
+            let grads = collect(&total.backward()?, &phase.of(&trained));
             let schedule = Schedule { peak: phase.lr * config.rate, warmup: config.warmup, floor: config.floor };
-            s.apply(optimizer, &grads, schedule.at(progress), config.clip)?;
+            updates.push(s.apply((phase.name, optimizer), &grads, schedule.at(progress), config.clip)?);
             losses.push((phase.name.to_owned(), value));
             losses.extend(loss.terms.iter().map(|(name, value)| ((*name).to_owned(), *value)));
+            losses.extend(tasks);
         }
         ema.update()?;
 
@@ -94,7 +103,7 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
         s.pace(seconds);
         let (done, steps) = (s.state.step, s.state.steps);
         let left_s = s.left_s();
-        s.tell(&Event::Step { stage, step: done, steps, losses, left_s });
+        s.tell(&Event::Step { stage, step: done, steps, losses, weights: Vec::new(), updates, left_s });
         let due = |every: u64| done % every.max(1) == 0;
         if due(steps.div_ceil(s.plan.config.output.pictures.max(1))) && done < steps {
             let path = s.dir.join(format!("samples/{}-{done:06}.png", stage.name()));

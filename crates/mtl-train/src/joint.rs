@@ -55,7 +55,8 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
         let cx = Ctx::train(s.plan.seed.child("joint", 0), now);
         let output = step(&s.model, &mut *balancer, &tasks, &input, &cx, &mut cx.stream("balancer"))?;
         let lr = config.schedule.at(now as f64 / s.state.steps as f64);
-        s.apply(&mut optimizer, &output.grads, lr, config.clip)?;
+        let update = s.apply(("joint", &mut optimizer), &output.grads, lr, config.clip)?;
+        let weights = output.losses.iter().zip(&output.weights).map(|((task, _), &w)| (task.clone(), w)).collect();
         ema.update()?;
 
         s.state.step += 1;
@@ -65,8 +66,15 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
         s.state.waited_s = waited_before + train.waited().as_secs_f64();
         s.pace(seconds);
         let (done, steps) = (s.state.step, s.state.steps);
-        let left_s = s.left_s();
-        s.tell(&Event::Step { stage: Stage::Joint, step: done, steps, losses: output.losses, left_s });
+        s.tell(&Event::Step {
+            stage: Stage::Joint,
+            step: done,
+            steps,
+            losses: output.losses,
+            weights,
+            updates: vec![update],
+            left_s: s.left_s(),
+        });
 
         let due = |every: u64| done % every.max(1) == 0;
         let mut best = false;

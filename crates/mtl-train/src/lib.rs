@@ -23,12 +23,14 @@
 
 pub mod checkpoint;
 pub mod config;
+mod environment;
 mod error;
 pub mod evaluate;
 pub mod event;
 mod generate;
 mod generation;
 mod joint;
+mod live;
 pub mod model;
 mod pictures;
 pub mod plan;
@@ -36,12 +38,15 @@ mod predict;
 mod record;
 mod run;
 pub mod run_dir;
+mod seen;
 mod session;
 pub mod settings;
+mod start;
 pub mod step;
 mod trained;
 
 pub use config::Config;
+pub use environment::built_from;
 pub use error::{Error, Result};
 pub use generate::{GenerateRequest, Generated, generate};
 pub use predict::{Predicted, Predictions, TaskPrediction, predict};

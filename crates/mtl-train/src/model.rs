@@ -36,7 +36,7 @@ pub struct Model {
     pub heads: Vec<(Task, Box<dyn Head>)>,
     /// The joint stage's task without labels.
     pub image_task: Option<ImageTask>,
-    /// The VAE, if it is trained in any stage.
+    /// The VAE, if it is trained in any stage or taken over from another run.
     pub vae: Option<Vae>,
     /// The GAN, if it is trained.
     pub gan: Option<Gan>,
@@ -77,7 +77,8 @@ impl Model {
             classes: schema.condition_classes().len(),
         };
         let reconstruction = config.model.reconstruction;
-        let vae = if (joint && reconstruction == ReconstructionKind::Vae) || config.stages.contains(&Stage::Vae) {
+        let learnt = joint || config.model.from.is_some();
+        let vae = if (learnt && reconstruction == ReconstructionKind::Vae) || config.stages.contains(&Stage::Vae) {
             Some(Vae::new(&config.model.vae, &params.scope("vae"), &setting)?)
         } else {
             None

@@ -107,11 +107,11 @@ impl Plan {
     /// # Errors
     /// Wrong settings, data that cannot be used.
     pub fn new(mut config: Config) -> Result<Self> {
-        // A run folder must find its data again from anywhere.
-        if let Some(path) = &config.data.path
-            && let Ok(absolute) = std::fs::canonicalize(path)
-        {
-            config.data.path = Some(absolute);
+        // A run folder must find its data, and the run it began with, again from anywhere.
+        for path in [&mut config.data.path, &mut config.model.from].into_iter().flatten() {
+            if let Ok(absolute) = std::fs::canonicalize(&*path) {
+                *path = absolute;
+            }
         }
         let (height, width) = parse_size(&config.size)?;
         check_numbers(&config)?;

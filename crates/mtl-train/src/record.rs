@@ -1,5 +1,6 @@
 //! What is written about a run while it runs: `metrics.jsonl` for programs, `log.txt` for people.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
@@ -110,10 +111,17 @@ fn describe(event: &Event) -> (Option<serde_json::Value>, Option<String>) {
         Event::StageStarted { stage, step, steps } => {
             (None, Some(format!("{} from step {step} of {steps}", stage.name())))
         }
-        Event::Step { stage, step, losses, .. } => {
-            let losses: serde_json::Map<String, serde_json::Value> =
-                losses.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-            (Some(json!({ "event": "step", "stage": stage.name(), "step": step, "losses": losses })), None)
+        Event::Step { stage, step, losses, weights, updates, .. } => {
+            let named = |numbers: &[(String, f64)]| numbers.iter().cloned().collect::<BTreeMap<String, f64>>();
+            let lr: BTreeMap<&str, f64> = updates.iter().map(|update| (update.optimizer, update.lr)).collect();
+            let norm: BTreeMap<&str, f64> = updates.iter().map(|update| (update.optimizer, update.grad_norm)).collect();
+            let mut line = json!({ "event": "step", "stage": stage.name(), "step": step, "losses": named(losses) });
+            if !weights.is_empty() {
+                line["weights"] = json!(named(weights));
+            }
+            line["lr"] = json!(lr);
+            line["grad_norm"] = json!(norm);
+            (Some(line), None)
         }
         Event::Validated { step, skill, best, scores } => (
             Some(json!({ "event": "validation", "step": step, "skill": skill, "best": best, "scores": scores })),

@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::record::Recorder;
 use crate::run_dir::{self, RunDir};
 use crate::session::Session;
-use crate::{generation, joint, settings};
+use crate::{environment, generation, joint, settings, start};
 
 /// Test images shown with their predictions.
 const SHOWN: usize = 8;
@@ -30,19 +30,19 @@ const SHOWN: usize = 8;
 /// # Errors
 /// Anything in [`Error`]; whatever had been saved stays readable.
 pub fn train(config: Config, observers: &mut [&mut dyn Observer], stop: &AtomicBool) -> Result<PathBuf> {
-    let plan = Plan::new(config)?;
+    let mut plan = Plan::new(config)?;
     let device =
         mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::Config(format!("device: {error}")))?;
     let model = Model::new(&plan.config, &plan.schema, &device)?;
     // The balancer is built again by the stage; here it only has to be possible.
     plan.config.balancer.build(&crate::step::balanced_tasks(&model))?;
+    let begin = Begin::anew(&mut plan, &model)?;
     let name = plan.config.output.name.clone().unwrap_or_else(|| plan.schema.data.clone());
     let dir = RunDir::create(&plan.config.output.dir, &name)?;
     dir.describe(&settings::to_toml(&plan.config)?)?;
     let schema = serde_json::to_vec_pretty(&plan.schema).map_err(|error| Error::Config(error.to_string()))?;
     write_atomically(&dir.join("schema.json"), &schema)?;
-    let state = State::at_start(plan.config.stages[0]);
-    go(plan, model, device, dir, (state, None), observers, stop)
+    go(plan, model, device, dir, begin, observers, stop)
 }
 
 /// Goes on with an interrupted run, bit for bit as if it had never stopped.
@@ -52,7 +52,7 @@ pub fn train(config: Config, observers: &mut [&mut dyn Observer], stop: &AtomicB
 pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool) -> Result<PathBuf> {
     run_dir::check(run)?;
     let dir = RunDir::open(run)?;
-    let plan = Plan::new(settings::read_resolved(&run.join("config.toml"))?)?;
+    let mut plan = Plan::new(settings::read_resolved(&run.join("config.toml"))?)?;
     let saved = crate::trained::read_schema(run)?;
     if saved != plan.schema {
         let problem = "the data has changed since the run began (other images, tasks, classes or labels); a run goes on only with the data it began with";
@@ -61,18 +61,49 @@ pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool
     let device =
         mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::Config(format!("device: {error}")))?;
     let model = Model::new(&plan.config, &plan.schema, &device)?;
-    if !run.join("checkpoints/last").exists() {
-        // Stopped before anything was saved: configuration and seed say all there is.
+    // A link that leads nowhere is a damaged checkpoint; there may be others.
+    let mut begin = if run.join("checkpoints/last").is_symlink() {
+        Begin::at_last(run, &model)?
+    } else {
+        // Stopped before anything was saved: the settings say all there is.
+        Begin::anew(&mut plan, &model)?
+    };
+    begin.resumed = true;
+    // A run is worth more than its papers.
+    begin.warnings.extend(environment::resumed(run, &begin.state).err().map(|error| error.to_string()));
+    go(plan, model, device, dir, begin, observers, stop)
+}
+
+/// Where a process begins to work on a run; the model already has its weights.
+struct Begin {
+    state: State,
+    /// The rest of the checkpoint, if some of its stage is done.
+    restored: Option<Checkpoint>,
+    resumed: bool,
+    /// Nothing is saved yet.
+    unsaved: bool,
+    warnings: Vec<String>,
+}
+
+impl Begin {
+    fn anew(plan: &mut Plan, model: &Model) -> Result<Self> {
+        let start = start::weights(plan, model)?;
+        plan.notes.extend(start.notes);
         let state = State::at_start(plan.config.stages[0]);
-        return go(plan, model, device, dir, (state, None), observers, stop);
+        Ok(Self { state, restored: None, resumed: false, unsaved: true, warnings: start.warnings })
     }
-    let (checkpoint, path, warning) = Checkpoint::load_named(&run.join("checkpoints"), "last")?;
-    model.params.load(&checkpoint.weights).map_err(|error| Error::Checkpoint { path, problem: error.to_string() })?;
-    let state = checkpoint.state.clone();
-    if let Some(message) = warning {
-        crate::event::tell(observers, &Event::Warning { message });
+
+    fn at_last(run: &Path, model: &Model) -> Result<Self> {
+        let (checkpoint, path, warning) = Checkpoint::load_named(&run.join("checkpoints"), "last")?;
+        model
+            .params
+            .load(&checkpoint.weights)
+            .map_err(|error| Error::Checkpoint { path, problem: error.to_string() })?;
+        let state = checkpoint.state.clone();
+        // Of a start there are weights, but nothing that a stage would go on with.
+        let restored = (state.step > 0 || state.stage_finished).then_some(checkpoint);
+        Ok(Self { state, restored, resumed: true, unsaved: false, warnings: warning.into_iter().collect() })
     }
-    go(plan, model, device, dir, (state, Some(checkpoint)), observers, stop)
 }
 
 fn go(
@@ -80,12 +111,12 @@ fn go(
     model: Model,
     device: mtl_tensor::Device,
     dir: RunDir,
-    (state, restored): (State, Option<Checkpoint>),
+    begin: Begin,
     observers: &mut [&mut dyn Observer],
     stop: &AtomicBool,
 ) -> Result<PathBuf> {
+    let Begin { state, restored, resumed, unsaved, warnings } = begin;
     let recorder = Recorder::open(&dir, state.metrics_bytes)?;
-    let resumed = restored.is_some();
     let baselines = baselines(&plan)?;
     let mut s = Session {
         plan,
@@ -110,6 +141,13 @@ fn go(
         resumed,
     };
     s.tell(&event);
+    for message in warnings {
+        s.tell(&Event::Warning { message });
+    }
+    if unsaved && s.plan.config.model.from.is_some() {
+        // From here on the run no longer needs the one it begins with, which may change or go.
+        s.save(None, &[], false)?;
+    }
     for stage in s.plan.config.stages.clone() {
         let behind = resumed && (stage < s.state.stage || (stage == s.state.stage && s.state.stage_finished));
         if behind {

@@ -4,9 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use crate::checkpoint::write_atomically;
+use crate::environment;
 use crate::error::{Error, Result};
 
 /// An open run folder; the lock is given back when it is dropped, however the process ends.
@@ -96,8 +95,7 @@ impl RunDir {
     /// [`Error::Io`].
     pub fn describe(&self, config: &str) -> Result<()> {
         write_atomically(&self.join("config.toml"), config.as_bytes())?;
-        let environment = serde_json::to_vec_pretty(&Environment::now()).unwrap_or_default();
-        write_atomically(&self.join("env.json"), &environment)
+        environment::began(&self.path)
     }
 }
 
@@ -114,45 +112,4 @@ pub fn check(path: &Path) -> Result<()> {
         return Ok(());
     };
     Err(Error::Run { path: path.to_owned(), problem: problem.into() })
-}
-
-/// What the run was made with and on.
-#[derive(Debug, Serialize)]
-struct Environment {
-    version: &'static str,
-    git_revision: &'static str,
-    cpu: String,
-    cores: usize,
-    threads: usize,
-    os: &'static str,
-    architecture: &'static str,
-    command: Vec<String>,
-    started_unix_s: u64,
-}
-
-impl Environment {
-    fn now() -> Self {
-        let cpu = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("model name"))?;
-            Some(line.split_once(':')?.1.trim().to_owned())
-        });
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            git_revision: option_env!("MTL_GIT_REVISION").unwrap_or("unknown"),
-            cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
-            cores,
-            threads: std::env::var("RAYON_NUM_THREADS")
-                .ok()
-                .and_then(|n| n.parse().ok())
-                .filter(|n| *n > 0)
-                .unwrap_or(cores),
-            os: std::env::consts::OS,
-            architecture: std::env::consts::ARCH,
-            command: std::env::args().collect(),
-            started_unix_s: std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .map_or(0, |t| t.as_secs()),
-        }
-    }
 }

@@ -11,7 +11,7 @@ use mtl_tensor::{Device, Tensor};
 use crate::checkpoint::{Checkpoint, State};
 use crate::config::Stage;
 use crate::error::{Error, Result};
-use crate::event::{Event, Observer};
+use crate::event::{Event, Observer, Update};
 use crate::model::Model;
 use crate::plan::Plan;
 use crate::record::Recorder;
@@ -165,19 +165,25 @@ impl Session<'_, '_> {
         self.tell(&event);
     }
 
-    /// Applies gradients with their length limited to `clip` (0: not limited).
+    /// Applies gradients with their length limited to `clip` (0: not limited), by the optimizer called `name`.
     ///
     /// # Errors
     /// [`Error::Diverged`] naming the first gradient that is not finite; nothing has been changed then.
-    pub fn apply(&self, optimizer: &mut Optimizer, grads: &Grads, lr: f64, clip: f64) -> Result<f64> {
-        let norm = global_norm(grads)?;
-        if !norm.is_finite() {
+    pub fn apply(
+        &self,
+        (name, optimizer): (&'static str, &mut Optimizer),
+        grads: &Grads,
+        lr: f64,
+        clip: f64,
+    ) -> Result<Update> {
+        let grad_norm = global_norm(grads)?;
+        if !grad_norm.is_finite() {
             let name = first_non_finite(grads).unwrap_or("the sum of all squares");
             return Err(diverged(format!("the gradient of `{name}`"), self.state.stage.name(), self.state.step));
         }
-        let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
+        let scale = if clip > 0.0 && grad_norm > clip { clip / grad_norm } else { 1.0 };
         optimizer.step(grads, lr, scale)?;
-        Ok(norm)
+        Ok(Update { optimizer: name, lr, grad_norm })
     }
 
     /// An optimizer's part of the restored moments.

@@ -9,7 +9,7 @@ use mtl_registry::{Entry, find, nearest};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::config::Config;
+use crate::config::{Config, ReconstructionKind, Stage};
 use crate::error::{Error, Result};
 
 /// Named starting points, as TOML over the defaults.
@@ -72,8 +72,30 @@ fn merge(base: &mut Table, over: Table, path: &mut Vec<String>) {
 /// [`Error::Config`] or [`Error::UnknownName`] with the place and, where one is near, the key that was meant.
 pub fn load(preset: &str, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
     let entry = find("preset", PRESETS, preset)?;
-    let mut table = parse(entry.item, "preset")?;
+    let table = parse(entry.item, "preset")?;
     check(&table).map_err(|problem| Error::Config(format!("preset {preset}: {problem}")))?;
+    layered(table, file, overrides)
+}
+
+/// Reads the settings of a run that begins with the weights of `run`: that run's own settings in place of a preset, with
+/// `model.from` naming it and the generators as stages; then file and overrides as in [`load`].
+///
+/// # Errors
+/// As [`load`]; [`Error::Run`] where `run` is no run folder.
+pub fn load_from(run: &Path, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
+    crate::run_dir::check(run)?;
+    let mut config = read_resolved(&run.join("config.toml"))?;
+    if config.stages.contains(&Stage::Vae) {
+        // It has a VAE, whether or not the joint stage trained it.
+        config.model.reconstruction = ReconstructionKind::Vae;
+    }
+    config.stages = vec![Stage::Vae, Stage::Gan];
+    config.model.from = Some(run.to_owned());
+    layered(parse(&to_toml(&config)?, &run.display().to_string())?, file, overrides)
+}
+
+/// File and overrides over a table of settings.
+fn layered(mut table: Table, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
     if let Some(file) = file {
         let text = std::fs::read_to_string(file)
             .map_err(|source| Error::Config(format!("cannot read the configuration {}: {source}", file.display())))?;

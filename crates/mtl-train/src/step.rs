@@ -58,10 +58,15 @@ pub fn balanced_tasks(model: &Model) -> Vec<String> {
     names
 }
 
-/// The losses of the tasks that have labels in this batch: index in [`balanced_tasks`] and scalar.
-fn task_losses(model: &Model, features: &Features, input: &StepInput<'_>, cx: &Ctx) -> Result<Vec<(usize, Tensor)>> {
+/// The losses of the heads whose tasks have labels in this batch: index and scalar.
+pub(crate) fn head_losses(
+    model: &Model,
+    features: &Features,
+    targets: &[Target],
+    cx: &Ctx,
+) -> Result<Vec<(usize, Tensor)>> {
     let mut losses = Vec::new();
-    for (at, ((_, head), target)) in model.heads.iter().zip(input.targets).enumerate() {
+    for (at, ((_, head), target)) in model.heads.iter().zip(targets).enumerate() {
         if target.present() == 0 {
             continue;
         }
@@ -69,6 +74,12 @@ fn task_losses(model: &Model, features: &Features, input: &StepInput<'_>, cx: &C
             losses.push((at, loss));
         }
     }
+    Ok(losses)
+}
+
+/// The losses of the tasks that take part in this step: index in [`balanced_tasks`] and scalar.
+fn task_losses(model: &Model, features: &Features, input: &StepInput<'_>, cx: &Ctx) -> Result<Vec<(usize, Tensor)>> {
+    let mut losses = head_losses(model, features, input.targets, cx)?;
     let count = input.images.dim(0)?.min(input.reconstruction_images.max(1));
     let first = |x: &Tensor| x.narrow(0, 0, count)?.contiguous();
     let image_loss = match (&model.image_task, &model.vae) {

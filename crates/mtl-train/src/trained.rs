@@ -15,6 +15,7 @@ use crate::evaluate::{baselines, match_tasks, score};
 use crate::event::TaskScores;
 use crate::model::Model;
 use crate::plan::{Plan, RunSchema};
+use crate::seen::{self, Seen};
 use crate::{run_dir, settings};
 
 /// A run's model with the weights it is to be used with.
@@ -84,7 +85,8 @@ pub struct Evaluation {
     pub images: usize,
     /// Scores and baselines of each task that has labels.
     pub scores: Vec<TaskScores>,
-    /// What the user should know: the best checkpoint was damaged and another one is used.
+    /// What the user should know: the best checkpoint was damaged and another one is used; images were learnt from, and
+    /// scores on them flatter.
     pub warning: Option<String>,
 }
 
@@ -95,31 +97,37 @@ pub struct Evaluation {
 /// Data that cannot be read or labels none of the model's tasks.
 pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result<Evaluation> {
     let trained = Trained::load(run, device)?;
-    let own = Plan::new(trained.config.clone());
-    let mirrored = trained.config.joint.mirrored;
-    let batch = trained.config.joint.batch;
+    let (config, schema) = (&trained.config, &trained.schema);
+    let (mirrored, batch) = (config.joint.mirrored, config.joint.batch);
+    let mut warnings: Vec<String> = trained.warning.iter().cloned().collect();
     let (columns, loader, constants, part, name) = match data {
         None => {
-            let plan = own?;
-            if plan.schema != trained.schema {
+            let plan = Plan::new(config.clone())?;
+            if plan.schema != *schema {
                 let problem = "the data has changed since the run was trained, and its held-out side with it; \
                                score it as other data with `--data`";
                 return Err(Error::DataMismatch(format!("{}: {problem}", run.display())));
             }
+            warnings.extend(Seen::before(config)?.warning(&*plan.dataset, &plan.split.test, "held-out images")?);
             let test = plan.loader(&plan.split.test, batch, false, "test")?;
             let columns = plan.columns.iter().copied().map(Some).collect::<Vec<_>>();
             (columns, test, Some(baselines(&plan)?), "test", plan.schema.data.clone())
         }
         Some(path) => {
-            let mut options = trained.config.data.open.clone();
-            options.channels = Some(trained.schema.channels);
+            let mut options = config.data.open.clone();
+            options.channels = Some(schema.channels);
             let other = open_like(path, &options)?;
-            let columns = match_tasks(&trained.schema.tasks, &*other)?;
-            let rows = (0..other.len()).collect();
+            let columns = match_tasks(&schema.tasks, &*other)?;
+            let rows: Vec<usize> = (0..other.len()).collect();
             let name = other.schema().name.clone();
-            let loader =
-                loader::Loader::new(other, rows, trained.schema.size(), loader::Config::plain(batch), Seed::new(0))?;
-            let constants = own.ok().map(|plan| baselines(&plan)).transpose()?;
+            let own = Plan::new(config.clone()).ok().filter(|plan| plan.schema.tasks == schema.tasks);
+            let own = own.or_else(|| seen::moved(config, schema, path));
+            let seen = Seen::by(config, schema, own.as_ref())?;
+            let words = format!("images in {} are ones that", path.display());
+            let flatters = seen.warning(&*other, &rows, &words)?;
+            warnings.extend(flatters.or_else(|| seen::own_folder(config, path)));
+            let loader = loader::Loader::new(other, rows, schema.size(), loader::Config::plain(batch), Seed::new(0))?;
+            let constants = own.map(|plan| baselines(&plan)).transpose()?;
             (columns, loader, constants, "all", name)
         }
     };
@@ -131,7 +139,7 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
         part,
         images: loader.rows(),
         scores,
-        warning: trained.warning,
+        warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
     })
 }
 

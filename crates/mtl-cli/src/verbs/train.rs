@@ -17,6 +17,9 @@ pub fn run(args: Train, display: Display) -> Result<(), Failure> {
     if let Some(file) = &args.config {
         must_exist(file, "configuration").map_err(Failure::Usage)?;
     }
+    if let Some(run) = &args.from {
+        must_exist(run, "run folder").map_err(Failure::Usage)?;
+    }
     let json = args.json;
     let config = configuration(args)?;
     let mut screen = Screen::new(display, json);
@@ -25,17 +28,20 @@ pub fn run(args: Train, display: Display) -> Result<(), Failure> {
     screen.close(result)
 }
 
-/// Defaults, preset, file, `--set` and flags, in this order.
+/// Defaults, preset (or another run's settings), file, `--set` and flags, in this order.
 fn configuration(args: Train) -> Result<Config, Failure> {
     // `standard` holds the defaults: read over it, what the user chose can be told from what a preset did.
     let chosen = settings::load("standard", args.config.as_deref(), &args.set)?;
     let has_folder = args.data.is_some() || chosen.data.path.is_some();
     let preset = args.preset.as_deref().unwrap_or(if has_folder { "standard" } else { "small" });
-    let mut config = settings::load(preset, args.config.as_deref(), &args.set)?;
+    let mut config = match &args.from {
+        Some(run) => settings::load_from(run, args.config.as_deref(), &args.set)?,
+        None => settings::load(preset, args.config.as_deref(), &args.set)?,
+    };
     if args.epochs.is_some() || args.steps.is_some() || args.minutes.is_some() {
         let preset_steps = config.budget.steps;
         let scaled = |own: Option<u64>, preset: Option<u64>| {
-            // Generator stages keep the preset's proportion to the joint stage, unless the user set them.
+            // Generator stages keep the preset's (or the other run's) proportion to the joint stage, unless the user set them.
             own.or_else(|| Some((preset? as f64 * args.steps? as f64 / preset_steps? as f64).round().max(1.0) as u64))
         };
         config.budget.vae_steps = scaled(chosen.budget.vae_steps, config.budget.vae_steps);

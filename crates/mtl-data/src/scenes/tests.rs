@@ -29,6 +29,10 @@ fn a_row_is_a_function_of_seed_and_row() {
         assert!(sample == many.sample(row, square(32)).unwrap());
         assert_ne!(sample.image, other.sample(row, square(32)).unwrap().image);
         assert_eq!(few.labels(row)[0], Labels::Class(labels(&sample).0));
+        let hash = few.content_hash(row).unwrap();
+        assert_eq!(hash, many.content_hash(row).unwrap());
+        assert!(hash.is_some() && hash != other.content_hash(row).unwrap());
+        assert_ne!(hash, few.content_hash(row + 1).unwrap());
     }
     assert_eq!((few.len(), few.row_name(3).as_str()), (7, "scene-000003"));
 }

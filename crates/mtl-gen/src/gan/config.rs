@@ -57,6 +57,10 @@ pub struct Config {
     /// Weight of matching the batch means of the learnt trunk's features, real and generated (Salimans et al. 2016,
     /// arXiv 1606.03498), in the generator's loss of modes `frozen` and `hybrid`. Default 1; 0 saves a trunk pass.
     pub feature_matching: f64,
+    /// Weight of the tasks' losses on real images in the critic's loss of mode `live`: what keeps its trunk one that serves
+    /// the tasks. They are summed over the tasks that have labels, and computed by the caller, who has heads and labels,
+    /// from [`super::Gan::own_features`]. Costs a trunk pass and the heads. Default 1; 0 leaves them out.
+    pub task_weight: f64,
     /// Share of training at which the critics begin to look at classes, and at which they do so fully (Shahbazi et al.
     /// 2022, arXiv 2201.06578: conditioning from the start makes small data sets collapse). Default from the start.
     pub class_ramp: [f64; 2],
@@ -74,6 +78,7 @@ impl Default for Config {
             sigma: 0.01,
             frozen_weight: 0.5,
             feature_matching: 1.0,
+            task_weight: 1.0,
             class_ramp: [0.0, 0.0],
         }
     }
@@ -90,9 +95,12 @@ impl Config {
         if !(self.sigma > 0.0 && self.sigma.is_finite()) {
             return wrong(format!("sigma = {}: must be above 0", self.sigma));
         }
-        for (key, value) in
-            [("gamma", self.gamma), ("frozen_weight", self.frozen_weight), ("feature_matching", self.feature_matching)]
-        {
+        for (key, value) in [
+            ("gamma", self.gamma),
+            ("frozen_weight", self.frozen_weight),
+            ("feature_matching", self.feature_matching),
+            ("task_weight", self.task_weight),
+        ] {
             if !(value >= 0.0 && value.is_finite()) {
                 return wrong(format!("{key} = {value}: must be 0 or more"));
             }

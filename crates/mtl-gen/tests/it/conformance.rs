@@ -223,6 +223,7 @@ fn the_gan_starts_from_the_vae_and_the_live_critic_from_the_trunk() {
     let gan = gan::Gan::new(&config, &params.scope("gan"), &setting).unwrap();
     let images = Tensor::zeros((2, 3, 32, 32), DType::F32, &Device::Cpu).unwrap();
     gan.prepare("trunk", &*trunk, &images).unwrap();
+    assert_eq!(gan.task_weight(), 1.0);
     let weights = |name: &str| to_f64(&params.all()[name]).unwrap();
     assert_eq!(weights("trunk.stem.conv.weight"), weights("gan.critic.own.trunk.stem.conv.weight"));
 

@@ -33,6 +33,8 @@ fn what_cannot_be_built_or_trained_is_said() {
     assert!(words(&wrong, (32, 32), 3).contains("sigma"));
     let wrong = Config::Gan(gan::Config { class_ramp: [0.5, 0.2], ..gan::Config::default() });
     assert!(words(&wrong, (32, 32), 3).contains("class_ramp"));
+    let wrong = Config::Gan(gan::Config { task_weight: -1.0, ..gan::Config::default() });
+    assert!(words(&wrong, (32, 32), 3).contains("task_weight = -1"));
 
     let (generator, trunk) = build(&config, (32, 32), 3).unwrap();
     let images = Tensor::zeros((2, 3, 32, 32), DType::F32, &Device::Cpu).unwrap();

@@ -1,8 +1,11 @@
 //! Whole runs on tiny scenes: what a run promises, checked from outside.
 
+mod live;
+mod metrics;
 mod resuming;
 mod routes;
 mod runs;
+mod start;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use mtl_train::checkpoint::Checkpoint;
+use mtl_train::config::Stage;
 use mtl_train::run_dir::RunDir;
 use mtl_train::{Error, GenerateRequest, evaluate, generate, predict, resume, train};
 
-use crate::{hash, tiny};
+use crate::{StopAt, hash, tiny};
 
 fn go(more: &[&str]) -> (tempfile::TempDir, Result<PathBuf, Error>) {
     let dir = tempfile::tempdir().unwrap();
@@ -130,6 +131,32 @@ fn data_that_has_changed_is_neither_scored_as_held_out_nor_trained_on() {
         assert!(error.to_string().contains("data has changed"), "{error}");
         assert_eq!(error.exit_code(), 3);
     }
+}
+
+#[test]
+fn every_resume_is_recorded_beside_the_beginning() {
+    let (dir, flag) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+    let mut at_two = StopAt { stage: Stage::Joint, step: 2, flag: &flag };
+    train(tiny(dir.path(), &["stages=[\"joint\"]"]), &mut [&mut at_two], &flag).unwrap_err();
+    let run = dir.path().join("scenes-0001");
+    let read = || -> serde_json::Value { serde_json::from_slice(&fs::read(run.join("env.json")).unwrap()).unwrap() };
+    let began = read();
+    assert!(began.get("resumed").is_none() && began["git_revision"].is_string(), "{began}");
+    let again = || resume(&run, &mut [], &AtomicBool::new(false)).unwrap();
+    again();
+    again();
+    let mut now = read();
+    let resumed = now.as_object_mut().unwrap().remove("resumed").unwrap();
+    assert_eq!(now, began, "what was written first stays");
+    let steps: Vec<_> = resumed.as_array().unwrap().iter().map(|entry| entry["step"].as_u64()).collect();
+    assert_eq!(steps, [Some(2), Some(6)]);
+    for key in ["version", "git_revision", "command", "started_unix_s", "stage"] {
+        assert!(resumed[0].get(key).is_some(), "{key}: {resumed}");
+    }
+    // Damaged papers stop nothing, and stay as they are.
+    fs::write(run.join("env.json"), "no JSON").unwrap();
+    again();
+    assert_eq!(fs::read(run.join("env.json")).unwrap(), b"no JSON");
 }
 
 #[test]

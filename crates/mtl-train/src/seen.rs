@@ -1,0 +1,112 @@
+//! Which images a run has learnt from: scores on those flatter, and must say so.
+//!
+//! Images are told by a hash of their stored bytes, so that a copy elsewhere or under another name is found too, and one
+//! that was only renamed. Cost: each file is read once, a small part of what scoring it takes.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use mtl_data::Dataset;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::plan::{Plan, RunSchema};
+use crate::trained::read_schema;
+use crate::{run_dir, settings};
+
+/// Runs that began with each other's weights are followed this far.
+const LONGEST_CHAIN: usize = 16;
+
+/// What is known of the images a run learnt from or chose its weights by.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    images: HashSet<u64>,
+    /// Data that is gone or has changed, so that nobody can say which of its images were learnt from.
+    pub(crate) unknown: Vec<String>,
+}
+
+impl Seen {
+    /// By a run whose own data is `own`, if it is still there, and by those whose weights it began with.
+    ///
+    /// # Errors
+    /// An image that can no longer be read.
+    pub(crate) fn by(config: &Config, schema: &RunSchema, own: Option<&Plan>) -> Result<Self> {
+        let mut seen = Self::default();
+        seen.add(config, schema, own)?;
+        seen.follow(config)?;
+        Ok(seen)
+    }
+
+    /// By the runs alone whose weights a run with this configuration begins with.
+    ///
+    /// # Errors
+    /// An image that can no longer be read.
+    pub(crate) fn before(config: &Config) -> Result<Self> {
+        let mut seen = Self::default();
+        seen.follow(config)?;
+        Ok(seen)
+    }
+
+    fn follow(&mut self, config: &Config) -> Result<()> {
+        let mut next = config.model.from.clone();
+        for _ in 0..LONGEST_CHAIN {
+            let Some(run) = next else { break };
+            let read = run_dir::check(&run)
+                .and_then(|()| Ok((settings::read_resolved(&run.join("config.toml"))?, read_schema(&run)?)));
+            let Ok((config, schema)) = read else {
+                self.unknown.push(format!("the data of {}", run.display()));
+                break;
+            };
+            self.add(&config, &schema, Plan::new(config.clone()).ok().as_ref())?;
+            next = config.model.from;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, config: &Config, schema: &RunSchema, plan: Option<&Plan>) -> Result<()> {
+        let Some(plan) = plan.filter(|plan| plan.schema == *schema) else {
+            let place =
+                config.data.path.as_ref().map_or_else(|| schema.data.clone(), |path| path.display().to_string());
+            self.unknown.push(place);
+            return Ok(());
+        };
+        for &row in plan.split.train.iter().chain(&plan.split.validation) {
+            self.images.extend(plan.dataset.content_hash(row)?);
+        }
+        Ok(())
+    }
+
+    /// What a reader of scores on these rows must know: `what` names them ("images of photos").
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    pub(crate) fn warning(&self, dataset: &dyn Dataset, rows: &[usize], what: &str) -> Result<Option<String>> {
+        let mut known = 0;
+        for &row in rows {
+            known += usize::from(dataset.content_hash(row)?.is_some_and(|hash| self.images.contains(&hash)));
+        }
+        let all = rows.len();
+        let words = "were learnt from, or used to choose the weights: scores on them flatter";
+        Ok((known > 0).then(|| format!("{known} of the {all} {what} {words}")))
+    }
+}
+
+/// The plan of a run whose data has moved to `path`, if that holds the same tasks, and images of the same names on the
+/// same sides.
+pub(crate) fn moved(config: &Config, schema: &RunSchema, path: &Path) -> Option<Plan> {
+    let mut config = config.clone();
+    config.data.path = Some(path.to_owned());
+    let mut plan = Plan::new(config).ok()?;
+    plan.schema.data.clone_from(&schema.data);
+    (plan.schema == *schema).then_some(plan)
+}
+
+/// The warning for `path` being the folder a run was trained on, whatever has happened to the images in it since.
+pub(crate) fn own_folder(config: &Config, path: &Path) -> Option<String> {
+    let (own, path) = (std::fs::canonicalize(config.data.path.as_ref()?).ok()?, std::fs::canonicalize(path).ok()?);
+    (own == path).then(|| {
+        let words = "is the folder the run was trained on, and has changed since: most images in it were probably learnt \
+                     from, and scores on them flatter";
+        format!("{} {words}", path.display())
+    })
+}
