@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::checkpoint::write_atomically;
+use crate::checkpoint::{sweep, write_atomically};
 use crate::error::{Error, Result};
 
 /// An open run folder; the lock is given back when it is dropped, however the process ends.
@@ -27,7 +27,8 @@ impl RunDir {
             let allowed = "a run's name is made of 1 to 80 letters, digits, `-`, `_` and `.`, not beginning with `.`";
             return Err(Error::Config(format!("output.name = \"{name}\": {allowed}")));
         }
-        fs::create_dir_all(parent).map_err(Error::io("cannot create", parent))?;
+        let elsewhere = || "choose another folder with `--set output.dir=DIR`".to_owned();
+        fs::create_dir_all(parent).map_err(|error| Error::io("cannot create", parent)(error).advise(elsewhere))?;
         for number in 1..100_000 {
             let path = parent.join(format!("{name}-{number:04}"));
             match fs::create_dir(&path) {
@@ -39,7 +40,7 @@ impl RunDir {
                     return Self::own(path);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("cannot create", path)(error)),
+                Err(error) => return Err(Error::io("cannot create", path)(error).advise(elsewhere)),
             }
         }
         Err(Error::Run {
@@ -48,13 +49,17 @@ impl RunDir {
         })
     }
 
-    /// Opens an existing run to go on with it.
+    /// Opens an existing run to go on with it, and clears away what a process that was killed has left half written.
     ///
     /// # Errors
     /// Not a run folder, or another process is working in it.
     pub fn open(path: &Path) -> Result<Self> {
         check(path)?;
-        Self::own(path.to_owned())
+        let writable = || "a run goes on in its own folder, which must be writable".to_owned();
+        let dir = Self::own(path.to_owned()).map_err(|error| error.advise(writable))?;
+        sweep(path)?;
+        sweep(&path.join("checkpoints"))?;
+        Ok(dir)
     }
 
     fn own(path: PathBuf) -> Result<Self> {
@@ -95,9 +100,9 @@ impl RunDir {
     /// # Errors
     /// [`Error::Io`].
     pub fn describe(&self, config: &str) -> Result<()> {
-        write_atomically(&self.join("config.toml"), config.as_bytes())?;
         let environment = serde_json::to_vec_pretty(&Environment::now()).unwrap_or_default();
-        write_atomically(&self.join("env.json"), &environment)
+        write_atomically(&self.join("env.json"), &environment)?;
+        write_atomically(&self.join("config.toml"), config.as_bytes())
     }
 }
 
@@ -106,10 +111,12 @@ impl RunDir {
 /// # Errors
 /// [`Error::Run`] saying what is missing.
 pub fn check(path: &Path) -> Result<()> {
-    let problem = if !path.is_dir() {
+    let problem = if path.is_file() {
+        "is a file; name the run's folder"
+    } else if !path.is_dir() {
         "there is no such run folder; `ls runs` shows those there are"
     } else if !path.join("config.toml").is_file() {
-        "is no run folder: it has no config.toml"
+        "is no run folder: it has no config.toml (one that was stopped while it was made has none either: train again)"
     } else {
         return Ok(());
     };
