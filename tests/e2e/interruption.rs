@@ -28,6 +28,14 @@ fn finish(child: Child, mut lines: BufReader<ChildStderr>) -> Done {
     Done { err, ..Done::from(output) }
 }
 
+/// A run of the joint stage that was stopped by Ctrl-C soon after it began.
+pub fn interrupted(place: &Place, args: &[&str]) {
+    let (child, lines) = start(place, "joint", args);
+    signal(&child, "INT");
+    let done = finish(child, lines);
+    assert_eq!(done.code, Some(130), "{}", done.err);
+}
+
 #[test]
 fn an_interrupted_run_goes_on_bit_for_bit() {
     let place = Place::new();

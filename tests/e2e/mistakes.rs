@@ -1,7 +1,7 @@
 //! Bad input: a clear error with a suggestion, the right exit code, and nothing lost.
 
 use crate::pictures::{folder, picture};
-use crate::program::{Place, tiny};
+use crate::program::{Done, Place, tiny};
 
 #[test]
 fn mistyped_words_get_a_suggestion_and_exit_code_2() {
@@ -10,12 +10,15 @@ fn mistyped_words_get_a_suggestion_and_exit_code_2() {
     refuses(&["trian"], &["trian", "train"]);
     refuses(&["train", "--sead", "1"], &["--sead", "--seed"]);
     refuses(&["train", "--seed", "many"], &["many", "--seed"]);
+    refuses(&["train", "--seed", "-1"], &["invalid value '-1' for '--seed"]);
+    refuses(&["train", "--steps", "-1"], &["invalid value '-1' for '--steps"]);
     refuses(&["train", "--steps", "4", "--minutes", "1"], &["--steps", "--minutes", "cannot be used with"]);
     refuses(&["train", "--preset", "standrd"], &["did you mean `standard`"]);
     refuses(&["train", "--set", "joint.bach=4"], &["bach", "did you mean `batch`"]);
     refuses(&["train", "--set", "jont.batch=4"], &["jont", "did you mean `joint`"]);
     refuses(&["train", "--set", "balancer=pcgard"], &["did you mean `pcgrad`"]);
     refuses(&["train", "--set", "joint.batch"], &["there is no `=`"]);
+    refuses(&["train", "--set", "joint.batch=x"], &["joint.batch=x", "expected a whole number, 0 or above"]);
     refuses(&["train", "--set", "data.tasks=['clas']"], &["clas", "did you mean `class`"]);
     refuses(&["train", "--set", "heads.part.segmentation={}"], &["part", "did you mean `parts`"]);
     refuses(&["train", "--config", "run.toml"], &["there is no configuration run.toml"]);
@@ -54,7 +57,8 @@ fn folders_without_usable_images_are_exit_code_3() {
     place.refuses(3, ["train", "--data", "emty"], &["there is no folder emty", "did you mean empty?"]);
     place.refuses(3, ["train", "--data", "nowhere/photos"], &["not even a folder nowhere"]);
     std::fs::write(place.path("empty/notes.txt"), "hello").unwrap();
-    place.refuses(3, ["train", "--data", "empty"], &["notes.txt", "understood are"]);
+    std::fs::create_dir(place.path("empty/images")).unwrap();
+    place.refuses(3, ["train", "--data", "empty"], &["images/ (empty)", "notes.txt", "understood are"]);
     assert!(!place.path("runs").exists());
 }
 
@@ -81,8 +85,64 @@ fn what_is_no_run_is_told() {
     let place = Place::new();
     std::fs::create_dir_all(place.path("runs/photos-0001")).unwrap();
     place.refuses(2, ["resume", "runs/photos-0002"], &["there is no run folder", "did you mean runs/photos-0001?"]);
+    std::fs::write(place.path("runs/notes.txt"), "hello").unwrap();
     for verb in ["resume", "eval", "generate"] {
-        place.refuses(1, [verb, "runs/photos-0001"], &["is no run folder"]);
+        place.refuses(1, [verb, "runs/photos-0001"], &["is no run folder", "config.toml"]);
+        place.refuses(1, [verb, "runs/notes.txt"], &["runs/notes.txt: is a file; name the run's folder"]);
     }
     place.refuses(2, ["predict", "runs/photos-0001"], &["IMAGE"]);
+}
+
+#[test]
+fn masks_are_taken_at_their_word() {
+    let place = Place::new();
+    folder(&place.path("photos"), 6);
+    let grey = |value: u8| image::GrayImage::from_fn(32, 32, |x, _| image::Luma([if x < 16 { 0 } else { value }]));
+    for n in 0..3 {
+        grey(77).save(place.path(format!("photos/masks/disc/{n:02}.png"))).unwrap();
+    }
+    // Without a palette every value is a class, which is said.
+    let report = place.run(["data", "check", "photos"]).well().out;
+    assert!(report.contains("taken as 3 classes: background, 77, 255"), "{report}");
+    std::fs::write(place.path("photos/palette.csv"), "value,name\n0,background\n255,shape\n").unwrap();
+    place.refuses(3, ["train", "--data", "photos"], &["masks/disc/00.png", "masks/disc/02.png", "77"]);
+}
+
+#[test]
+fn weights_of_another_model_are_told_without_a_backtrace() {
+    let place = Place::new();
+    place.train(&["--steps", "1", "--name", "run", "--set", "stages=['joint']"]).well();
+    let config = place.path("runs/run-0001/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let changed = text.replace("    16,\n", "    24,\n");
+    assert_ne!(changed, text);
+    std::fs::write(&config, changed).unwrap();
+    for verb in ["eval", "resume"] {
+        let done = Done::from(place.command([verb, "runs/run-0001"]).env("RUST_BACKTRACE", "1").output().unwrap());
+        assert_eq!(done.code, Some(1), "{}", done.err);
+        for word in ["checkpoints/joint-00000001-done", "another model", "trunk.stage3", "[16", "[24"] {
+            assert!(done.err.contains(word), "{word}: {}", done.err);
+        }
+        assert_eq!(done.err.trim_end().lines().count(), 1, "{}", done.err);
+    }
+}
+
+#[test]
+fn a_diverging_run_is_exit_code_4_and_keeps_what_was_good() {
+    let place = Place::new();
+    let wild = ["stages=['joint']", "joint.schedule.peak=1e30", "joint.clip=0.0", "output.checkpoint_every=1"];
+    let train = |name: &str, evaluations: &str| {
+        let more = [&["--steps", "10", "--name", name, "--set", evaluations][..], &wild].concat();
+        place.refuses(4, tiny(&more), &["is not finite at joint step", "try a lower learning rate"]);
+        place.run(["eval", &format!("runs/{name}-0001")])
+    };
+    // Seen in a loss or gradient, after steps that were saved ...
+    let done = train("loss", "joint.evaluations=1");
+    assert!(!done.err.contains("panicked") && !done.err.contains("hint"), "{}", done.err);
+    let last = mtl_train::checkpoint::Checkpoint::load(&place.path("runs/loss-0001/checkpoints/last")).unwrap();
+    assert!(last.state.step >= 1);
+    // ... or in the predictions of the very first validation, before anything was.
+    let done = train("prediction", "joint.evaluations=10");
+    assert_eq!(done.code, Some(1), "{}", done.err);
+    assert!(done.err.contains("has not saved anything yet"), "{}", done.err);
 }

@@ -106,16 +106,16 @@ pub struct Train {
     #[arg(long, value_name = "RUN", conflicts_with = "preset")]
     pub from: Option<PathBuf>,
     /// The number all chance follows from [default: 0].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Passes of the joint stage over the training images.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub epochs: Option<f64>,
     /// Steps of the joint stage; the generators' follow in proportion.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<u64>,
     /// Minutes for everything together.
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub minutes: Option<f64>,
     /// Image size, 64 or 64x128 (height x width); divisible by 8, 32 to 256.
     #[arg(long, value_name = "SIZE")]
@@ -182,13 +182,13 @@ pub struct Generate {
     /// The run folder.
     pub run: PathBuf,
     /// How many images.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 64, allow_negative_numbers = true)]
     pub count: usize,
     /// Only images of this class.
     #[arg(long, value_name = "NAME")]
     pub class: Option<String>,
     /// The number all chance follows from.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
     /// Which generator: gan or vae [default: gan, if the run has one].
     #[arg(long, value_name = "NAME")]

@@ -68,7 +68,9 @@ impl Failure {
     }
 
     fn hint(&self) -> Option<&'static str> {
-        match self.exit_code() {
+        // What the program says itself is about one thing typed, and needs no look at the whole folder.
+        let code = if matches!(self, Self::Data(_)) { 0 } else { self.exit_code() };
+        match code {
             2 => Some("`mtl --help` shows what can be typed, `mtl list` every name, a run's config.toml every key"),
             3 => Some("`mtl data check DIR` lists everything that is wrong with a folder"),
             _ => None,

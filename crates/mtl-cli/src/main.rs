@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Verb::Data { verb } => verbs::data::run(&verb),
         Verb::List { what } => verbs::list::run(what),
     };
-    match result {
+    match result.and_then(|()| output::delivered()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report();

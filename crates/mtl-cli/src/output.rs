@@ -1,16 +1,33 @@
 //! Standard output and standard error, where a reader that has gone away (`mtl list | head`) is no failure.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{Error, ErrorKind, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
 use crate::failure::Failure;
 
+/// Why a result did not reach standard output.
+static LOST: OnceLock<Error> = OnceLock::new();
+
 /// A line for whoever asked: tables, lists, JSON.
 pub fn out(line: impl Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    match writeln!(std::io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => _ = LOST.set(error),
+        _ => {}
+    }
+}
+
+/// That everything handed to [`out`] was written, or was not wanted any more.
+pub fn delivered() -> Result<(), Failure> {
+    match LOST.get() {
+        Some(error) => Err(Failure::other(format!(
+            "the result cannot be written to standard output ({error}); a run keeps its own: `mtl eval RUN` shows it"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// A line for whoever is watching: progress, warnings, errors.

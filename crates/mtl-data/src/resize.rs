@@ -5,8 +5,9 @@
 //! bilinear); masks and dense maps take the value at each target pixel's centre. A 256 x 128 photo to 128 x 64 costs
 //! about 0.2 ms.
 
-use fast_image_resize::images::Image;
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use crate::dataset::Size;
@@ -94,14 +95,21 @@ fn stretch(pixels: Vec<u8>, channels: usize, from: Size, to: Size) -> Vec<u8> {
     if from == to {
         return pixels;
     }
-    let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    // Sizes are bounded by `decode::MAX_SIDE`; the buffers match them and both have the same pixel type, which are the
-    // only things the resizer can object to.
-    let source = Image::from_vec_u8(from.width as u32, from.height as u32, pixels, kind).expect("buffer of that size");
-    let mut target = Image::new(to.width as u32, to.height as u32, kind);
+    if channels == 1 { convolved::<U8>(&pixels, from, to) } else { convolved::<U8x3>(&pixels, from, to) }
+}
+
+/// One kind of pixel at a time: `Resizer::resize`, which takes any, would have the compiler make code for thirteen kinds,
+/// and that alone took it longer than the rest of this crate.
+fn convolved<P: PixelTrait>(pixels: &[u8], from: Size, to: Size) -> Vec<u8> {
+    // Sizes are bounded by `decode::MAX_SIDE` and the buffers match them, which is all the resizer can object to.
+    let source =
+        TypedImageRef::<P>::from_buffer(from.width as u32, from.height as u32, pixels).expect("buffer of that size");
+    let mut bytes = vec![0; to.height * to.width * P::size()];
+    let mut target =
+        TypedImage::<P>::from_buffer(to.width as u32, to.height as u32, &mut bytes).expect("buffer of that size");
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(&source, &mut target, &options).expect("equal pixel types");
-    target.into_vec()
+    Resizer::new().resize_typed(&source, &mut target, &options).expect("the whole image is inside the image");
+    bytes
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::config::Stage;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, words};
 
 /// Version of the layout; readers refuse newer ones politely.
 pub const FORMAT_VERSION: u32 = 1;
@@ -108,7 +108,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(|source| {
         // A file cut short by a full disk only takes space away from the next try.
         let _ = fs::remove_file(path);
-        Error::io("cannot write", path)(source)
+        Error::io_of(bytes.len(), path)(source)
     })
 }
 
@@ -139,7 +139,7 @@ impl Checkpoint {
             return Err(error);
         }
         // Only a repeated save of the very same moment (a resumed run) finds its name taken.
-        remove_folder(&target)?;
+        set_aside(&target)?;
         fs::rename(&temporary, &target).map_err(Error::io("cannot write", &target))?;
         sync_folder(root)?;
         // `best` first: a run that goes on from `last` must find the best weights that `last` knows of.
@@ -177,6 +177,9 @@ impl Checkpoint {
             .map_err(|error| problem(MANIFEST, format!("cannot be read ({error}); this is no complete checkpoint")))?;
         let manifest: Manifest =
             serde_json::from_slice(&manifest).map_err(|error| problem(MANIFEST, format!("is damaged ({error})")))?;
+        if manifest.format_version == 0 {
+            return Err(problem(MANIFEST, "is damaged: there is no format version 0".into()));
+        }
         if manifest.format_version > FORMAT_VERSION {
             let newer = manifest.format_version;
             return Err(problem(
@@ -197,7 +200,7 @@ impl Checkpoint {
             Ok(bytes)
         };
         let tensors = |name: &str| -> Result<BTreeMap<String, Tensor>> {
-            serial::from_bytes(&read(name)?).map_err(|error| problem(name, error.to_string()))
+            serial::from_bytes(&read(name)?).map_err(|error| problem(name, words(&error)))
         };
         let state = serde_json::from_slice(&read(STATE)?).map_err(|error| problem(STATE, error.to_string()))?;
         let [weights, averages, optimizers] = TENSOR_FILES.map(tensors);
@@ -216,10 +219,15 @@ impl Checkpoint {
                 Err(error) => error,
             },
             Err(error) => {
-                let problem = format!("there is none ({error}); the run has not saved anything yet");
+                let what = if root.join(name).is_symlink() { "its folder is gone" } else { "is missing" };
+                let problem = format!("{what} ({error})");
                 Error::Checkpoint { path: root.join(name), problem }
             }
         };
+        if !any(root) {
+            let problem = "there is none: the run has not saved anything yet; `mtl resume RUN` starts it again".into();
+            return Err(Error::Checkpoint { path: root.to_owned(), problem });
+        }
         for folder in complete(root)?.into_iter().rev() {
             if let Ok(checkpoint) = Self::load(&folder) {
                 let warning = format!("{first}; using {} instead", folder.display());
@@ -242,10 +250,47 @@ fn remove_folder(folder: &Path) -> Result<()> {
     }
 }
 
+/// Removes a checkpoint so that a crash in between leaves no half of one under its name.
+fn set_aside(folder: &Path) -> Result<()> {
+    let aside = folder.with_extension("old.tmp");
+    remove_folder(&aside)?;
+    match fs::rename(folder, &aside) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("cannot replace", folder)(error)),
+        Ok(()) => remove_folder(&aside),
+    }
+}
+
+/// Whether a run has saved anything, be it damaged by now.
+pub(crate) fn any(root: &Path) -> bool {
+    let named = |name: &str| root.join(name).is_symlink() || root.join(name).exists();
+    named("last") || named("best") || complete(root).is_ok_and(|found| !found.is_empty())
+}
+
+/// Removes what a process that was killed while it saved has left: everything with a temporary name.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn sweep(root: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(root) else { return Ok(()) };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|end| end == "tmp") {
+            let is_folder = path.is_dir() && !path.is_symlink();
+            let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(Error::io("cannot remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes `root/name` lead to `target`, by a link that is replaced in one step.
 fn point(root: &Path, name: &str, target: &str) -> Result<()> {
     let (link, temporary) = (root.join(name), root.join(format!("{name}.tmp")));
     let _ = fs::remove_file(&temporary);
+    if link.is_dir() && !link.is_symlink() {
+        // A copy of the run that followed links has a folder here; what it holds has just been saved anew.
+        set_aside(&link)?;
+    }
     #[cfg(unix)]
     let made = std::os::unix::fs::symlink(target, &temporary);
     #[cfg(not(unix))]
@@ -273,7 +318,7 @@ fn prune(root: &Path, keep: usize) -> Result<()> {
     for folder in all.into_iter().take(surplus) {
         // `keep` is counted over all; those a name points at stay whatever their age.
         if fs::canonicalize(&folder).is_ok_and(|path| !named.contains(&path)) {
-            remove_folder(&folder)?;
+            set_aside(&folder)?;
         }
     }
     Ok(())

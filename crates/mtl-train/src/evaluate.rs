@@ -6,7 +6,7 @@ use mtl_task::{Target, Task, TaskKind};
 use mtl_tensor::{Ctx, Device, Tensor, to_f64};
 use mtl_trunk::Features;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::TaskScores;
 use crate::model::{ImageTask, Model, RECONSTRUCTION};
 use crate::plan::Plan;
@@ -127,14 +127,16 @@ pub fn score(
         for (at, column) in columns.iter().enumerate() {
             let Some(column) = *column else { continue };
             let truth = &batch.targets[column];
-            found[at].add(truth, &outputs.predictions[at], count)?;
+            found[at]
+                .add(truth, &outputs.predictions[at], count)
+                .map_err(|error| told(error, &model.heads[at].0.name))?;
             if let Some(constant) = baselines.map(|b| b[at].predict(truth)).transpose()?.flatten() {
                 trivial[at].add(truth, &constant, count)?;
             }
         }
         if let Some(reconstruction) = &outputs.reconstruction {
             let drawn: Vec<f32> = to_f64(reconstruction)?.into_iter().map(|v| v.clamp(-1.0, 1.0) as f32).collect();
-            psnr.add(&batch.images, &drawn, count)?;
+            psnr.add(&batch.images, &drawn, count).map_err(|error| told(error, RECONSTRUCTION))?;
         }
     }
     let mut all: Vec<TaskScores> = Vec::new();
@@ -156,6 +158,14 @@ pub fn score(
         all.push(TaskScores { task, kind: "image", scores: psnr, baseline: Vec::new(), baseline_words: words });
     }
     Ok(all)
+}
+
+/// A prediction that is no number is the model's fault and not the data's.
+fn told(error: mtl_metrics::Error, task: &str) -> Error {
+    match error {
+        mtl_metrics::Error::NonFinite { what, .. } if what != "label" => Error::NotFinite { task: task.to_owned() },
+        other => other.into(),
+    }
 }
 
 /// The score that decides for a kind of task.
@@ -216,14 +226,14 @@ pub fn match_tasks(tasks: &[Task], other: &dyn Dataset) -> Result<Vec<Option<usi
                 theirs[at].kind.name(),
                 theirs[at].kind.classes()
             );
-            return Err(crate::error::Error::DataMismatch(problem));
+            return Err(Error::DataMismatch(problem));
         }
         columns.push(at);
     }
     if columns.iter().all(Option::is_none) {
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         let problem = format!("the data labels none of the model's tasks ({})", names.join(", "));
-        return Err(crate::error::Error::DataMismatch(problem));
+        return Err(Error::DataMismatch(problem));
     }
     Ok(columns)
 }

@@ -48,6 +48,10 @@ pub struct Generated {
 /// # Errors
 /// A run without that generator, an unknown class, a folder that cannot be written to.
 pub fn generate(run: &Path, request: &GenerateRequest, device: Option<&str>) -> Result<Generated> {
+    draw(run, request, device).map_err(|error| error.advise(|| "name another folder with `--out DIR`".into()))
+}
+
+fn draw(run: &Path, request: &GenerateRequest, device: Option<&str>) -> Result<Generated> {
     let trained = Trained::load(run, device)?;
     let stage = choose_generator(&trained, request.generator.as_deref())?;
     let Some(generator) = trained.model.generator(stage) else {

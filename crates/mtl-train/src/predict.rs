@@ -9,7 +9,7 @@ use mtl_task::TaskKind;
 use mtl_tensor::{Tensor, ops, to_f64};
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluate::outputs;
 use crate::pictures::{class_colour, save};
 use crate::run::file_name;
@@ -52,23 +52,25 @@ pub struct Predictions {
 /// read is an error in its place, the others go on.
 ///
 /// # Errors
-/// A run that cannot be loaded.
+/// A run that cannot be loaded, a folder that cannot be written to.
 pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Option<&str>) -> Result<Predictions> {
     let trained = Trained::load(run, device)?;
     let out = out.map_or_else(|| run.join("predictions").join("images"), Path::to_path_buf);
     let mut stems = std::collections::BTreeMap::<String, usize>::new();
-    let images = images
-        .iter()
-        .map(|path| {
-            // Two images of one name from two folders must not write over each other.
-            let stem = path.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
-            let seen = stems.entry(stem.clone()).or_default();
-            *seen += 1;
-            let stem = if *seen == 1 { stem } else { format!("{stem}-{seen}") };
-            predict_one(&trained, path, &out, &stem)
-        })
-        .collect();
-    Ok(Predictions { images, warning: trained.warning })
+    let mut found = Vec::new();
+    for path in images {
+        // Two images of one name from two folders must not write over each other.
+        let stem = path.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
+        let seen = stems.entry(stem.clone()).or_default();
+        *seen += 1;
+        let stem = if *seen == 1 { stem } else { format!("{stem}-{seen}") };
+        match predict_one(&trained, path, &out, &stem) {
+            // An image that cannot be read says nothing about the next one; a mask that cannot be written does.
+            Err(error @ Error::Io { .. }) => return Err(error.advise(|| "name another folder with `--out DIR`".into())),
+            one => found.push(one),
+        }
+    }
+    Ok(Predictions { images: found, warning: trained.warning })
 }
 
 fn predict_one(trained: &Trained, path: &Path, out: &Path, stem: &str) -> Result<Predicted> {

@@ -10,7 +10,7 @@ use mtl_tensor::Tensor;
 
 use crate::checkpoint::{Checkpoint, State, write_atomically};
 use crate::config::{Config, Stage};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, words};
 use crate::evaluate::{baselines, outputs, score};
 use crate::event::{Event, Observer};
 use crate::model::Model;
@@ -31,17 +31,22 @@ const SHOWN: usize = 8;
 /// Anything in [`Error`]; whatever had been saved stays readable.
 pub fn train(config: Config, observers: &mut [&mut dyn Observer], stop: &AtomicBool) -> Result<PathBuf> {
     let mut plan = Plan::new(config)?;
-    let device =
-        mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::Config(format!("device: {error}")))?;
+    let device = mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::setting("device", &error))?;
     let model = Model::new(&plan.config, &plan.schema, &device)?;
     // The balancer is built again by the stage; here it only has to be possible.
     plan.config.balancer.build(&crate::step::balanced_tasks(&model))?;
     let begin = Begin::anew(&mut plan, &model)?;
     let name = plan.config.output.name.clone().unwrap_or_else(|| plan.schema.data.clone());
     let dir = RunDir::create(&plan.config.output.dir, &name)?;
-    dir.describe(&settings::to_toml(&plan.config)?)?;
     let schema = serde_json::to_vec_pretty(&plan.schema).map_err(|error| Error::Config(error.to_string()))?;
-    write_atomically(&dir.join("schema.json"), &schema)?;
+    // `config.toml` last, because it makes the folder a run: whoever finds it finds the rest.
+    let described = write_atomically(&dir.join("schema.json"), &schema)
+        .and_then(|()| dir.describe(&settings::to_toml(&plan.config)?));
+    if let Err(error) = described {
+        // Nothing is in it yet: a full disk must not leave a folder that is no run.
+        let _ = std::fs::remove_dir_all(dir.path());
+        return Err(error.advise(|| "choose another folder with `--set output.dir=DIR`".into()));
+    }
     go(plan, model, device, dir, begin, observers, stop)
 }
 
@@ -58,11 +63,9 @@ pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool
         let problem = "the data has changed since the run began (other images, tasks, classes or labels); a run goes on only with the data it began with";
         return Err(Error::DataMismatch(format!("{}: {problem}", run.display())));
     }
-    let device =
-        mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::Config(format!("device: {error}")))?;
+    let device = mtl_tensor::device::parse(&plan.config.device).map_err(|error| Error::setting("device", &error))?;
     let model = Model::new(&plan.config, &plan.schema, &device)?;
-    // A link that leads nowhere is a damaged checkpoint; there may be others.
-    let mut begin = if run.join("checkpoints/last").is_symlink() {
+    let mut begin = if crate::checkpoint::any(&run.join("checkpoints")) {
         Begin::at_last(run, &model)?
     } else {
         // Stopped before anything was saved: the settings say all there is.
@@ -95,10 +98,7 @@ impl Begin {
 
     fn at_last(run: &Path, model: &Model) -> Result<Self> {
         let (checkpoint, path, warning) = Checkpoint::load_named(&run.join("checkpoints"), "last")?;
-        model
-            .params
-            .load(&checkpoint.weights)
-            .map_err(|error| Error::Checkpoint { path, problem: error.to_string() })?;
+        model.params.load(&checkpoint.weights).map_err(|error| Error::Checkpoint { path, problem: words(&error) })?;
         let state = checkpoint.state.clone();
         // Of a start there are weights, but nothing that a stage would go on with.
         let restored = (state.step > 0 || state.stage_finished).then_some(checkpoint);
@@ -106,7 +106,35 @@ impl Begin {
     }
 }
 
+/// Runs every stage that is not behind. Where a file cannot be written, says how the run can go on.
 fn go(
+    plan: Plan,
+    model: Model,
+    device: mtl_tensor::Device,
+    dir: RunDir,
+    begin: Begin,
+    observers: &mut [&mut dyn Observer],
+    stop: &AtomicBool,
+) -> Result<PathBuf> {
+    let run = dir.path().to_owned();
+    stages(plan, model, device, dir, begin, observers, stop).map_err(|error| {
+        let saved = crate::checkpoint::any(&run.join("checkpoints"));
+        match error {
+            Error::Diverged { what, stage, step, advice } => {
+                let kept = if saved { "the last good checkpoint is kept" } else { "nothing had been saved yet" };
+                Error::Diverged { what, stage, step, advice: format!("; {kept}{advice}") }
+            }
+            other if saved => other.advise(|| {
+                format!("what was saved before is untouched, `mtl resume {}` goes on from it", run.display())
+            }),
+            other => {
+                other.advise(|| format!("nothing had been saved yet, `mtl resume {}` starts again", run.display()))
+            }
+        }
+    })
+}
+
+fn stages(
     plan: Plan,
     model: Model,
     device: mtl_tensor::Device,
@@ -153,10 +181,16 @@ fn go(
         if behind {
             continue;
         }
-        match stage {
-            Stage::Joint => joint::run(&mut s)?,
-            Stage::Vae | Stage::Gan => generation::run(&mut s, stage)?,
-        }
+        let ended = match stage {
+            Stage::Joint => joint::run(&mut s),
+            Stage::Vae | Stage::Gan => generation::run(&mut s, stage),
+        };
+        ended.map_err(|error| match error {
+            Error::NotFinite { task } => {
+                crate::step::diverged(format!("the prediction of task `{task}`"), stage.name(), s.state.step)
+            }
+            other => other,
+        })?;
     }
     let columns: Vec<Option<usize>> = s.plan.columns.iter().copied().map(Some).collect();
     let scores = if s.plan.split.test.is_empty() {

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::write_atomically;
+use crate::checkpoint::{sweep, write_atomically};
 use crate::environment;
 use crate::error::{Error, Result};
 
@@ -26,7 +26,8 @@ impl RunDir {
             let allowed = "a run's name is made of 1 to 80 letters, digits, `-`, `_` and `.`, not beginning with `.`";
             return Err(Error::Config(format!("output.name = \"{name}\": {allowed}")));
         }
-        fs::create_dir_all(parent).map_err(Error::io("cannot create", parent))?;
+        let elsewhere = || "choose another folder with `--set output.dir=DIR`".to_owned();
+        fs::create_dir_all(parent).map_err(|error| Error::io("cannot create", parent)(error).advise(elsewhere))?;
         for number in 1..100_000 {
             let path = parent.join(format!("{name}-{number:04}"));
             match fs::create_dir(&path) {
@@ -38,7 +39,7 @@ impl RunDir {
                     return Self::own(path);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("cannot create", path)(error)),
+                Err(error) => return Err(Error::io("cannot create", path)(error).advise(elsewhere)),
             }
         }
         Err(Error::Run {
@@ -47,13 +48,17 @@ impl RunDir {
         })
     }
 
-    /// Opens an existing run to go on with it.
+    /// Opens an existing run to go on with it, and clears away what a process that was killed has left half written.
     ///
     /// # Errors
     /// Not a run folder, or another process is working in it.
     pub fn open(path: &Path) -> Result<Self> {
         check(path)?;
-        Self::own(path.to_owned())
+        let writable = || "a run goes on in its own folder, which must be writable".to_owned();
+        let dir = Self::own(path.to_owned()).map_err(|error| error.advise(writable))?;
+        sweep(path)?;
+        sweep(&path.join("checkpoints"))?;
+        Ok(dir)
     }
 
     fn own(path: PathBuf) -> Result<Self> {
@@ -94,8 +99,8 @@ impl RunDir {
     /// # Errors
     /// [`Error::Io`].
     pub fn describe(&self, config: &str) -> Result<()> {
-        write_atomically(&self.join("config.toml"), config.as_bytes())?;
-        environment::began(&self.path)
+        environment::began(&self.path)?;
+        write_atomically(&self.join("config.toml"), config.as_bytes())
     }
 }
 
@@ -104,10 +109,12 @@ impl RunDir {
 /// # Errors
 /// [`Error::Run`] saying what is missing.
 pub fn check(path: &Path) -> Result<()> {
-    let problem = if !path.is_dir() {
+    let problem = if path.is_file() {
+        "is a file; name the run's folder"
+    } else if !path.is_dir() {
         "there is no such run folder; `ls runs` shows those there are"
     } else if !path.join("config.toml").is_file() {
-        "is no run folder: it has no config.toml"
+        "is no run folder: it has no config.toml (one that was stopped while it was made has none either: train again)"
     } else {
         return Ok(());
     };

@@ -198,8 +198,21 @@ fn with_suggestion(message: &str) -> String {
             Some(name) => format!("{message}: did you mean `{name}`?"),
             None => message.to_owned(),
         },
-        _ => message.to_owned(),
+        _ => plain(message),
     }
+}
+
+/// Numbers by what they are to a user and not to the compiler.
+fn plain(message: &str) -> String {
+    let Some((before, kind)) = message.rsplit_once("expected ") else { return message.to_owned() };
+    let kind = match kind {
+        "usize" | "u64" | "u32" => "a whole number, 0 or above",
+        "i64" | "i32" => "a whole number",
+        "f64" | "f32" => "a number",
+        "a boolean" => "true or false",
+        other => other,
+    };
+    format!("{before}expected {kind}")
 }
 
 #[cfg(test)]
@@ -229,7 +242,7 @@ mod tests {
             ("jont.batch=7", "did you mean `joint`"),
             ("balancer=pcgard", "did you mean `pcgrad`"),
             ("joint.batch", "there is no `=`"),
-            ("joint.batch=many", "invalid type"),
+            ("joint.batch=many", "invalid type: string \"many\", expected a whole number, 0 or above"),
         ] {
             let message = set(&[text]).unwrap_err().to_string();
             assert!(message.contains(expected), "{text}: {message}");

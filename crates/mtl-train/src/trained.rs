@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Stage};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, words};
 use crate::evaluate::{baselines, match_tasks, score};
 use crate::event::TaskScores;
 use crate::model::Model;
@@ -54,17 +54,18 @@ impl Trained {
         let config = settings::read_resolved(&run.join("config.toml"))?;
         let schema = read_schema(run)?;
         let device = mtl_tensor::device::parse(device.unwrap_or(&config.device))
-            .map_err(|error| Error::Config(format!("device: {error}")))?;
+            .map_err(|error| Error::setting("device", &error))?;
         let model = Model::new(&config, &schema, &device)?;
         let root = run.join("checkpoints");
-        let name = if root.join("best").exists() { "best" } else { "last" };
+        // A link whose folder is gone is told, and another checkpoint is used.
+        let name = if root.join("best").is_symlink() || root.join("best").exists() { "best" } else { "last" };
         let (checkpoint, path, warning) = Checkpoint::load_named(&root, name)?;
         let mut weights = checkpoint.weights;
         weights.extend(checkpoint.averages);
         model
             .params
             .load(&weights)
-            .map_err(|error| Error::Checkpoint { path: path.clone(), problem: error.to_string() })?;
+            .map_err(|error| Error::Checkpoint { path: path.clone(), problem: words(&error) })?;
         let stage = (checkpoint.state.stage, checkpoint.state.stage_finished);
         Ok(Self { config, schema, model, device, checkpoint: path, stage, warning })
     }

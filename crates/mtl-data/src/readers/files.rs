@@ -124,6 +124,14 @@ impl Draft {
                 *classes = palette.classes().to_vec();
             }
         }
+        if matches!(self.meaning, Meaning::Discover) && palette.classes().len() > 2 {
+            let classes = palette.classes().join(", ");
+            self.notes.push(format!(
+                "the masks' values are taken as {} classes: {classes}; a palette.csv (`value,name`) beside the images \
+                 names them, and any other value is then an error",
+                palette.classes().len()
+            ));
+        }
         if self.tasks.is_empty() {
             self.notes.push("no labels were found: only tasks without labels (generation) can be trained".into());
         }

@@ -154,7 +154,12 @@ fn unrecognised(path: &Path) -> Error {
     if path.is_dir() && entries.is_empty() {
         return Error::Empty { path: path.to_owned(), reason: "the folder is empty".into() };
     }
-    let shown: Vec<String> = entries.iter().take(6).map(|entry| walk::name(entry)).collect();
+    let shown = entries.iter().take(6).map(|entry| match walk::entries(entry) {
+        Ok(inside) if inside.is_empty() => format!("{}/ (empty)", walk::name(entry)),
+        Ok(_) => format!("{}/", walk::name(entry)),
+        Err(_) => walk::name(entry),
+    });
+    let shown: Vec<String> = shown.collect();
     let reason = if path.is_dir() {
         format!("it holds {}{}", shown.join(", "), if entries.len() > 6 { " ..." } else { "" })
     } else {
