@@ -89,6 +89,7 @@ fn both_axes<S: Simd>(tile: &mut Tile<S>, from: usize, to: usize, transform: imp
     for line in tile.iter_mut().take(from) {
         transform(line);
     }
+    #[allow(clippy::needless_range_loop)] // A column: no slice to iterate over.
     for x in 0..to {
         let mut line: Line<S> = std::array::from_fn(|y| tile[y][x]);
         transform(&mut line);
@@ -326,7 +327,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn to_places<F: Scheme>(self, strip: Strip, pixels: &mut [f32], places: &mut [f32]) {
+    fn transform<F: Scheme>(&self, strip: Strip, pixels: &mut [f32], places: &mut [f32]) {
         let image = self.channels * self.size.0 * self.size.1;
         let images = self.images[strip.image * image..].chunks_exact(image);
         for (image, pixels) in images.zip(pixels.chunks_exact_mut(self.layout.len())).take(strip.images) {
@@ -358,7 +359,7 @@ pub(super) fn forward<F: Scheme>(g: &Geometry, x: &[f32], w: &[f32], bias: Optio
     t.strips.par_iter().for_each(|&strip| {
         let (tiles, count) = ((strip.rows, t.tiles.1), t.count(strip));
         with_scratch(t.lengths::<F>(g, strip), |pixels, v, m| {
-            t.input::<F>(g, strip, x).to_places::<F>(strip, pixels, v);
+            t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
             for place in 0..F::IN * F::IN {
                 let product = Product {
                     size: (count, t.output_width),
@@ -413,8 +414,8 @@ pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec
             for &strip in strips {
                 let count = t.count(strip);
                 with_scratch(t.lengths::<F>(g, strip), |pixels, v, m| {
-                    t.input::<F>(g, strip, x).to_places::<F>(strip, pixels, v);
-                    t.upstream::<F>(g, strip, dy).to_places::<F>(strip, pixels, m);
+                    t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
+                    t.upstream::<F>(g, strip, dy).transform::<F>(strip, pixels, m);
                     for (place, c) in sums.chunks_exact_mut(kernel_plane).enumerate() {
                         let product = Product {
                             size: (g.in_channels, t.output_width),
