@@ -60,7 +60,12 @@ fn a_changed_byte_anywhere_is_found() {
         for keep in [0, 1, sound.len() / 2, sound.len() - 1] {
             spoilt(&format!("cut to {keep} bytes"), &sound[..keep]);
         }
-        if name != "MANIFEST.json" {
+        if name == "MANIFEST.json" {
+            let text = std::str::from_utf8(&sound).unwrap();
+            for version in ["\"format_version\": 0", "\"format_version\": 2"] {
+                spoilt(version, text.replace("\"format_version\": 1", version).as_bytes());
+            }
+        } else {
             spoilt("a byte longer", &[&sound[..], b"\n"].concat());
         }
         fs::remove_file(&file).unwrap();

@@ -4,6 +4,7 @@ mod direct;
 mod geometry;
 mod im2col;
 mod product;
+mod scheme;
 mod scratch;
 mod transpose;
 mod window;
@@ -12,7 +13,7 @@ mod winograd;
 use candle_core::{Result, Tensor};
 
 use self::geometry::Geometry;
-use self::winograd::F2;
+use self::scheme::F2;
 use super::sum;
 use crate::real::{for_real, tensor, with_slice};
 use crate::tape::{Value, composed, is_learnt, record2, record3};
