@@ -30,7 +30,7 @@ impl Case {
         let square = among(s, &[1, 2, 3, 3, 3, 4, 5]);
         let kernel = (square, if s.below(6) == 0 { among(s, &[1, 3]) } else { square });
         Self {
-            batch: among(s, &[1, 2, 3, 9]),
+            batch: among(s, &[1, 2, 9, 17]),
             channels: (among(s, &[1, 3, 8, 12, 17, 32, 40]), among(s, &[1, 3, 8, 10, 24, 33, 64])),
             size: (among(s, &[5, 6, 8, 13, 16]), among(s, &[5, 7, 8, 16, 21])),
             kernel,

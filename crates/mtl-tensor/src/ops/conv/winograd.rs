@@ -15,14 +15,21 @@ use rayon::prelude::*;
 use super::direct::{WEIGHT_PARTS, total};
 use super::geometry::{Geometry, Strip, strips};
 use super::product::{Product, spread, whole};
-use super::scheme::{LINE, Scheme, Tile, both_axes};
+use super::scheme::{F2, LINE, Scheme, Tile, both_axes};
 use super::scratch::with_scratch;
 use super::transpose::{Rows, gather, scatter};
 use super::window::Window;
 
-/// Whether these shapes gain: enough channels on both sides that the products outweigh the transforms.
+/// Tiles from which on the products of a tile pay for transforming the kernels once.
+const FEWEST_TILES: usize = 256;
+
+/// Whether these shapes gain: enough channels on both sides, and enough tiles, that products outweigh transforms.
 pub(super) fn suits(g: &Geometry) -> bool {
-    (g.kernel_height, g.kernel_width, g.stride) == (3, 3, 1) && g.in_channels >= 8 && g.out_channels >= 8
+    let tiles = g.batch * g.out_height.div_ceil(F2::OUT) * g.out_width.div_ceil(F2::OUT);
+    (g.kernel_height, g.kernel_width, g.stride) == (3, 3, 1)
+        && g.in_channels >= 8
+        && g.out_channels >= 8
+        && tiles >= FEWEST_TILES
 }
 
 /// The division of a batch: tiles of all images in strips of whole tile rows.
