@@ -3,7 +3,8 @@
 //! Built on candle, whose tensors, devices and tape it uses, and some of whose gradients it replaces: max-pooling (candle's
 //! is four times too small), nearest and bilinear up-sampling (overwritten, missing), norms that cut the graph, losses
 //! that overflow. Every op in [`ops`] passes a central-difference check in f64 ([`gradcheck`]), on the CPU kernel and on the
-//! composition that runs on CUDA and Metal.
+//! composition that runs on CUDA and Metal. Convolutions have kernels of their own for f32, which are held against the f64
+//! ones over random shapes: root mean square errors stay below 5e-6 of the values.
 //!
 //! * [`ops`]: functions of tensors. [`layers`]: named parameters around them. [`params`]: seeded, sorted by name.
 //! * [`optim`]: Adam, AdamW, SGD with state that can be saved, schedule, clipping, weight averages.
