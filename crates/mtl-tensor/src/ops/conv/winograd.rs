@@ -5,9 +5,10 @@
 //! matrix product a place. The gradient of the weights is the exact adjoint with the same transforms,
 //! `dk = G^T [(B^T d B) * (A dy A^T)] G`, summed over tiles; that of the input is the convolution with the turned kernel.
 //!
-//! [`F2`](super::scheme::F2) (`m = 2`) multiplies 2.25 times less than the definition. Its transforms add and subtract only, and halve, so its rounding errors are
-//! those of the definition summed in another order: below 5e-6 of the values, root mean square, over random shapes (a test).
-//! One thing is different: a gradient whose terms are all exactly zero can come out as a rounding error instead.
+//! [`F2`](super::scheme::F2) (`m = 2`) multiplies 2.25 times less than the definition. Its transforms add and subtract only,
+//! and halve, so its rounding errors are those of the definition summed in another order: below 5e-6 of the values, root
+//! mean square, over random shapes (a test). One thing is different: a gradient whose terms are all exactly zero can come
+//! out as a rounding error instead, which Adam, dividing by the gradient's own size, makes a step of.
 
 use std::marker::PhantomData;
 
