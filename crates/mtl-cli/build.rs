@@ -9,9 +9,11 @@ use std::process::Command;
 const SOURCES: [&str; 3] = ["../../crates", "../../Cargo.toml", "../../Cargo.lock"];
 
 fn main() {
-    // A commit, a checkout or a reset moves HEAD, or the branch it names; each is one line more in HEAD's log.
-    let moved = ["HEAD", "logs/HEAD"].map(|name| git(&["rev-parse", "--git-path", name]));
-    let watched = moved.iter().flatten().map(String::as_str).chain(SOURCES);
+    // A commit, a checkout or a reset moves HEAD, or the branch it names; each is one line more in HEAD's log, if it has one.
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]).unwrap_or_default();
+    let names = ["HEAD", "logs/HEAD", &branch].into_iter().filter(|name| !name.is_empty());
+    let moved: Vec<String> = names.filter_map(|name| git(&["rev-parse", "--git-path", name])).collect();
+    let watched = moved.iter().map(String::as_str).chain(SOURCES);
     // A path that is not there would have this run at every build.
     for path in watched.filter(|path| Path::new(path).exists()) {
         println!("cargo::rerun-if-changed={path}");

@@ -10,9 +10,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// `mi_option_purge_delay` of mimalloc 2 and 3: milliseconds until freed memory goes back to the system; -1 is never.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// To be called once, before memory is used in earnest.
+/// To be called first of all, while there is one thread.
 pub fn keep_memory() {
-    // SAFETY: sets a number inside the allocator; callable at any time, from any thread.
+    // SAFETY: sets a number inside the allocator, which other threads read without a lock: `main` calls this before there
+    // are any.
     #[allow(unsafe_code)]
     unsafe {
         libmimalloc_sys::mi_option_set(PURGE_DELAY, -1);

@@ -139,9 +139,12 @@ impl Checkpoint {
             return Err(error);
         }
         // Only a repeated save of the very same moment (a resumed run) finds its name taken.
-        set_aside(&target)?;
+        let aside = set_aside(&target)?;
         fs::rename(&temporary, &target).map_err(Error::io("cannot write", &target))?;
         sync_folder(root)?;
+        if let Some(aside) = aside {
+            remove_folder(&aside)?;
+        }
         // `best` first: a run that goes on from `last` must find the best weights that `last` knows of.
         if best {
             point(root, "best", &name)?;
@@ -250,14 +253,14 @@ fn remove_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Removes a checkpoint so that a crash in between leaves no half of one under its name.
-fn set_aside(folder: &Path) -> Result<()> {
+/// Frees a checkpoint's name, in one step; returns where what had it lies until its successor is in place.
+fn set_aside(folder: &Path) -> Result<Option<PathBuf>> {
     let aside = folder.with_extension("old.tmp");
     remove_folder(&aside)?;
     match fs::rename(folder, &aside) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("cannot replace", folder)(error)),
-        Ok(()) => remove_folder(&aside),
+        Ok(()) => Ok(Some(aside)),
     }
 }
 
@@ -267,7 +270,8 @@ pub(crate) fn any(root: &Path) -> bool {
     named("last") || named("best") || complete(root).is_ok_and(|found| !found.is_empty())
 }
 
-/// Removes what a process that was killed while it saved has left: everything with a temporary name.
+/// Clears up after a process that was killed while it saved: a checkpoint that was complete, and lacked nothing but its
+/// name, gets it; everything else with a temporary name is removed.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -276,6 +280,12 @@ pub(crate) fn sweep(root: &Path) -> Result<()> {
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.extension().is_some_and(|end| end == "tmp") {
             let is_folder = path.is_dir() && !path.is_symlink();
+            let target = path.with_extension("");
+            // The manifest is written last. Of a name that was set aside (`X.old.tmp`) the successor is `X.tmp`.
+            if is_folder && path.join(MANIFEST).is_file() && target.extension().is_none() && !target.exists() {
+                fs::rename(&path, &target).map_err(Error::io("cannot write", &target))?;
+                continue;
+            }
             let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             removed.map_err(Error::io("cannot remove", &path))?;
         }
@@ -289,7 +299,9 @@ fn point(root: &Path, name: &str, target: &str) -> Result<()> {
     let _ = fs::remove_file(&temporary);
     if link.is_dir() && !link.is_symlink() {
         // A copy of the run that followed links has a folder here; what it holds has just been saved anew.
-        set_aside(&link)?;
+        if let Some(aside) = set_aside(&link)? {
+            remove_folder(&aside)?;
+        }
     }
     #[cfg(unix)]
     let made = std::os::unix::fs::symlink(target, &temporary);

@@ -108,7 +108,8 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
     if let Some(message) = warning {
         s.tell(&Event::Warning { message });
     }
-    s.model.overwrite(&best.averages)?;
+    // A run that was stopped between the two links of its last save finds its finished self here: weights, no averages.
+    s.model.overwrite(if best.state.stage_finished { &best.weights } else { &best.averages })?;
     if matches!(s.model.image_task, Some(ImageTask::Vae)) {
         crate::generation::fit_all(s)?;
     }

@@ -56,14 +56,14 @@ pub struct Predictions {
 pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Option<&str>) -> Result<Predictions> {
     let trained = Trained::load(run, device)?;
     let out = out.map_or_else(|| run.join("predictions").join("images"), Path::to_path_buf);
-    let mut stems = std::collections::BTreeMap::<String, usize>::new();
+    let mut taken = std::collections::BTreeSet::<String>::new();
     let mut found = Vec::new();
     for path in images {
         // Two images of one name from two folders must not write over each other.
         let stem = path.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
-        let seen = stems.entry(stem.clone()).or_default();
-        *seen += 1;
-        let stem = if *seen == 1 { stem } else { format!("{stem}-{seen}") };
+        let numbered = (2..).map(|number| format!("{stem}-{number}"));
+        let stem = std::iter::once(stem.clone()).chain(numbered).find(|stem| !taken.contains(stem)).unwrap_or(stem);
+        taken.insert(stem.clone());
         match predict_one(&trained, path, &out, &stem) {
             // An image that cannot be read says nothing about the next one; a mask that cannot be written does.
             Err(error @ Error::Io { .. }) => return Err(error.advise(|| "name another folder with `--out DIR`".into())),

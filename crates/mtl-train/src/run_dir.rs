@@ -56,7 +56,15 @@ impl RunDir {
         check(path)?;
         let writable = || "a run goes on in its own folder, which must be writable".to_owned();
         let dir = Self::own(path.to_owned()).map_err(|error| error.advise(writable))?;
-        sweep(path)?;
+        for half in ["config.tmp", "env.tmp", "schema.tmp"] {
+            let half = path.join(half);
+            match fs::remove_file(&half) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("cannot remove", half)(error));
+                }
+                _ => {}
+            }
+        }
         sweep(&path.join("checkpoints"))?;
         Ok(dir)
     }

@@ -15,14 +15,14 @@ use crate::trained::read_schema;
 use crate::{run_dir, settings};
 
 /// Runs that began with each other's weights are followed this far.
-const LONGEST_CHAIN: usize = 16;
+pub(crate) const LONGEST_CHAIN: usize = 16;
 
 /// What is known of the images a run learnt from or chose its weights by.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     images: HashSet<u64>,
     /// Data that is gone or has changed, so that nobody can say which of its images were learnt from.
-    pub(crate) unknown: Vec<String>,
+    unknown: Vec<String>,
 }
 
 impl Seen {
@@ -49,8 +49,12 @@ impl Seen {
 
     fn follow(&mut self, config: &Config) -> Result<()> {
         let mut next = config.model.from.clone();
-        for _ in 0..LONGEST_CHAIN {
+        for at in 0.. {
             let Some(run) = next else { break };
+            if at == LONGEST_CHAIN {
+                self.unknown.push(format!("the data of {} and the runs before it", run.display()));
+                break;
+            }
             let read = run_dir::check(&run)
                 .and_then(|()| Ok((settings::read_resolved(&run.join("config.toml"))?, read_schema(&run)?)));
             let Ok((config, schema)) = read else {
@@ -88,6 +92,12 @@ impl Seen {
         let all = rows.len();
         let words = "were learnt from, or used to choose the weights: scores on them flatter";
         Ok((known > 0).then(|| format!("{known} of the {all} {what} {words}")))
+    }
+
+    /// Sentences about data of which nobody can say whether it held `what`.
+    pub(crate) fn doubts<'a>(&'a self, what: &'a str) -> impl Iterator<Item = String> + 'a {
+        let words = "is gone or has changed since it was learnt from: whether";
+        self.unknown.iter().map(move |data| format!("{data} {words} {what} were among it cannot be told"))
     }
 }
 

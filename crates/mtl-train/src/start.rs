@@ -14,7 +14,8 @@ use crate::config::{Config, Stage};
 use crate::error::{Error, Result};
 use crate::model::{ImageTask, Model};
 use crate::plan::Plan;
-use crate::seen::Seen;
+use crate::seen::{LONGEST_CHAIN, Seen};
+use crate::settings;
 use crate::trained::Trained;
 
 /// Differences that are listed; more are counted.
@@ -92,14 +93,14 @@ pub(crate) fn weights(plan: &Plan, model: &Model) -> Result<Start> {
     start.notes.push(format!("{} begin as those of {} ({checkpoint})", parts.join(", "), run.display()));
     start.warnings.extend(other.warning.clone());
     start.warnings.extend(doubts(&other, run));
-    if other.schema.sides_sha256 != plan.schema.sides_sha256 || other.config.model.from.is_some() {
+    // Equal names on equal sides of the same folder: what this run holds out, that one has held out.
+    let same_sides = other.schema.sides_sha256 == plan.schema.sides_sha256
+        && other.config.data.path == plan.config.data.path
+        && other.config.model.from.is_none();
+    if !same_sides {
         let seen = Seen::before(&plan.config)?;
         start.warnings.extend(seen.warning(&*plan.dataset, &plan.split.test, "held-out images")?);
-        start.warnings.extend(seen.unknown.iter().map(|data| {
-            format!(
-                "{data} is gone or has changed since it was learnt from: whether held-out images were among it cannot be told"
-            )
-        }));
+        start.warnings.extend(seen.doubts("held-out images"));
     }
     Ok(start)
 }
@@ -113,12 +114,27 @@ fn untrained(why: &str) -> String {
 
 /// Whether a run is one to begin with.
 fn doubts(other: &Trained, run: &Path) -> Option<String> {
-    let joint = other.config.stages.contains(&Stage::Joint);
-    if !joint && other.config.model.from.is_none() {
-        return Some(untrained(&format!("{} never trained its trunk", run.display())));
+    if other.config.stages.contains(&Stage::Joint) {
+        let unfinished = other.stage < (Stage::Joint, true);
+        return unfinished
+            .then(|| format!("{} has not finished its joint stage: its trunk may have more to learn", run.display()));
     }
-    (joint && other.stage < (Stage::Joint, true))
-        .then(|| format!("{} has not finished its joint stage: its trunk may have more to learn", run.display()))
+    // Its trunk is that of the run it began with, and so on back.
+    let mut before = other.config.model.from.clone();
+    for _ in 0..LONGEST_CHAIN {
+        let Some(earlier) = before else {
+            return Some(untrained(&format!("neither {} nor a run it began with trained the trunk", run.display())));
+        };
+        match settings::read_resolved(&earlier.join("config.toml")) {
+            Ok(config) if config.stages.contains(&Stage::Joint) => return None,
+            Ok(config) => before = config.model.from,
+            Err(_) => {
+                let words = "is gone: whether it ever learnt cannot be told";
+                return Some(format!("the trunk of {} is from {}, which {words}", run.display(), earlier.display()));
+            }
+        }
+    }
+    None
 }
 
 /// Settings that must be the same, each with both values where it is not.

@@ -109,7 +109,9 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
                                score it as other data with `--data`";
                 return Err(Error::DataMismatch(format!("{}: {problem}", run.display())));
             }
-            warnings.extend(Seen::before(config)?.warning(&*plan.dataset, &plan.split.test, "held-out images")?);
+            let seen = Seen::before(config)?;
+            warnings.extend(seen.warning(&*plan.dataset, &plan.split.test, "held-out images")?);
+            warnings.extend(seen.doubts("held-out images"));
             let test = plan.loader(&plan.split.test, batch, false, "test")?;
             let columns = plan.columns.iter().copied().map(Some).collect::<Vec<_>>();
             (columns, test, Some(baselines(&plan)?), "test", plan.schema.data.clone())
@@ -122,11 +124,16 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
             let rows: Vec<usize> = (0..other.len()).collect();
             let name = other.schema().name.clone();
             let own = Plan::new(config.clone()).ok().filter(|plan| plan.schema.tasks == schema.tasks);
-            let own = own.or_else(|| seen::moved(config, schema, path));
+            let unchanged = own.as_ref().is_some_and(|plan| plan.schema == *schema);
+            let moved = if unchanged { None } else { seen::moved(config, schema, path) };
+            let own = moved.or(own);
             let seen = Seen::by(config, schema, own.as_ref())?;
             let words = format!("images in {} are ones that", path.display());
             let flatters = seen.warning(&*other, &rows, &words)?;
-            warnings.extend(flatters.or_else(|| seen::own_folder(config, path)));
+            match flatters.or_else(|| seen::own_folder(config, path)) {
+                Some(warning) => warnings.push(warning),
+                None => warnings.extend(seen.doubts(&format!("images in {}", path.display()))),
+            }
             let loader = loader::Loader::new(other, rows, schema.size(), loader::Config::plain(batch), Seed::new(0))?;
             let constants = own.map(|plan| baselines(&plan)).transpose()?;
             (columns, loader, constants, "all", name)

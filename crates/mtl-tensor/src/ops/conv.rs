@@ -29,7 +29,7 @@ pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padd
     let (batch, in_channels, in_height, in_width) = x.dims4()?;
     let (out_channels, weight_channels, kernel_height, kernel_width) = w.dims4()?;
     let fits = in_height + 2 * padding >= kernel_height && in_width + 2 * padding >= kernel_width;
-    if in_channels != weight_channels || stride == 0 || !fits {
+    if in_channels != weight_channels || stride == 0 || !fits || is_empty(x, w) {
         candle_core::bail!(
             "conv2d: input {:?} does not fit weight {:?} (stride {stride}, padding {padding})",
             x.shape(),
@@ -80,7 +80,7 @@ pub fn conv_transpose2d(
     let (Some(out_height), Some(out_width)) = (spread(in_height, kernel_height), spread(in_width, kernel_width)) else {
         candle_core::bail!("conv_transpose2d: padding {padding} eats the whole of {:?}", x.shape());
     };
-    if in_channels != weight_channels || stride == 0 || out_height == 0 || out_width == 0 {
+    if in_channels != weight_channels || stride == 0 || out_height == 0 || out_width == 0 || is_empty(x, w) {
         candle_core::bail!("conv_transpose2d: input {:?} does not fit weight {:?}", x.shape(), w.shape());
     }
     check_bias(bias, out_channels)?;
@@ -107,6 +107,11 @@ pub fn conv_transpose2d(
         let value = Value::new(y, (batch, out_channels, out_height, out_width));
         record::<T>(x, w, bias, value, g, Direction::Spreading)
     })
+}
+
+/// Whether there is nothing to convolve: no channels, pixels or taps. A batch may be empty.
+fn is_empty(x: &Tensor, w: &Tensor) -> bool {
+    x.dims()[1..].contains(&0) || w.dims().contains(&0)
 }
 
 /// Which way a layer goes through its geometry.

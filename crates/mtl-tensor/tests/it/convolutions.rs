@@ -84,6 +84,48 @@ fn fast_kernels_agree_with_exact_ones_on_any_shape() {
     println!("worst relative error {worst:.1e}");
 }
 
+/// Images of one pixel, kernels larger than the image, strides past it, borders wider than the kernel.
+#[test]
+fn edges_of_what_is_possible() {
+    let cases = [
+        (1, (3, 40), (1, 1), (1, 1), 1, 0),
+        (2, (9, 17), (1, 1), (3, 3), 1, 1),
+        (1, (8, 8), (2, 2), (5, 5), 1, 2),
+        (3, (4, 9), (3, 2), (1, 1), 5, 0),
+        (1, (33, 8), (2, 7), (2, 2), 3, 3),
+        (600, (8, 16), (1, 1), (3, 3), 1, 1),
+        (70, (16, 8), (3, 5), (3, 3), 1, 0),
+        (70, (16, 8), (3, 5), (3, 3), 1, 2),
+    ];
+    for (batch, channels, size, kernel, stride, padding) in cases {
+        for transposed in [false, true] {
+            let case = Case { batch, channels, size, kernel, stride, padding, transposed };
+            let Some(exact) = case.run(DType::F64, 1) else { continue };
+            for (fast, exact) in case.run(DType::F32, 1).unwrap().iter().zip(exact) {
+                assert!(relative(fast, &exact) < 5e-6, "{channels:?} {size:?} {kernel:?} {stride} {padding}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_to_convolve_is_an_error_and_an_empty_batch_is_not() {
+    let zeros = |shape: [usize; 4]| Tensor::zeros(&shape[..], DType::F32, &Device::Cpu).unwrap();
+    for (x, w) in [
+        ([1, 3, 4, 4], [0, 3, 3, 3]),
+        ([1, 0, 4, 4], [8, 0, 3, 3]),
+        ([1, 3, 4, 4], [8, 3, 1, 0]),
+        ([1, 3, 4, 0], [8, 3, 1, 1]),
+    ] {
+        assert!(ops::conv2d(&zeros(x), &zeros(w), None, 1, 1).is_err(), "{x:?} {w:?}");
+    }
+    assert!(ops::conv_transpose2d(&zeros([1, 8, 0, 4]), &zeros([8, 3, 4, 4]), None, 2, 1).is_err());
+    for channels in [3, 16] {
+        let y = ops::conv2d(&zeros([0, channels, 8, 8]), &zeros([16, channels, 3, 3]), None, 1, 1).unwrap();
+        assert_eq!(y.dims(), [0, 16, 8, 8]);
+    }
+}
+
 #[test]
 fn the_same_bytes_at_any_number_of_threads() {
     let case =

@@ -43,6 +43,22 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     }
 }
 
+/// The closing save of a stage points `best` at the finished stage and then `last`: a process that dies in between leaves
+/// them apart.
+#[cfg(unix)]
+#[test]
+fn a_stage_that_died_while_it_was_closed_is_closed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = whole(dir.path(), &["stages=[\"joint\"]"]);
+    let before = FILES.map(|file| hash(&run, "last", file));
+    let last = run.join("checkpoints/last");
+    let done = std::fs::read_link(&last).unwrap().to_string_lossy().into_owned();
+    std::fs::remove_file(&last).unwrap();
+    std::os::unix::fs::symlink(done.strip_suffix("-done").unwrap(), &last).unwrap();
+    resume(&run, &mut [], &AtomicBool::new(false)).unwrap();
+    assert_eq!(before, FILES.map(|file| hash(&run, "last", file)));
+}
+
 #[test]
 fn balancers_and_modes_resume_too() {
     for more in [

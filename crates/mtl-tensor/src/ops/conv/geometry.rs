@@ -82,7 +82,9 @@ pub(super) struct Strip {
 /// Every image's `height` rows in strips of about `rows`, in order. Strips depend on the shapes alone, never on the number
 /// of threads, so the order of every sum, and with it every byte of the result, does not either.
 pub(super) fn strips(images: usize, height: usize, rows: usize) -> Vec<Strip> {
-    let height = height.max(1);
+    if height == 0 {
+        return Vec::new();
+    }
     if rows >= 2 * height {
         // A quarter of the batch at most, so that there is work for several threads.
         let together = (rows / height).min(images.div_ceil(4)).max(1);

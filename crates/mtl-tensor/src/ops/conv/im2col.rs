@@ -27,7 +27,7 @@ fn tile_rows(g: &Geometry) -> usize {
 #[allow(clippy::too_many_arguments)]
 fn multiply<T: Real>(
     (m, n, k): (usize, usize, usize),
-    dst: Window<T>,
+    dst: Window<'_, T>,
     dst_row: usize,
     add: bool,
     lhs: &[T],
@@ -42,7 +42,7 @@ fn multiply<T: Real>(
     assert!(lhs.len() > (m - 1) * lhs_row + (k - 1) * lhs_col);
     assert!(rhs.len() > (k - 1) * rhs_row + (n - 1) * rhs_col);
     // SAFETY: the three assertions above keep every element the multiplication touches inside its window or slice;
-    // `dst` comes from a mutable borrow that lives longer than this call, so it overlaps neither operand, and only the
+    // `dst` is a mutable borrow, so it overlaps neither operand, and only the
     // elements `[row * dst_row, row * dst_row + n)` are written, which belong to this call's tile.
     #[allow(unsafe_code)]
     unsafe {

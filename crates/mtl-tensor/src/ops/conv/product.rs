@@ -41,7 +41,7 @@ pub(super) struct Product<'a> {
 }
 
 impl Product<'_> {
-    pub(super) fn compute(self) {
+    pub(super) fn compute(mut self) {
         let Self { size: (rows, columns), depth, a_strides: (row, step), .. } = self;
         if rows == 0 || columns == 0 {
             return;
@@ -51,6 +51,8 @@ impl Product<'_> {
         if depth > 0 {
             let reach = ((rows - 1) * row + (depth - 1) * step, (depth - 1) * self.b_step + columns - 1);
             assert!(self.segments.iter().all(|(a, b)| a + reach.0 < self.a.len() && b + reach.1 < self.b.len()));
+        } else {
+            self.segments = &[];
         }
         #[cfg(target_arch = "x86_64")]
         {
@@ -108,8 +110,9 @@ fn tile<S: Simd, const M: usize, const N: usize>(simd: S, p: &mut Product<'_>, r
     let mut sums = [[simd.splat_f32s(0.0); N]; M];
     let (a_row, a_step) = p.a_strides;
     for &(a_start, b_start) in p.segments {
-        // SAFETY: `row + M <= rows` and `column + N LANES <= columns`; `compute` has checked that for these every
-        // segment stays inside `a` and `b` up to the last `k`. Pointers past it are made, but not read.
+        // SAFETY: `row + M <= rows`, `column + N LANES <= columns` and `depth > 0` (without depth there are no segments);
+        // `compute` has checked that for these every segment stays inside `a` and `b` up to the last `k`. The pointers
+        // are moved past it by `wrapping_add`, and not read there.
         #[allow(unsafe_code)]
         unsafe {
             let mut a = p.a.as_ptr().add(a_start + row * a_row);

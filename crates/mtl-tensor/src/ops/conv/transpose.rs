@@ -15,7 +15,7 @@ struct Matrices<'a> {
     from: &'a [f32],
     from_line: usize,
     from_row: usize,
-    to: Window<f32>,
+    to: Window<'a, f32>,
     to_line: usize,
     to_row: usize,
     /// Whether `i`, and not `j`, numbers the channels: planes are walked eight at a time and along their lines, because
@@ -210,7 +210,7 @@ pub(super) fn scatter(
     from: &[f32],
     (rows, columns, stride): (usize, usize, usize),
     channels: usize,
-    to: Window<f32>,
+    to: Window<'_, f32>,
     (plane, width): (usize, usize),
 ) {
     let matrices = Matrices {

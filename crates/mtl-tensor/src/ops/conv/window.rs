@@ -1,25 +1,30 @@
 //! Memory that several tasks write at once, each its own elements.
 
+use std::marker::PhantomData;
+
 use crate::Real;
 
 /// A place in memory that other tasks, on other threads, write beside and between.
 ///
 /// The strips of one image own rows of its channel planes, which lie a whole plane apart: as slices they would overlap, so
-/// this stays a pointer, and each write touches elements of the writing task's strip only.
+/// this stays a pointer. Whoever copies a window promises that the copies' writes touch different elements; that is the
+/// contract of this module with `direct`, `winograd` and `im2col`, whose strips divide an image's rows.
 #[derive(Clone, Copy)]
-pub(super) struct Window<T> {
+pub(super) struct Window<'a, T> {
     start: *mut T,
     len: usize,
+    memory: PhantomData<&'a mut [T]>,
 }
-// SAFETY: only handed to tasks that write disjoint elements.
+// SAFETY: a window is a mutable borrow of numbers that can be sent; the contract above keeps its copies apart.
 #[allow(unsafe_code)]
-unsafe impl<T: Send> Send for Window<T> {}
+unsafe impl<T: Send> Send for Window<'_, T> {}
+// SAFETY: as above; nothing is ever read through a window.
 #[allow(unsafe_code)]
-unsafe impl<T: Send> Sync for Window<T> {}
+unsafe impl<T: Send> Sync for Window<'_, T> {}
 
-impl<T: Real> Window<T> {
-    pub(super) fn of(numbers: &mut [T]) -> Self {
-        Self { start: numbers.as_mut_ptr(), len: numbers.len() }
+impl<'a, T: Real> Window<'a, T> {
+    pub(super) fn of(numbers: &'a mut [T]) -> Self {
+        Self { start: numbers.as_mut_ptr(), len: numbers.len(), memory: PhantomData }
     }
 
     /// The same memory from `offset` on.
@@ -27,7 +32,7 @@ impl<T: Real> Window<T> {
         assert!(offset <= self.len);
         // SAFETY: the assertion keeps the new start inside the allocation, or one past its end.
         #[allow(unsafe_code)]
-        Self { start: unsafe { self.start.add(offset) }, len: self.len - offset }
+        Self { start: unsafe { self.start.add(offset) }, len: self.len - offset, memory: PhantomData }
     }
 
     pub(super) fn len(&self) -> usize {
