@@ -264,6 +264,11 @@ fn set_aside(folder: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
+/// Removes a checkpoint so that a crash in between leaves no half of one under its name.
+fn discard(folder: &Path) -> Result<()> {
+    set_aside(folder)?.map_or(Ok(()), |aside| remove_folder(&aside))
+}
+
 /// Whether a run has saved anything, be it damaged by now.
 pub(crate) fn any(root: &Path) -> bool {
     let named = |name: &str| root.join(name).is_symlink() || root.join(name).exists();
@@ -299,9 +304,7 @@ fn point(root: &Path, name: &str, target: &str) -> Result<()> {
     let _ = fs::remove_file(&temporary);
     if link.is_dir() && !link.is_symlink() {
         // A copy of the run that followed links has a folder here; what it holds has just been saved anew.
-        if let Some(aside) = set_aside(&link)? {
-            remove_folder(&aside)?;
-        }
+        discard(&link)?;
     }
     #[cfg(unix)]
     let made = std::os::unix::fs::symlink(target, &temporary);
@@ -330,7 +333,7 @@ fn prune(root: &Path, keep: usize) -> Result<()> {
     for folder in all.into_iter().take(surplus) {
         // `keep` is counted over all; those a name points at stay whatever their age.
         if fs::canonicalize(&folder).is_ok_and(|path| !named.contains(&path)) {
-            set_aside(&folder)?;
+            discard(&folder)?;
         }
     }
     Ok(())

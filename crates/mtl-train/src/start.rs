@@ -123,7 +123,7 @@ fn doubts(other: &Trained, run: &Path) -> Option<String> {
     let mut before = other.config.model.from.clone();
     for _ in 0..LONGEST_CHAIN {
         let Some(earlier) = before else {
-            return Some(untrained(&format!("neither {} nor a run it began with trained the trunk", run.display())));
+            return Some(untrained(&format!("{} never trained its trunk, nor did a run it began with", run.display())));
         };
         match settings::read_resolved(&earlier.join("config.toml")) {
             Ok(config) if config.stages.contains(&Stage::Joint) => return None,

@@ -200,7 +200,7 @@ impl Kernels for f32 {
         }
     }
     fn grad_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-        if winograd::suits(g) { winograd::grad_weight::<F2>(g, x, dy) } else { direct::grad_weight(g, x, dy) }
+        if winograd::suits_weights(g) { winograd::grad_weight::<F2>(g, x, dy) } else { direct::grad_weight(g, x, dy) }
     }
 }
 

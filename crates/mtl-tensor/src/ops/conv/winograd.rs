@@ -23,16 +23,25 @@ use super::scratch::with_scratch;
 use super::transpose::{Rows, gather, scatter};
 use super::window::Window;
 
-/// Tiles from which on the products of a tile pay for transforming the kernels once.
-const FEWEST_TILES: usize = 256;
+/// Tiles an image from which on the products of a tile pay for the transforms.
+const FEWEST_TILES: usize = 16;
 
-/// Whether these shapes gain: enough channels on both sides, and enough tiles, that products outweigh transforms.
+/// Whether these shapes gain: enough channels on both sides, and enough tiles. The batch has no say, so that no image
+/// depends on how many it is computed with.
 pub(super) fn suits(g: &Geometry) -> bool {
-    let tiles = g.batch * g.out_height.div_ceil(F2::OUT) * g.out_width.div_ceil(F2::OUT);
     (g.kernel_height, g.kernel_width, g.stride) == (3, 3, 1)
         && g.in_channels >= 8
         && g.out_channels >= 8
-        && tiles >= FEWEST_TILES
+        && tiles(g) >= FEWEST_TILES
+}
+
+/// Whether the gradient of the weights gains too: a sum over the batch, whose result is transformed once.
+pub(super) fn suits_weights(g: &Geometry) -> bool {
+    suits(g) && g.batch * tiles(g) >= 16 * FEWEST_TILES
+}
+
+fn tiles(g: &Geometry) -> usize {
+    g.out_height.div_ceil(F2::OUT) * g.out_width.div_ceil(F2::OUT)
 }
 
 /// The division of a batch: tiles of all images in strips of whole tile rows.
