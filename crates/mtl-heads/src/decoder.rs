@@ -4,7 +4,7 @@
 //! finest tap a 3x3 convolution gives `outputs * stride^2` channels, and pixel shuffling turns them into full
 //! resolution: nothing wide is ever computed there.
 
-use mtl_tensor::layers::{Conv2d, Norm, NormKind};
+use mtl_tensor::layers::{Conv2d, ConvNorm, NormKind};
 use mtl_tensor::{Ctx, Scope, Tensor, ops};
 use mtl_trunk::Features;
 
@@ -20,8 +20,7 @@ pub(crate) struct Decoder {
 
 #[derive(Debug)]
 struct Step {
-    conv: Conv2d,
-    norm: Norm,
+    conv: ConvNorm,
     factor: usize,
 }
 
@@ -32,8 +31,7 @@ impl Decoder {
         for &tap in place.taps.iter().rev().skip(1) {
             let at = scope.scope(format!("up{}", tap.stride));
             steps.push(Step {
-                conv: Conv2d::new(&at.scope("conv"), (below.channels + tap.channels, tap.channels), 3, 1, false)?,
-                norm: Norm::new(&at.scope("norm"), norm, tap.channels)?,
+                conv: ConvNorm::new(&at, (below.channels + tap.channels, tap.channels), 3, 1, norm)?,
                 factor: below.stride / tap.stride,
             });
             below = tap;
@@ -48,7 +46,7 @@ impl Decoder {
         let mut x = features.deepest()?.clone();
         for (step, tap) in self.steps.iter().zip(features.taps.iter().rev().skip(1)) {
             let joined = Tensor::cat(&[&ops::upsample_nearest(&x, step.factor)?, tap], 1)?;
-            x = step.norm.forward(&step.conv.forward(&joined)?, true, cx)?;
+            x = step.conv.forward(&joined, true, cx)?;
         }
         Ok(ops::pixel_shuffle(&self.last.forward(&x)?, self.stride)?)
     }

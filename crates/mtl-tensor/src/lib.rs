@@ -47,6 +47,7 @@ pub mod params;
 mod real;
 pub mod serial;
 mod tape;
+mod wide;
 
 pub use candle_core::backprop::GradStore;
 pub use candle_core::{D, DType, Device, Error, IndexOp, Result, Shape, Tensor, Var};

@@ -4,7 +4,7 @@
 //! `y = relu(x' + norm(conv3x3(relu(norm(conv3x3(x))))))`, where `x'` is `x`, or a normalised 1x1 convolution of it where
 //! the shape changes.
 
-use mtl_tensor::layers::{Conv2d, Norm, NormKind};
+use mtl_tensor::layers::{ConvNorm, NormKind};
 use mtl_tensor::{Ctx, Result, Scope, Tensor, ops};
 use serde::{Deserialize, Serialize};
 
@@ -131,26 +131,6 @@ impl Trunk for Resnet {
     }
 }
 
-/// A convolution without bias and its normalisation.
-#[derive(Debug)]
-struct ConvNorm {
-    conv: Conv2d,
-    norm: Norm,
-}
-
-impl ConvNorm {
-    fn new(scope: &Scope, channels: (usize, usize), k: usize, stride: usize, norm: NormKind) -> Result<Self> {
-        Ok(Self {
-            conv: Conv2d::new(&scope.scope("conv"), channels, k, stride, false)?,
-            norm: Norm::new(&scope.scope("norm"), norm, channels.1)?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor, relu: bool, cx: &Ctx) -> Result<Tensor> {
-        self.norm.forward(&self.conv.forward(x)?, relu, cx)
-    }
-}
-
 #[derive(Debug)]
 struct Block {
     first: ConvNorm,
@@ -173,11 +153,11 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor, cx: &Ctx) -> Result<Tensor> {
-        let main = self.second.forward(&self.first.forward(x, true, cx)?, false, cx)?;
+        let inner = self.first.forward(x, true, cx)?;
         let kept = match &self.shortcut {
             Some(shortcut) => shortcut.forward(x, false, cx)?,
             None => x.clone(),
         };
-        ops::add_relu(&main, &kept)
+        self.second.forward_onto(&inner, &kept, cx)
     }
 }

@@ -46,6 +46,11 @@ impl Conv2d {
         &self.weight
     }
 
+    /// Stride and padding.
+    pub(super) fn steps(&self) -> (usize, usize) {
+        (self.stride, self.padding)
+    }
+
     /// `[B, Ci, H, W] -> [B, Co, ceil(H / stride), ceil(W / stride)]` for odd kernels.
     ///
     /// # Errors

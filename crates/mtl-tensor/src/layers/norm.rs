@@ -39,6 +39,14 @@ impl Norm {
         })
     }
 
+    /// Scale and shift.
+    pub(super) fn weights(&self) -> (&Tensor, &Tensor) {
+        match self {
+            Self::Batch(norm) => (&norm.gamma, &norm.beta),
+            Self::Group(norm) => (&norm.gamma, &norm.beta),
+        }
+    }
+
     /// `[B, C, H, W]` to the same shape, through a ReLU if asked.
     ///
     /// # Errors
@@ -85,15 +93,20 @@ impl BatchNorm {
         if cx.mode == Mode::Eval {
             return ops::batch_norm_with(x, &self.gamma, &self.beta, &self.running_mean, &self.running_var, relu);
         }
-        let (y, mean, var) = ops::batch_norm(x, &self.gamma, &self.beta, relu)?;
+        let (y, moments) = ops::batch_norm(x, &self.gamma, &self.beta, relu)?;
         if cx.mode == Mode::Train {
-            let count = (x.elem_count() / x.dim(1)?) as f64;
-            let unbiased = (var * (count / (count - 1.0).max(1.0)))?;
-            for (running, now) in [(&self.running_mean, mean), (&self.running_var, unbiased)] {
-                running.set(&((running.as_tensor().detach() * (1.0 - MOMENTUM))? + (now * MOMENTUM)?)?)?;
-            }
+            self.record(moments, x.elem_count() / x.dim(1)?)?;
         }
         Ok(y)
+    }
+
+    /// Takes the moments of `count` numbers a channel into the running averages.
+    pub(super) fn record(&self, (mean, var): ops::norm::Moments, count: usize) -> Result<()> {
+        let unbiased = (var * (count as f64 / (count as f64 - 1.0).max(1.0)))?;
+        for (running, now) in [(&self.running_mean, mean), (&self.running_var, unbiased)] {
+            running.set(&((running.as_tensor().detach() * (1.0 - MOMENTUM))? + (now * MOMENTUM)?)?)?;
+        }
+        Ok(())
     }
 }
 
@@ -117,6 +130,10 @@ impl GroupNorm {
             beta: scope.param("bias", channels, Init::Constant(0.0))?,
             groups,
         })
+    }
+
+    pub(super) fn groups(&self) -> usize {
+        self.groups
     }
 
     /// See [`ops::group_norm`].

@@ -12,8 +12,9 @@ mod winograd;
 
 use candle_core::{Result, Tensor};
 
-use self::geometry::Geometry;
-use self::scheme::F2;
+pub(super) use self::geometry::Geometry;
+use self::scheme::{F2, F4};
+use self::winograd::TileSide;
 use super::sum;
 use crate::real::{for_real, tensor, with_slice};
 use crate::tape::{Value, composed, is_learnt, record2, record3};
@@ -26,6 +27,21 @@ use crate::tape::{Value, composed, is_learnt, record2, record3};
 /// # Errors
 /// Shapes that do not fit, a kernel larger than the padded image, other types than f32 and f64.
 pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+    let g = geometry(x, w, stride, padding)?;
+    check_bias(bias, g.out_channels)?;
+    if composed(x) {
+        let y = x.conv2d(w, padding, stride, 1, 1)?;
+        return add_bias(y, bias);
+    }
+    for_real!(x, T => {
+        let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::forward(&g, x, w, bias))?;
+        let value = Value::new(y, (g.batch, g.out_channels, g.out_height, g.out_width));
+        record::<T>(x, w, bias, value, g, Direction::Gathering)
+    })
+}
+
+/// What [`conv2d`] convolves with what.
+pub(super) fn geometry(x: &Tensor, w: &Tensor, stride: usize, padding: usize) -> Result<Geometry> {
     let (batch, in_channels, in_height, in_width) = x.dims4()?;
     let (out_channels, weight_channels, kernel_height, kernel_width) = w.dims4()?;
     let fits = in_height + 2 * padding >= kernel_height && in_width + 2 * padding >= kernel_width;
@@ -36,12 +52,7 @@ pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padd
             w.shape()
         );
     }
-    check_bias(bias, out_channels)?;
-    if composed(x) {
-        let y = x.conv2d(w, padding, stride, 1, 1)?;
-        return add_bias(y, bias);
-    }
-    let g = Geometry {
+    Ok(Geometry {
         batch,
         in_channels,
         in_height,
@@ -53,11 +64,6 @@ pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padd
         kernel_width,
         stride,
         padding,
-    };
-    for_real!(x, T => {
-        let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::forward(&g, x, w, bias))?;
-        let value = Value::new(y, (batch, out_channels, g.out_height, g.out_width));
-        record::<T>(x, w, bias, value, g, Direction::Gathering)
     })
 }
 
@@ -177,7 +183,7 @@ fn record<T: Kernels>(
 }
 
 /// The convolutions of one number type. `x` is `[B, Ci, H, W]`, `y` `[B, Co, Ho, Wo]`, `w` `[Co, Ci, kh, kw]`.
-trait Kernels: crate::Real {
+pub(super) trait Kernels: crate::Real {
     fn forward(g: &Geometry, x: &[Self], w: &[Self], bias: Option<&[Self]>) -> Vec<Self>;
     /// `dX` from `dY`, plus a bias of input channels: a transposed convolution.
     fn spread(g: &Geometry, w: &[Self], dy: &[Self], bias: Option<&[Self]>) -> Vec<Self>;
@@ -188,19 +194,31 @@ trait Kernels: crate::Real {
 /// Fast: fewer multiplications where the shapes allow, otherwise straight from the definition.
 impl Kernels for f32 {
     fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        if winograd::suits(g) { winograd::forward::<F2>(g, x, w, bias) } else { direct::forward(g, x, w, bias) }
+        match winograd::suits(g) {
+            Some(TileSide::Four) => winograd::forward::<F4>(g, x, w, bias),
+            Some(TileSide::Two) => winograd::forward::<F2>(g, x, w, bias),
+            None => direct::forward(g, x, w, bias),
+        }
     }
     fn spread(g: &Geometry, w: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         direct::spread_out(g, w, dy, bias)
     }
     fn grad_input(g: &Geometry, w: &[f32], dy: &[f32]) -> Vec<f32> {
-        match g.turned().filter(winograd::suits) {
-            Some(turned) => winograd::forward::<F2>(&turned, dy, &g.turn(w), None),
+        let Some(turned) = g.turned() else {
+            return direct::spread_out(g, w, dy, None);
+        };
+        match winograd::suits(&turned) {
+            Some(TileSide::Four) => winograd::grad_input::<F4>(&turned, dy, w),
+            Some(TileSide::Two) => winograd::grad_input::<F2>(&turned, dy, w),
             None => direct::spread_out(g, w, dy, None),
         }
     }
     fn grad_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-        if winograd::suits_weights(g) { winograd::grad_weight::<F2>(g, x, dy) } else { direct::grad_weight(g, x, dy) }
+        match winograd::suits_weights(g) {
+            Some(TileSide::Four) => winograd::grad_weight::<F4>(g, x, dy),
+            Some(TileSide::Two) => winograd::grad_weight::<F2>(g, x, dy),
+            None => direct::grad_weight(g, x, dy),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod activation;
 pub mod conv;
+pub mod conv_norm;
 pub mod linear;
 pub mod loss;
 pub mod norm;
@@ -12,6 +13,7 @@ mod sum;
 
 pub use activation::{add_relu, leaky_relu, relu, softplus, tanh};
 pub use conv::{conv_transpose2d, conv2d};
+pub use conv_norm::{Over, conv_norm};
 pub use linear::linear;
 pub use norm::{batch_norm, batch_norm_with, group_norm, scale_shift};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};

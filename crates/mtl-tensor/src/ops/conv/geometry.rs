@@ -2,7 +2,7 @@
 
 /// What is convolved with what. A transposed convolution has the geometry of the convolution it is the gradient of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Geometry {
+pub(in crate::ops) struct Geometry {
     pub batch: usize,
     pub in_channels: usize,
     pub in_height: usize,
@@ -18,7 +18,7 @@ pub(super) struct Geometry {
 
 impl Geometry {
     /// Products summed for one output number.
-    pub(super) fn depth(&self) -> usize {
+    pub(in crate::ops) fn depth(&self) -> usize {
         self.in_channels * self.taps()
     }
     pub(super) fn taps(&self) -> usize {
@@ -30,7 +30,7 @@ impl Geometry {
     pub(super) fn in_image(&self) -> usize {
         self.in_channels * self.in_pixels()
     }
-    pub(super) fn out_pixels(&self) -> usize {
+    pub(in crate::ops) fn out_pixels(&self) -> usize {
         self.out_height * self.out_width
     }
     pub(super) fn out_image(&self) -> usize {

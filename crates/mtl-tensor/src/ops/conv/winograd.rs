@@ -12,36 +12,52 @@
 
 use std::marker::PhantomData;
 
-use pulp::{Scalar, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::direct::{WEIGHT_PARTS, total};
 use super::geometry::{Geometry, Strip, strips};
 use super::product::{Product, spread, whole};
-use super::scheme::{F2, LINE, Scheme, Tile, both_axes};
+use super::scheme::{Axis, F2, F4, Input, Kernel, KernelAdjoint, LINE, Line, Output, OutputAdjoint, Scheme, Tile};
 use super::scratch::with_scratch;
 use super::transpose::{Rows, gather, scatter};
 use super::window::Window;
 
-/// Tiles an image from which on the products of a tile pay for the transforms.
-const FEWEST_TILES: usize = 16;
+/// Products an image and channel pair from which on they pay for the transforms.
+const FEWEST_PRODUCTS: usize = 16 * 16;
 
-/// Whether these shapes gain: enough channels on both sides, and enough tiles. The batch has no say, so that no image
-/// depends on how many it is computed with.
-pub(super) fn suits(g: &Geometry) -> bool {
-    (g.kernel_height, g.kernel_width, g.stride) == (3, 3, 1)
-        && g.in_channels >= 8
-        && g.out_channels >= 8
-        && tiles(g) >= FEWEST_TILES
+/// Output pixels a tile and axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TileSide {
+    /// [`F2`].
+    Two,
+    /// [`F4`].
+    Four,
 }
 
-/// Whether the gradient of the weights gains too: a sum over the batch, whose result is transformed once.
-pub(super) fn suits_weights(g: &Geometry) -> bool {
-    suits(g) && g.batch * tiles(g) >= 16 * FEWEST_TILES
+/// Whether these shapes gain, and from which tiles: those that need fewer products, whole tiles counted. The batch has no
+/// say, so that no image depends on how many it is computed with.
+pub(super) fn suits(g: &Geometry) -> Option<TileSide> {
+    let fits = (g.kernel_height, g.kernel_width, g.stride) == (3, 3, 1) && g.in_channels >= 8 && g.out_channels >= 8;
+    let (two, four) = (products::<F2>(g), products::<F4>(g));
+    // The larger tiles' transforms cost more.
+    if !fits || two < FEWEST_PRODUCTS {
+        None
+    } else if 6 * four <= 5 * two && std::env::var_os("MTL_F2").is_none() {
+        Some(TileSide::Four)
+    } else {
+        Some(TileSide::Two)
+    }
 }
 
-fn tiles(g: &Geometry) -> usize {
-    g.out_height.div_ceil(F2::OUT) * g.out_width.div_ceil(F2::OUT)
+/// The same for the gradient of the weights: a sum over the batch, whose result is transformed once.
+pub(super) fn suits_weights(g: &Geometry) -> Option<TileSide> {
+    suits(g).filter(|_| g.batch * products::<F2>(g) >= 16 * FEWEST_PRODUCTS)
+}
+
+/// Products an image and channel pair.
+fn products<F: Scheme>(g: &Geometry) -> usize {
+    g.out_height.div_ceil(F::OUT) * g.out_width.div_ceil(F::OUT) * F::IN * F::IN
 }
 
 /// The division of a batch: tiles of all images in strips of whole tile rows.
@@ -56,15 +72,15 @@ struct Tiling {
     strips: Vec<Strip>,
 }
 
-/// Numbers of working memory a group of tiles aims at: what the second-level cache holds beside the weights.
-const GROUP_NUMBERS: usize = 96 * 1024;
+/// Numbers a place that a group of tiles aims at: with all places, about what the second-level cache holds.
+const PLACE_NUMBERS: usize = 5400;
 
 impl Tiling {
     fn new<F: Scheme>(g: &Geometry) -> Self {
         let tiles = (g.out_height.div_ceil(F::OUT), g.out_width.div_ceil(F::OUT));
         let (input_width, output_width) = (whole(g.in_channels), whole(g.out_channels));
         let (input_row, output_row) = (spread(input_width), spread(output_width));
-        let rows = GROUP_NUMBERS / (F::IN * F::IN * (input_row + output_row) * tiles.1).max(1);
+        let rows = PLACE_NUMBERS / ((input_row + output_row) * tiles.1).max(1);
         let strips = strips(g.batch, tiles.0, rows);
         Self { tiles, input_row, output_row, input_width, output_width, strips }
     }
@@ -135,28 +151,55 @@ fn plane(count: usize, row: usize) -> usize {
     count * row + 16
 }
 
-/// `U = G k G^T` of every channel pair, `[place, Ci, Co]`.
+/// `U = G k G^T` of every channel pair, `[place, Ci, Co]`, from `w [Co, Ci, 3, 3]`.
 fn kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
-    let places = F::IN * F::IN;
-    let mut u = vec![0.0; places * g.in_channels * row];
-    for ci in 0..g.in_channels {
-        for co in 0..g.out_channels {
-            let kernel = &w[(co * g.in_channels + ci) * 9..][..9];
-            let mut tile: Tile<Scalar> = [[0.0; LINE]; LINE];
-            for (line, from) in tile.iter_mut().zip(kernel.chunks_exact(3)) {
-                line[..3].copy_from_slice(from);
-            }
-            both_axes::<Scalar>(&mut tile, 3, F::IN, |line| F::kernel(Scalar, line));
-            for place in 0..places {
-                u[(place * g.in_channels + ci) * row + co] = tile[place / F::IN][place % F::IN];
-            }
-        }
+    let taps = Rows { first: 0, rows: 1, left: 0, columns: g.in_channels * 9, stride: row };
+    let mut pixels = vec![0.0; taps.len()];
+    gather(w, g.out_channels, (1, g.in_channels * 9), taps, &mut pixels);
+    of_kernels::<F>(Way::Kernel, g.in_channels, row, &mut pixels)
+}
+
+/// The same for the way back, from `w [Ci, Co, 3, 3]`: kernels turned by 180 degrees.
+fn turned_kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
+    let taps = Rows { first: 0, rows: 1, left: 0, columns: 9, stride: row };
+    let mut pixels = vec![0.0; g.in_channels * taps.len()];
+    for (w, pixels) in w.chunks_exact(g.out_channels * 9).zip(pixels.chunks_exact_mut(taps.len())) {
+        gather(w, g.out_channels, (1, 9), taps, pixels);
     }
+    of_kernels::<F>(Way::TurnedKernel, g.in_channels, row, &mut pixels)
+}
+
+fn of_kernels<F: Scheme>(way: Way, channels: usize, row: usize, pixels: &mut [f32]) -> Vec<f32> {
+    let mut u = vec![0.0; F::IN * F::IN * plane(channels, row)];
+    kernel_transform::<F>(way, channels, row, pixels, &mut u).compute();
     u
 }
 
-#[derive(Clone, Copy)]
+/// The gradient of the kernels, `[Co, Ci, 3, 3]`, from that of `U`.
+fn kernels_adjoint<F: Scheme>(g: &Geometry, u: &mut [f32], row: usize) -> Vec<f32> {
+    let columns = g.in_channels * 9;
+    let mut pixels = vec![0.0; columns * row];
+    kernel_transform::<F>(Way::KernelAdjoint, g.in_channels, row, &mut pixels, u).compute();
+    let mut dw = vec![0.0; g.out_channels * columns];
+    scatter(&pixels, (1, columns, row), g.out_channels, Window::of(&mut dw), (columns, columns));
+    dw
+}
+
+/// Kernels are tiles of 3x3 pixels, one an input channel.
+fn kernel_transform<'a, F: Scheme>(
+    way: Way,
+    channels: usize,
+    row: usize,
+    pixels: &'a mut [f32],
+    places: &'a mut [f32],
+) -> Transform<'a, F> {
+    let layout = Rows { first: 0, rows: 3, left: 0, columns: 3, stride: row };
+    let (scheme, tiles, bias) = (PhantomData, (1, 1), [].as_slice());
+    Transform { way, scheme, images: channels, tiles, layout, pixels, places, tile_row: row, bias }
+}
+
 /// Which way a group of tiles goes between pixels and places.
+#[derive(Clone, Copy)]
 enum Way {
     /// `B^T d B`: overlapping tiles of pixels to places.
     Input,
@@ -164,6 +207,12 @@ enum Way {
     OutputAdjoint,
     /// `A^T p A + bias`: places to tiles of pixels.
     Output,
+    /// `G k G^T`: kernels to places.
+    Kernel,
+    /// The same of the kernel turned by 180 degrees.
+    TurnedKernel,
+    /// `G^T u G`: places to kernels.
+    KernelAdjoint,
 }
 
 /// A group of tiles through one transform: pixels `[images, rows, columns, channels]`, places `[place, tile, channels]`.
@@ -199,60 +248,99 @@ impl<F: Scheme> WithSimd for Transform<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { images, tiles: (down, across), layout, pixels, places, tile_row, bias, way, .. } = self;
-        let plane = plane(images * down * across, tile_row);
-        let zero = simd.splat_f32s(0.0);
-        for at in 0..images * down * across {
-            let (image, y, x) = (at / (down * across), at / across % down, at % across);
-            let corner = image * layout.len() + y * F::OUT * layout.row() + x * F::OUT * layout.stride;
-            for offset in (0..layout.stride).step_by(S::F32_LANES) {
-                let pixel = |y: usize, x: usize| corner + y * layout.row() + x * layout.stride + offset;
-                let place = |y: usize, x: usize| (y * F::IN + x) * plane + at * tile_row + offset;
-                let mut tile: Tile<S> = [[zero; LINE]; LINE];
-                match way {
-                    Way::Input => {
-                        read::<S>(&mut tile, F::IN, pixels, pixel);
-                        both_axes::<S>(&mut tile, F::IN, F::IN, |line| F::input(simd, line));
-                        write::<S>(&tile, F::IN, places, place);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        match self.way {
+            Way::Input => self.to_places::<S, Input>(simd, false),
+            Way::OutputAdjoint => self.to_places::<S, OutputAdjoint>(simd, false),
+            Way::Kernel => self.to_places::<S, Kernel>(simd, false),
+            Way::TurnedKernel => self.to_places::<S, Kernel>(simd, true),
+            Way::Output => self.to_pixels::<S, Output>(simd),
+            Way::KernelAdjoint => self.to_pixels::<S, KernelAdjoint>(simd),
+        }
+    }
+}
+
+impl<F: Scheme> Transform<'_, F> {
+    /// Tiles of pixels to places, lines first, then columns.
+    #[inline(always)]
+    fn to_places<S: Simd, A: Axis>(&mut self, simd: S, turned: bool) {
+        let side = A::pixels::<F>();
+        let plane = plane(self.images * self.tiles.0 * self.tiles.1, self.tile_row);
+        for at in 0..self.images * self.tiles.0 * self.tiles.1 {
+            let corner = self.corner(at);
+            for offset in (0..self.layout.stride).step_by(S::F32_LANES) {
+                let mut tile: Tile<S> = [[simd.splat_f32s(0.0); LINE]; LINE];
+                for y in 0..side {
+                    let from = if turned { side - 1 - y } else { y };
+                    let start = corner + from * self.layout.row() + offset;
+                    for x in 0..side {
+                        let from = if turned { side - 1 - x } else { x };
+                        tile[y][x] = load::<S>(self.pixels, start + from * self.layout.stride);
                     }
-                    Way::OutputAdjoint => {
-                        read::<S>(&mut tile, F::OUT, pixels, pixel);
-                        both_axes::<S>(&mut tile, F::OUT, F::IN, |line| F::output_adjoint(simd, line));
-                        write::<S>(&tile, F::IN, places, place);
-                    }
-                    Way::Output => {
-                        read::<S>(&mut tile, F::IN, places, place);
-                        both_axes::<S>(&mut tile, F::IN, F::OUT, |line| F::output(simd, line));
-                        let bias = S::as_simd_f32s(&bias[offset..][..S::F32_LANES]).0[0];
-                        for line in tile.iter_mut() {
-                            line.iter_mut().for_each(|value| *value = simd.add_f32s(*value, bias));
-                        }
-                        write::<S>(&tile, F::OUT, pixels, pixel);
+                    A::apply::<S, F>(simd, &mut tile[y]);
+                }
+                for x in 0..F::IN {
+                    let mut column = column::<S>(&tile, x);
+                    A::apply::<S, F>(simd, &mut column);
+                    for y in 0..F::IN {
+                        store::<S>(self.places, (y * F::IN + x) * plane + at * self.tile_row + offset, column[y]);
                     }
                 }
             }
         }
     }
-}
 
-/// The first `side` numbers of the first `side` lines, a vector of channels each.
-#[inline(always)]
-fn read<S: Simd>(tile: &mut Tile<S>, side: usize, from: &[f32], at: impl Fn(usize, usize) -> usize) {
-    for (y, line) in tile.iter_mut().enumerate().take(side) {
-        for (x, value) in line.iter_mut().enumerate().take(side) {
-            *value = S::as_simd_f32s(&from[at(y, x)..][..S::F32_LANES]).0[0];
+    /// Places to tiles of pixels.
+    #[inline(always)]
+    fn to_pixels<S: Simd, A: Axis>(&mut self, simd: S) {
+        let side = A::pixels::<F>();
+        let plane = plane(self.images * self.tiles.0 * self.tiles.1, self.tile_row);
+        for at in 0..self.images * self.tiles.0 * self.tiles.1 {
+            let corner = self.corner(at);
+            for offset in (0..self.layout.stride).step_by(S::F32_LANES) {
+                let mut tile: Tile<S> = [[simd.splat_f32s(0.0); LINE]; LINE];
+                for y in 0..F::IN {
+                    for x in 0..F::IN {
+                        tile[y][x] =
+                            load::<S>(self.places, (y * F::IN + x) * plane + at * self.tile_row + offset);
+                    }
+                    A::apply::<S, F>(simd, &mut tile[y]);
+                }
+                let bias = if self.bias.is_empty() { simd.splat_f32s(0.0) } else { load::<S>(self.bias, offset) };
+                for x in 0..side {
+                    let mut column = column::<S>(&tile, x);
+                    A::apply::<S, F>(simd, &mut column);
+                    let start = corner + x * self.layout.stride + offset;
+                    for y in 0..side {
+                        store::<S>(self.pixels, start + y * self.layout.row(), simd.add_f32s(column[y], bias));
+                    }
+                }
+            }
         }
+    }
+
+    /// Where tile `at` begins in the pixels.
+    #[inline(always)]
+    fn corner(&self, at: usize) -> usize {
+        let (down, across) = self.tiles;
+        let (image, y, x) = (at / (down * across), at / across % down, at % across);
+        image * self.layout.len() + (y * self.layout.row() + x * self.layout.stride) * F::OUT
     }
 }
 
 #[inline(always)]
-fn write<S: Simd>(tile: &Tile<S>, side: usize, to: &mut [f32], at: impl Fn(usize, usize) -> usize) {
-    for (y, line) in tile.iter().enumerate().take(side) {
-        for (x, value) in line.iter().enumerate().take(side) {
-            S::as_mut_simd_f32s(&mut to[at(y, x)..][..S::F32_LANES]).0[0] = *value;
-        }
-    }
+fn load<S: Simd>(from: &[f32], at: usize) -> S::f32s {
+    S::as_simd_f32s(&from[at..at + S::F32_LANES]).0[0]
+}
+
+#[inline(always)]
+fn store<S: Simd>(to: &mut [f32], at: usize, value: S::f32s) {
+    S::as_mut_simd_f32s(&mut to[at..at + S::F32_LANES]).0[0] = value;
+}
+
+#[inline(always)]
+fn column<S: Simd>(tile: &Tile<S>, x: usize) -> Line<S> {
+    [tile[0][x], tile[1][x], tile[2][x], tile[3][x], tile[4][x], tile[5][x]]
 }
 
 /// The images of a strip, from channel planes to places.
@@ -290,9 +378,18 @@ impl Source<'_> {
 
 /// `Y = conv(X, W) + b`, as [`super::direct::forward`].
 pub(super) fn forward<F: Scheme>(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let mut y = vec![0.0; g.batch * g.out_image()];
     let t = Tiling::new::<F>(g);
-    let u = kernels::<F>(g, w, t.output_row);
+    convolve::<F>(g, &t, x, &kernels::<F>(g, w, t.output_row), bias)
+}
+
+/// `dX` from `dY`: `g` is [`Geometry::turned`], so `dY` is its input; `w` is still the kernel of the way there.
+pub(super) fn grad_input<F: Scheme>(g: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
+    let t = Tiling::new::<F>(g);
+    convolve::<F>(g, &t, dy, &turned_kernels::<F>(g, w, t.output_row), None)
+}
+
+fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &[f32], u: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    let mut y = vec![0.0; g.batch * g.out_image()];
     let mut padded_bias = vec![0.0; t.output_width];
     padded_bias.iter_mut().zip(bias.unwrap_or_default()).for_each(|(to, from)| *to = *from);
     let window = Window::of(&mut y);
@@ -306,7 +403,7 @@ pub(super) fn forward<F: Scheme>(g: &Geometry, x: &[f32], w: &[f32], bias: Optio
                     depth: g.in_channels,
                     a: &v[place * plane(count, t.input_row)..],
                     a_strides: (t.input_row, 1),
-                    b: &u[place * g.in_channels * t.output_row..],
+                    b: &u[place * plane(g.in_channels, t.output_row)..],
                     b_step: t.output_row,
                     segments: &[(0, 0)],
                     c: &mut m[place * plane(count, t.output_row)..],
@@ -344,7 +441,7 @@ pub(super) fn forward<F: Scheme>(g: &Geometry, x: &[f32], w: &[f32], bias: Optio
 pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let t = Tiling::new::<F>(g);
     let places = F::IN * F::IN;
-    let kernel_plane = g.in_channels * t.output_row;
+    let kernel_plane = plane(g.in_channels, t.output_row);
     let part = t.strips.len().div_ceil(WEIGHT_PARTS).max(1);
     let sums: Vec<Vec<f32>> = t
         .strips
@@ -376,17 +473,5 @@ pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec
             sums
         })
         .collect();
-    let total = total(sums, places * kernel_plane);
-    let mut dw = vec![0.0; g.out_channels * g.depth()];
-    for (co, dw) in dw.chunks_exact_mut(g.in_channels * 9).enumerate() {
-        for (ci, dw) in dw.chunks_exact_mut(9).enumerate() {
-            let at = |place: usize| total[place * kernel_plane + ci * t.output_row + co];
-            let mut tile: Tile<Scalar> = std::array::from_fn(|y| std::array::from_fn(|x| at(y * F::IN + x)));
-            both_axes::<Scalar>(&mut tile, F::IN, 3, |line| F::kernel_adjoint(Scalar, line));
-            for (to, line) in dw.chunks_exact_mut(3).zip(&tile) {
-                to.copy_from_slice(&line[..3]);
-            }
-        }
-    }
-    dw
+    kernels_adjoint::<F>(g, &mut total(sums, places * kernel_plane), t.output_row)
 }

@@ -1,0 +1,64 @@
+//! A convolution without bias and its normalisation: what residual networks are made of.
+
+use candle_core::{Result, Tensor};
+
+use super::{Conv2d, Norm, NormKind};
+use crate::context::{Ctx, Mode};
+use crate::ops;
+use crate::params::Scope;
+
+/// [`Conv2d`] (`conv`) followed by [`Norm`] (`norm`), one step of the graph while learning.
+#[derive(Clone, Debug)]
+pub struct ConvNorm {
+    conv: Conv2d,
+    norm: Norm,
+}
+
+impl ConvNorm {
+    /// A `k x k` convolution padded by `k / 2`.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn new(scope: &Scope, channels: (usize, usize), k: usize, stride: usize, norm: NormKind) -> Result<Self> {
+        Ok(Self {
+            conv: Conv2d::new(&scope.scope("conv"), channels, k, stride, false)?,
+            norm: Norm::new(&scope.scope("norm"), norm, channels.1)?,
+        })
+    }
+
+    /// `relu?(norm(conv(x)))`: `[B, Ci, H, W] -> [B, Co, ceil(H / stride), ceil(W / stride)]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, x: &Tensor, relu: bool, cx: &Ctx) -> Result<Tensor> {
+        self.run(x, None, relu, cx)
+    }
+
+    /// `relu(norm(conv(x)) + kept)`: the end of a residual block.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_onto(&self, x: &Tensor, kept: &Tensor, cx: &Ctx) -> Result<Tensor> {
+        self.run(x, Some(kept), true, cx)
+    }
+
+    fn run(&self, x: &Tensor, kept: Option<&Tensor>, relu: bool, cx: &Ctx) -> Result<Tensor> {
+        if let (Norm::Batch(_), Mode::Eval) = (&self.norm, cx.mode) {
+            // The moments are constants: nothing has to wait for the whole batch.
+            let y = self.norm.forward(&self.conv.forward(x)?, relu && kept.is_none(), cx)?;
+            return match kept {
+                Some(kept) => ops::add_relu(&y, kept),
+                None => Ok(y),
+            };
+        }
+        let over = match &self.norm {
+            Norm::Batch(_) => ops::Over::Batch,
+            Norm::Group(norm) => ops::Over::Groups(norm.groups()),
+        };
+        let (y, moments) = ops::conv_norm(x, self.conv.weight(), self.conv.steps(), over, self.norm.weights(), kept, relu)?;
+        if let (Norm::Batch(norm), Some(moments), Mode::Train) = (&self.norm, moments, cx.mode) {
+            norm.record(moments, y.elem_count() / y.dim(1)?)?;
+        }
+        Ok(y)
+    }
+}

@@ -1,0 +1,266 @@
+//! Normalisation of slices: planes of `pixels` numbers, `channels` an image.
+
+use rayon::prelude::*;
+
+use super::EPSILON;
+use crate::Real;
+use crate::wide::wide;
+
+/// What one mean is taken over.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ops) struct Grouping {
+    pub batch: usize,
+    pub channels: usize,
+    pub pixels: usize,
+    /// Channels a group; 0 where the moments are constants and no gradient flows through them.
+    pub group: usize,
+    pub over_batch: bool,
+}
+
+impl Grouping {
+    /// Index of the moments of plane `image * channels + channel`.
+    fn of(&self, plane: usize) -> usize {
+        if self.over_batch { plane % self.channels } else { plane / self.group }
+    }
+    /// How many moments there are.
+    fn count(&self) -> usize {
+        if self.over_batch { self.channels } else { self.batch * self.channels / self.group }
+    }
+    /// Numbers that one mean is taken over.
+    fn numbers(&self) -> usize {
+        self.pixels * if self.over_batch { self.batch } else { self.group }
+    }
+}
+
+/// Lanes of a sum: fixed, so that the order of additions does not depend on the processor.
+const LANES: usize = 32;
+type Lanes<T> = [T; LANES];
+
+#[inline(always)]
+fn total<T: Real>(lanes: &Lanes<T>) -> f64 {
+    let mut total = 0.0;
+    for lane in lanes {
+        total += lane.f64();
+    }
+    total
+}
+
+/// Mean, and sum of squares about it, of one plane.
+#[inline(always)]
+fn plane_moments<T: Real>(x: &[T]) -> (f64, f64) {
+    let mut lanes = [T::default(); LANES];
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for lane in 0..LANES {
+            lanes[lane] += chunk[lane];
+        }
+    }
+    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane += *v;
+    }
+    let mean = total(&lanes) / x.len() as f64;
+    let centre = T::of(mean);
+    let mut lanes = [T::default(); LANES];
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for lane in 0..LANES {
+            let d = chunk[lane] - centre;
+            lanes[lane] += d * d;
+        }
+    }
+    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+        let d = *v - centre;
+        *lane += d * d;
+    }
+    (centre.f64(), total(&lanes))
+}
+
+/// Means and biased variances. Each plane is read once while it is near; means and squares of planes are put together as
+/// Chan, Golub and LeVeque (1983) do, so channels whose mean is far from zero keep their variance.
+pub(in crate::ops) fn moments<T: Real>(x: &[T], g: Grouping) -> (Vec<T>, Vec<T>) {
+    let planes: Vec<(f64, f64)> = x.par_chunks(g.pixels).map(|plane| wide(plane_moments::<T>, plane)).collect();
+    let pixels = g.pixels as f64;
+    let (mut means, mut vars) = (vec![0.0; g.count()], vec![0.0; g.count()]);
+    for (plane, (mean, _)) in planes.iter().enumerate() {
+        means[g.of(plane)] += mean * pixels;
+    }
+    means.iter_mut().for_each(|mean| *mean /= g.numbers() as f64);
+    for (plane, (mean, squares)) in planes.iter().enumerate() {
+        let d = mean - means[g.of(plane)];
+        vars[g.of(plane)] += squares + pixels * d * d;
+    }
+    let vars = vars.into_iter().map(|var| T::of(var / g.numbers() as f64)).collect();
+    (means.into_iter().map(T::of).collect(), vars)
+}
+
+/// `y = relu?(gamma (x - mean) / sqrt(var + eps) + beta [+ residual])`.
+#[derive(Clone, Debug)]
+pub(in crate::ops) struct Normalisation<T> {
+    pub grouping: Grouping,
+    pub gammas: Vec<T>,
+    pub betas: Vec<T>,
+    pub means: Vec<T>,
+    /// `1 / sqrt(var + eps)`.
+    pub inverse: Vec<T>,
+    pub relu: bool,
+}
+
+/// Gradients of what went in; that of a residual only where there was one.
+pub(in crate::ops) struct Gradients<T> {
+    pub x: Vec<T>,
+    pub residual: Option<Vec<T>>,
+    pub gamma: Vec<T>,
+    pub beta: Vec<T>,
+}
+
+impl<T: Real> Normalisation<T> {
+    pub(in crate::ops) fn new(
+        grouping: Grouping,
+        (gammas, betas): (Vec<T>, Vec<T>),
+        (means, vars): (Vec<T>, &[T]),
+        relu: bool,
+    ) -> Self {
+        let inverse = vars.iter().map(|var| T::of(1.0) / (*var + T::of(EPSILON)).sqrt()).collect();
+        Self { grouping, gammas, betas, means, inverse, relu }
+    }
+
+    /// Scale and shift of a plane.
+    fn affine(&self, plane: usize) -> (T, T) {
+        let (channel, at) = (plane % self.grouping.channels, self.grouping.of(plane));
+        let scale = self.gammas[channel] * self.inverse[at];
+        (scale, self.betas[channel] - self.means[at] * scale)
+    }
+
+    pub(in crate::ops) fn forward(&self, x: &[T], residual: Option<&[T]>) -> Vec<T> {
+        let pixels = self.grouping.pixels;
+        let mut y = vec![T::default(); x.len()];
+        y.par_chunks_mut(pixels).zip(x.par_chunks(pixels)).enumerate().for_each(|(plane, (y, x))| {
+            let affine = self.affine(plane);
+            match residual {
+                Some(kept) => wide(apply_onto::<T>, (y, x, &kept[plane * pixels..][..pixels], affine, self.relu)),
+                None => wide(apply::<T>, (y, x, affine, self.relu)),
+            }
+        });
+        y
+    }
+
+    /// `y`: the result, where a residual was added; without one, where the ReLU was closed is seen from `x`.
+    pub(in crate::ops) fn backward(&self, x: &[T], y: Option<&[T]>, grad: &[T]) -> Gradients<T> {
+        let g = self.grouping;
+        let (pixels, planes) = (g.pixels, g.batch * g.channels);
+        let range = |plane: usize| plane * pixels..(plane + 1) * pixels;
+        // Of each plane: sum of the gradient, and of the gradient times the normalised input.
+        let mut open = y.map(|_| vec![T::default(); x.len()]);
+        let centre = |plane: usize| (self.means[g.of(plane)], self.inverse[g.of(plane)]);
+        let sums: Vec<(f64, f64)> = match (y, &mut open) {
+            (Some(y), Some(open)) => open
+                .par_chunks_mut(pixels)
+                .enumerate()
+                .map(|(plane, open)| {
+                    let (y, grad, x) = (&y[range(plane)], &grad[range(plane)], &x[range(plane)]);
+                    wide(opened::<T>, (open, y, grad, self.relu));
+                    wide(along::<T>, (x, open, centre(plane), None))
+                })
+                .collect(),
+            _ => (0..planes)
+                .into_par_iter()
+                .map(|plane| {
+                    let closed_below = self.relu.then(|| self.affine(plane));
+                    wide(along::<T>, (&x[range(plane)], &grad[range(plane)], centre(plane), closed_below))
+                })
+                .collect(),
+        };
+        let (mut dgamma, mut dbeta) = (vec![0.0; g.channels], vec![0.0; g.channels]);
+        let (mut totals, mut alongs) = (vec![0.0; self.means.len()], vec![0.0; self.means.len()]);
+        for (plane, (total, along)) in sums.iter().enumerate() {
+            let (channel, at) = (plane % g.channels, g.of(plane));
+            dbeta[channel] += total;
+            dgamma[channel] += along;
+            totals[at] += total * self.gammas[channel].f64();
+            alongs[at] += along * self.gammas[channel].f64();
+        }
+        let count = if g.group == 0 { f64::INFINITY } else { g.numbers() as f64 };
+        let mut dx = vec![T::default(); x.len()];
+        dx.par_chunks_mut(pixels).enumerate().for_each(|(plane, dx)| {
+            let (at, (mean, inverse)) = (g.of(plane), centre(plane));
+            let affine = self.affine(plane);
+            // dx = g scale - mean(g gamma) inverse - (x - mean) mean(g gamma xhat) inverse^2
+            let slope = T::of(alongs[at] / count) * inverse * inverse;
+            let centre = T::of(totals[at] / count) * inverse;
+            let (grad, closed_below) = match &open {
+                Some(open) => (&open[range(plane)], None),
+                None => (&grad[range(plane)], self.relu.then_some(affine)),
+            };
+            wide(input_gradient::<T>, (dx, &x[range(plane)], grad, (affine.0, slope, mean, centre), closed_below));
+        });
+        let cast = |values: Vec<f64>| values.into_iter().map(T::of).collect();
+        Gradients { x: dx, residual: open, gamma: cast(dgamma), beta: cast(dbeta) }
+    }
+}
+
+/// `v < 0` and not `v > 0`: NaN must pass through so that divergence is seen.
+#[inline(always)]
+fn relu<T: Real>(v: T, on: bool) -> T {
+    if on && v < T::default() { T::default() } else { v }
+}
+
+#[inline(always)]
+fn apply<T: Real>((y, x, (scale, shift), on): (&mut [T], &[T], (T, T), bool)) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = relu(*x * scale + shift, on);
+    }
+}
+
+#[inline(always)]
+fn apply_onto<T: Real>((y, x, kept, (scale, shift), on): (&mut [T], &[T], &[T], (T, T), bool)) {
+    for ((y, x), kept) in y.iter_mut().zip(x).zip(kept) {
+        *y = relu(*x * scale + shift + *kept, on);
+    }
+}
+
+/// The gradient where the ReLU let something through.
+#[inline(always)]
+fn opened<T: Real>((open, y, grad, on): (&mut [T], &[T], &[T], bool)) {
+    for ((open, y), grad) in open.iter_mut().zip(y).zip(grad) {
+        *open = if on && *y <= T::default() { T::default() } else { *grad };
+    }
+}
+
+/// The gradient of `relu(v)`'s argument; `closed_below` are the scale and shift that make `v` of `x`.
+#[inline(always)]
+fn through<T: Real>(x: T, grad: T, closed_below: Option<(T, T)>) -> T {
+    match closed_below {
+        Some((scale, shift)) if x * scale + shift <= T::default() => T::default(),
+        _ => grad,
+    }
+}
+
+#[inline(always)]
+fn along<T: Real>(
+    (x, grad, (mean, inverse), closed_below): (&[T], &[T], (T, T), Option<(T, T)>),
+) -> (f64, f64) {
+    let (mut totals, mut alongs) = ([T::default(); LANES], [T::default(); LANES]);
+    let whole = x.len() / LANES * LANES;
+    for (x, grad) in x[..whole].chunks_exact(LANES).zip(grad[..whole].chunks_exact(LANES)) {
+        for lane in 0..LANES {
+            let d = through(x[lane], grad[lane], closed_below);
+            totals[lane] += d;
+            alongs[lane] += d * ((x[lane] - mean) * inverse);
+        }
+    }
+    for (lane, (x, grad)) in x[whole..].iter().zip(&grad[whole..]).enumerate() {
+        let d = through(*x, *grad, closed_below);
+        totals[lane] += d;
+        alongs[lane] += d * ((*x - mean) * inverse);
+    }
+    (total(&totals), total(&alongs))
+}
+
+#[inline(always)]
+fn input_gradient<T: Real>(
+    (dx, x, grad, (scale, slope, mean, centre), closed_below): (&mut [T], &[T], &[T], (T, T, T, T), Option<(T, T)>),
+) {
+    for ((dx, x), grad) in dx.iter_mut().zip(x).zip(grad) {
+        *dx = through(*x, *grad, closed_below) * scale - centre - (*x - mean) * slope;
+    }
+}
