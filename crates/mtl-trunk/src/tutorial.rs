@@ -1,7 +1,7 @@
 //! The trunk of the tutorial this project grew from: conv 3x3 -> 64, ReLU, max-pool, conv 3x3 -> 128, ReLU, max-pool.
 
 use mtl_tensor::layers::Conv2d;
-use mtl_tensor::{Ctx, Result, Scope, Tensor, ops};
+use mtl_tensor::{Ctx, Result, Scope, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::{Features, TapSpec, Trunk, check_size};
@@ -50,8 +50,8 @@ impl Trunk for Tutorial {
 
     fn forward(&self, images: &Tensor, _: &Ctx) -> Result<Features> {
         check_size(images, &self.taps)?;
-        let first = ops::max_pool2d(&ops::relu(&self.first.forward(images)?)?, 2)?;
-        let second = ops::max_pool2d(&ops::relu(&self.second.forward(&first)?)?, 2)?;
+        let first = self.first.forward_relu_pool(images)?;
+        let second = self.second.forward_relu_pool(&first)?;
         Ok(Features { taps: vec![first, second] })
     }
 }

@@ -59,7 +59,23 @@ impl Conv2d {
         self.forward_with(x, &self.weight)
     }
 
-    /// The same with another weight in place of the stored one (spectral normalisation, frozen copies).
+    /// `relu(forward(x))`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_relu(&self, x: &Tensor) -> Result<Tensor> {
+        ops::conv2d_relu(x, &self.weight, self.bias.as_deref(), self.stride, self.padding)
+    }
+
+    /// `max_pool2d(relu(forward(x)), 2)`: `[B, Ci, H, W] -> [B, Co, H / 2, W / 2]` at stride 1.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_relu_pool(&self, x: &Tensor) -> Result<Tensor> {
+        ops::conv2d_relu_pool(x, &self.weight, self.bias.as_deref(), self.stride, self.padding)
+    }
+
+    /// [`Conv2d::forward`] with another weight in place of the stored one (spectral normalisation, frozen copies).
     ///
     /// # Errors
     /// Shapes that do not fit.
@@ -94,5 +110,13 @@ impl ConvTranspose2d {
     /// Shapes that do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         ops::conv_transpose2d(x, &self.weight, Some(&self.bias), 2, 1)
+    }
+
+    /// `relu(forward(x))`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_relu(&self, x: &Tensor) -> Result<Tensor> {
+        ops::conv_transpose2d_relu(x, &self.weight, Some(&self.bias), 2, 1)
     }
 }

@@ -6,24 +6,41 @@ use rayon::prelude::*;
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice};
 use crate::tape::{Value, composed, record1, record2};
+use crate::wide::wide;
 
 /// Elements a task: large enough that handing it out costs nothing.
 const BLOCK: usize = 16 * 1024;
 
-fn map<T: Real>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
+fn map<T: Real>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
     let mut y = vec![T::default(); x.len()];
-    y.par_chunks_mut(BLOCK)
-        .zip(x.par_chunks(BLOCK))
-        .for_each(|(y, x)| y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x)));
+    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| wide(each, (y, x, f)));
     y
 }
 
-fn map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
+#[inline(always)]
+fn each<T: Real, F: Fn(T) -> T>((y, x, f): (&mut [T], &[T], F)) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = f(*x);
+    }
+}
+
+fn map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Sync) -> Vec<T> {
     let mut y = vec![T::default(); a.len()];
-    y.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK)).for_each(|((y, a), b)| {
-        y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b));
-    });
+    let blocks = y.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK));
+    blocks.for_each(|((y, a), b)| wide(each2, (y, a, b, f)));
     y
+}
+
+#[inline(always)]
+fn each2<T: Real, F: Fn(T, T) -> T>((y, a, b, f): (&mut [T], &[T], &[T], F)) {
+    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+        *y = f(*a, *b);
+    }
+}
+
+/// The gradient of a ReLU's argument, from its result.
+pub(super) fn opened<T: Real>(y: &[T], grad: &[T]) -> Vec<T> {
+    map2(y, grad, |y, g| if y > T::default() || y.is_nan() { g } else { T::default() })
 }
 
 /// `max(x, slope x)`; `slope` 0 is ReLU, 0.2 the usual leak of GAN networks. NaN stays NaN.
@@ -70,7 +87,7 @@ pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let zero = T::default();
         let y = with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| map2(a, b, |a, b| { let v = a + b; if v < zero { zero } else { v } })))??;
         record2("add_relu", a, b, Value::new(y, a.shape().clone()), move |y, grad| {
-            let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| map2(y, grad, |y, g| if y > zero || y.is_nan() { g } else { zero })))??;
+            let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| opened(y, grad)))??;
             let d = tensor(d, y.shape())?;
             Ok((Some(d.clone()), Some(d)))
         })

@@ -1,20 +1,18 @@
 //! Convolution and transposed convolution (Dumoulin and Visin 2016, arXiv 1603.07285).
 
 mod direct;
+mod fast;
 mod geometry;
 mod im2col;
-mod product;
+mod images;
 mod scheme;
-mod scratch;
-mod transpose;
-mod window;
 mod winograd;
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 pub(super) use self::geometry::Geometry;
-use self::scheme::{F2, F4};
-use self::winograd::TileSide;
+use self::fast::made;
+use self::images::{Planes, Pool, Relu};
 use super::sum;
 use crate::real::{for_real, tensor, with_slice};
 use crate::tape::{Value, composed, is_learnt, record2, record3};
@@ -27,17 +25,94 @@ use crate::tape::{Value, composed, is_learnt, record2, record3};
 /// # Errors
 /// Shapes that do not fit, a kernel larger than the padded image, other types than f32 and f64.
 pub fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+    gathering(x, w, bias, (stride, padding), false)
+}
+
+/// `relu(conv2d(...))` as one step of the graph.
+///
+/// # Errors
+/// As [`conv2d`].
+pub fn conv2d_relu(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+    gathering(x, w, bias, (stride, padding), true)
+}
+
+fn gathering(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    (stride, padding): (usize, usize),
+    relu: bool,
+) -> Result<Tensor> {
     let g = geometry(x, w, stride, padding)?;
     check_bias(bias, g.out_channels)?;
     if composed(x) {
-        let y = x.conv2d(w, padding, stride, 1, 1)?;
-        return add_bias(y, bias);
+        return finish(x.conv2d(w, padding, stride, 1, 1)?, bias, relu);
     }
     for_real!(x, T => {
-        let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::forward(&g, x, w, bias))?;
+        let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::forward(&g, x, w, bias, relu))?;
         let value = Value::new(y, (g.batch, g.out_channels, g.out_height, g.out_width));
-        record::<T>(x, w, bias, value, g, Direction::Gathering)
+        record::<T>(x, w, bias, value, Layer { g, direction: Direction::Gathering, relu })
     })
+}
+
+/// `max_pool2d(relu(conv2d(...)), 2)` as one step of the graph: nothing of the size of the convolution's result is ever
+/// written to memory in f32, there and back.
+///
+/// # Errors
+/// As [`conv2d`] and [`max_pool2d`](super::max_pool2d).
+pub fn conv2d_relu_pool(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
+    let g = geometry(x, w, stride, padding)?;
+    if composed(x) || x.dtype() != DType::F32 || g.out_height < 2 || g.out_width < 2 {
+        return super::max_pool2d(&conv2d_relu(x, w, bias, stride, padding)?, 2);
+    }
+    check_bias(bias, g.out_channels)?;
+    let (y, winners) = slices3::<f32, _>(x, w, bias, |x, w, bias| fast::forward_pooled(&g, x, w, bias))?;
+    let (height, width) = (g.out_height / 2, g.out_width / 2);
+    let value = Value::new(y, (g.batch, g.out_channels, height, width));
+    let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), is_learnt(w));
+    let gradients = move |dy: &[f32]| -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let dy = Pool { planes: Planes { numbers: dy, channels: g.out_channels, size: (height, width) }, winners: &*winners };
+        let dx = if saved_x.track_op() {
+            let count = g.batch * g.in_image();
+            let dx = with_slice::<f32, _>(&saved_w, |w| made(count, |dx| fast::grad_input(&g, w, &dy, &g.input(dx))))?;
+            Some(tensor(dx, saved_x.shape())?)
+        } else {
+            None
+        };
+        let dw = if learnt {
+            let dw = with_slice::<f32, _>(&saved_x, |x| fast::grad_weight(&g, &g.input(x), &dy))?;
+            Some(tensor(dw, saved_w.shape())?)
+        } else {
+            None
+        };
+        Ok((dx, dw))
+    };
+    let Some(bias) = bias else {
+        return record2("conv_pool", x, w, value, move |_, dy| with_slice::<f32, _>(dy, |dy| gradients(dy))?);
+    };
+    let tracked = is_learnt(bias);
+    record3("conv_pool", x, w, bias, value, move |y, dy| {
+        let (dx, dw) = with_slice::<f32, _>(dy, |dy| gradients(dy))??;
+        let db = if tracked { Some(bias_gradient::<f32>(&opened::<f32>(y, dy)?, g.out_channels)?) } else { None };
+        Ok((dx, dw, db))
+    })
+}
+
+/// The gradient where the ReLU let something through.
+fn opened<T: crate::Real>(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    let dy = with_slice::<T, _>(y, |y| with_slice::<T, _>(dy, |dy| super::activation::opened(y, dy)))??;
+    tensor(dy, y.shape())
+}
+
+fn bias_gradient<T: crate::Real>(dy: &Tensor, channels: usize) -> Result<Tensor> {
+    let pixels = dy.dim(2)? * dy.dim(3)?;
+    tensor(with_slice::<T, _>(dy, |dy| sum::of_channels(channels, pixels, dy))?, channels)
 }
 
 /// What [`conv2d`] convolves with what.
@@ -80,6 +155,30 @@ pub fn conv_transpose2d(
     stride: usize,
     padding: usize,
 ) -> Result<Tensor> {
+    spreading(x, w, bias, (stride, padding), false)
+}
+
+/// `relu(conv_transpose2d(...))` as one step of the graph.
+///
+/// # Errors
+/// As [`conv_transpose2d`].
+pub fn conv_transpose2d_relu(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
+    spreading(x, w, bias, (stride, padding), true)
+}
+
+fn spreading(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    (stride, padding): (usize, usize),
+    relu: bool,
+) -> Result<Tensor> {
     let (batch, in_channels, in_height, in_width) = x.dims4()?;
     let (weight_channels, out_channels, kernel_height, kernel_width) = w.dims4()?;
     let spread = |length: usize, kernel: usize| ((length.max(1) - 1) * stride + kernel).checked_sub(2 * padding);
@@ -91,8 +190,7 @@ pub fn conv_transpose2d(
     }
     check_bias(bias, out_channels)?;
     if composed(x) {
-        let y = x.conv_transpose2d(w, padding, 0, stride, 1)?;
-        return add_bias(y, bias);
+        return finish(x.conv_transpose2d(w, padding, 0, stride, 1)?, bias, relu);
     }
     // The convolution this is the gradient of: it goes from our output to our input.
     let g = Geometry {
@@ -109,9 +207,9 @@ pub fn conv_transpose2d(
         padding,
     };
     for_real!(x, T => {
-        let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::spread(&g, w, x, bias))?;
+        let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::spread(&g, w, x, bias, relu))?;
         let value = Value::new(y, (batch, out_channels, out_height, out_width));
-        record::<T>(x, w, bias, value, g, Direction::Spreading)
+        record::<T>(x, w, bias, value, Layer { g, direction: Direction::Spreading, relu })
     })
 }
 
@@ -129,14 +227,20 @@ enum Direction {
     Spreading,
 }
 
+#[derive(Clone, Copy)]
+struct Layer {
+    g: Geometry,
+    direction: Direction,
+    relu: bool,
+}
+
 /// Puts the value into the graph, with or without a bias as third input. Gradients nobody asks for are not computed.
 fn record<T: Kernels>(
     x: &Tensor,
     w: &Tensor,
     bias: Option<&Tensor>,
     value: Value,
-    g: Geometry,
-    direction: Direction,
+    Layer { g, direction, relu }: Layer,
 ) -> Result<Tensor> {
     let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), is_learnt(w));
     let gradients = move |dy: &Tensor| -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -144,7 +248,7 @@ fn record<T: Kernels>(
             let dx = if saved_x.track_op() {
                 let dx = with_slice::<T, _>(&saved_w, |w| match direction {
                     Direction::Gathering => T::grad_input(&g, w, dy),
-                    Direction::Spreading => T::forward(&g, dy, w, None),
+                    Direction::Spreading => T::forward(&g, dy, w, None, false),
                 })?;
                 Some(tensor(dx, saved_x.shape())?)
             } else {
@@ -162,73 +266,58 @@ fn record<T: Kernels>(
             Ok((dx, dw))
         })?
     };
+    let open = move |y: &Tensor, dy: &Tensor| if relu { opened::<T>(y, dy) } else { Ok(dy.clone()) };
     let Some(bias) = bias else {
-        return record2("conv", x, w, value, move |_, dy| gradients(dy));
+        return record2("conv", x, w, value, move |y, dy| gradients(&open(y, dy)?));
     };
     let tracked = is_learnt(bias);
-    let (channels, pixels) = match direction {
-        Direction::Gathering => (g.out_channels, g.out_pixels()),
-        Direction::Spreading => (g.in_channels, g.in_pixels()),
-    };
-    record3("conv", x, w, bias, value, move |_, dy| {
-        let (dx, dw) = gradients(dy)?;
-        let db = if tracked {
-            let db = with_slice::<T, _>(dy, |dy| sum::of_channels(channels, pixels, dy))?;
-            Some(tensor(db, channels)?)
-        } else {
-            None
-        };
+    record3("conv", x, w, bias, value, move |y, dy| {
+        let dy = open(y, dy)?;
+        let (dx, dw) = gradients(&dy)?;
+        let db = if tracked { Some(bias_gradient::<T>(&dy, y.dim(1)?)?) } else { None };
         Ok((dx, dw, db))
     })
 }
 
 /// The convolutions of one number type. `x` is `[B, Ci, H, W]`, `y` `[B, Co, Ho, Wo]`, `w` `[Co, Ci, kh, kw]`.
 pub(super) trait Kernels: crate::Real {
-    fn forward(g: &Geometry, x: &[Self], w: &[Self], bias: Option<&[Self]>) -> Vec<Self>;
-    /// `dX` from `dY`, plus a bias of input channels: a transposed convolution.
-    fn spread(g: &Geometry, w: &[Self], dy: &[Self], bias: Option<&[Self]>) -> Vec<Self>;
+    /// `relu?(conv(x, w) + bias)`.
+    fn forward(g: &Geometry, x: &[Self], w: &[Self], bias: Option<&[Self]>, relu: bool) -> Vec<Self>;
+    /// `dX` from `dY`, plus a bias of input channels, through a ReLU: a transposed convolution.
+    fn spread(g: &Geometry, w: &[Self], dy: &[Self], bias: Option<&[Self]>, relu: bool) -> Vec<Self>;
     fn grad_input(g: &Geometry, w: &[Self], dy: &[Self]) -> Vec<Self>;
     fn grad_weight(g: &Geometry, x: &[Self], dy: &[Self]) -> Vec<Self>;
 }
 
-/// Fast: fewer multiplications where the shapes allow, otherwise straight from the definition.
+/// See [`fast`].
 impl Kernels for f32 {
-    fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        match winograd::suits(g) {
-            Some(TileSide::Four) => winograd::forward::<F4>(g, x, w, bias),
-            Some(TileSide::Two) => winograd::forward::<F2>(g, x, w, bias),
-            None => direct::forward(g, x, w, bias),
-        }
+    fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>, relu: bool) -> Vec<f32> {
+        made(g.batch * g.out_image(), |y| match relu {
+            true => fast::forward(g, &g.input(x), w, bias, &Relu(g.output(y))),
+            false => fast::forward(g, &g.input(x), w, bias, &g.output(y)),
+        })
     }
-    fn spread(g: &Geometry, w: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        direct::spread_out(g, w, dy, bias)
+    fn spread(g: &Geometry, w: &[f32], dy: &[f32], bias: Option<&[f32]>, relu: bool) -> Vec<f32> {
+        made(g.batch * g.in_image(), |dx| match relu {
+            true => direct::spread_out(g, w, &g.output(dy), bias, &Relu(g.input(dx))),
+            false => direct::spread_out(g, w, &g.output(dy), bias, &g.input(dx)),
+        })
     }
     fn grad_input(g: &Geometry, w: &[f32], dy: &[f32]) -> Vec<f32> {
-        let Some(turned) = g.turned() else {
-            return direct::spread_out(g, w, dy, None);
-        };
-        match winograd::suits(&turned) {
-            Some(TileSide::Four) => winograd::grad_input::<F4>(&turned, dy, w),
-            Some(TileSide::Two) => winograd::grad_input::<F2>(&turned, dy, w),
-            None => direct::spread_out(g, w, dy, None),
-        }
+        made(g.batch * g.in_image(), |dx| fast::grad_input(g, w, &g.output(dy), &g.input(dx)))
     }
     fn grad_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-        match winograd::suits_weights(g) {
-            Some(TileSide::Four) => winograd::grad_weight::<F4>(g, x, dy),
-            Some(TileSide::Two) => winograd::grad_weight::<F2>(g, x, dy),
-            None => direct::grad_weight(g, x, dy),
-        }
+        fast::grad_weight(g, &g.input(x), &g.output(dy))
     }
 }
 
 /// Exact to rounding and plain, for gradient checks.
 impl Kernels for f64 {
-    fn forward(g: &Geometry, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
-        im2col::forward(g, x, w, bias)
+    fn forward(g: &Geometry, x: &[f64], w: &[f64], bias: Option<&[f64]>, relu: bool) -> Vec<f64> {
+        rectified(im2col::forward(g, x, w, bias), relu)
     }
-    fn spread(g: &Geometry, w: &[f64], dy: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
-        im2col::scatter(g, w, dy, bias)
+    fn spread(g: &Geometry, w: &[f64], dy: &[f64], bias: Option<&[f64]>, relu: bool) -> Vec<f64> {
+        rectified(im2col::scatter(g, w, dy, bias), relu)
     }
     fn grad_input(g: &Geometry, w: &[f64], dy: &[f64]) -> Vec<f64> {
         im2col::grad_input(g, w, dy)
@@ -236,6 +325,13 @@ impl Kernels for f64 {
     fn grad_weight(g: &Geometry, x: &[f64], dy: &[f64]) -> Vec<f64> {
         im2col::grad_weight(g, x, dy)
     }
+}
+
+fn rectified(mut y: Vec<f64>, relu: bool) -> Vec<f64> {
+    if relu {
+        y.iter_mut().filter(|v| **v < 0.0).for_each(|v| *v = 0.0);
+    }
+    y
 }
 
 fn slices3<T: crate::Real, R>(
@@ -261,9 +357,11 @@ fn check_bias(bias: Option<&Tensor>, channels: usize) -> Result<()> {
     }
 }
 
-fn add_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    match bias {
-        Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?),
-        None => Ok(y),
-    }
+/// Bias and ReLU of candle.
+fn finish(y: Tensor, bias: Option<&Tensor>, relu: bool) -> Result<Tensor> {
+    let y = match bias {
+        Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?,
+        None => y,
+    };
+    if relu { y.relu() } else { Ok(y) }
 }

@@ -73,7 +73,7 @@ pub fn conv_norm(
         over_batch: over == Over::Batch,
     };
     for_real!(x, T => {
-        let z = with_slice::<T, _>(x, |x| with_slice::<T, _>(w, |w| T::forward(&g, x, w, None)))??;
+        let z = with_slice::<T, _>(x, |x| with_slice::<T, _>(w, |w| T::forward(&g, x, w, None, false)))??;
         let (means, vars) = moments(&z, grouping);
         let taken = (over == Over::Batch).then(|| (tensor(means.clone(), g.out_channels), tensor(vars.clone(), g.out_channels)));
         let weights = (with_slice::<T, _>(gamma, <[T]>::to_vec)?, with_slice::<T, _>(beta, <[T]>::to_vec)?);

@@ -1,15 +1,156 @@
 //! `y = x W^T + b`.
+//!
+//! In f32 three small matrix products over slices of the inputs, the gradient of a weight written where it belongs: candle
+//! copies and transposes it, which for a wide layer costs more than the multiplications. The weight is read once each way.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
+use rayon::prelude::*;
+
+use super::product::{LANES, Product, whole};
+use super::scratch::with_scratch;
+use super::transpose::{Rows, gather};
+use super::window::Window;
+use crate::real::{tensor, with_slice};
+use crate::tape::{Value, composed, is_learnt, record3};
 
 /// Affine map of rows: `x [B, I]`, `w [O, I]`, `bias [O]`, result `[B, O]`.
 ///
 /// # Errors
 /// Shapes that do not fit.
-pub fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let y = x.matmul(&w.t()?)?;
-    match bias {
-        Some(bias) => y.broadcast_add(bias),
-        None => Ok(y),
+pub fn linear(x: &Tensor, w: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    let ((batch, inputs), (outputs, weight_inputs)) = (x.dims2()?, w.dims2()?);
+    if inputs != weight_inputs || bias.dims() != [outputs] {
+        candle_core::bail!("linear: input {:?}, weight {:?}, bias {:?}", x.shape(), w.shape(), bias.shape());
     }
+    if composed(x) || x.dtype() != DType::F32 || batch * inputs * outputs == 0 {
+        return x.matmul(&w.t()?)?.broadcast_add(bias);
+    }
+    let s = Sizes { batch, inputs, outputs };
+    let y = with_slice::<f32, _>(x, |x| {
+        with_slice::<f32, _>(w, |w| with_slice::<f32, _>(bias, |bias| forward(s, x, w, bias)))
+    })???;
+    let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), (is_learnt(w), is_learnt(bias)));
+    record3("linear", x, w, bias, Value::new(y, (batch, outputs)), move |_, dy| {
+        with_slice::<f32, _>(dy, |dy| {
+            let dx = if saved_x.track_op() {
+                Some(tensor(with_slice::<f32, _>(&saved_w, |w| grad_input(s, w, dy))?, (batch, inputs))?)
+            } else {
+                None
+            };
+            let dw = if learnt.0 {
+                Some(tensor(with_slice::<f32, _>(&saved_x, |x| grad_weight(s, x, dy))?, (outputs, inputs))?)
+            } else {
+                None
+            };
+            let column = |o: usize| (0..batch).map(|b| f64::from(dy[b * outputs + o])).sum::<f64>() as f32;
+            let db = if learnt.1 { Some(tensor((0..outputs).map(column).collect(), outputs)?) } else { None };
+            Ok((dx, dw, db))
+        })?
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Sizes {
+    batch: usize,
+    inputs: usize,
+    outputs: usize,
+}
+
+/// Inputs summed by one task; fixed, so that the order of additions is.
+const PART: usize = 2048;
+/// Outputs computed by one task.
+const BLOCK: usize = 64;
+
+/// `Y^T = W X^T` with images side by side, so that no transposed copy of the weight is made, and no image's sums depend on
+/// how many there are.
+fn forward(s: Sizes, x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f32> {
+    let Sizes { batch, inputs, outputs } = s;
+    let columns = whole(batch);
+    let parts: Vec<Vec<f32>> = (0..inputs)
+        .into_par_iter()
+        .step_by(PART)
+        .map(|first| {
+            let depth = PART.min(inputs - first);
+            let mut sums = vec![0.0; outputs * columns];
+            // An image is one channel here, its inputs a line of pixels.
+            let layout = Rows { first: 0, rows: 1, left: 0, columns: depth, stride: columns };
+            let mut turned = vec![0.0; layout.len()];
+            gather(&x[first..], batch, (1, inputs), layout, &mut turned);
+            sums.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(block, sums)| {
+                let product = Product {
+                    size: (sums.len() / columns, columns),
+                    depth,
+                    a: &w[block * BLOCK * inputs + first..],
+                    a_strides: (inputs, 1),
+                    b: &turned,
+                    b_step: columns,
+                    segments: &[(0, 0)],
+                    c: sums,
+                    c_row: columns,
+                    add: false,
+                };
+                product.compute();
+            });
+            sums
+        })
+        .collect();
+    let mut y = vec![0.0; batch * outputs];
+    for (b, y) in y.chunks_exact_mut(outputs).enumerate() {
+        for (o, y) in y.iter_mut().enumerate() {
+            *y = bias[o] + parts.iter().map(|sums| sums[o * columns + b]).sum::<f32>();
+        }
+    }
+    y
+}
+
+/// Inputs whose gradients one task computes.
+const SLICE: usize = 256;
+
+/// `[first, first + count)` of each row of `[rows, inputs]`, side by side and padded with zeros.
+fn slice(numbers: &[f32], inputs: usize, first: usize, columns: usize, to: &mut [f32]) {
+    let count = columns.min(inputs - first);
+    for (row, to) in numbers.chunks_exact(inputs).zip(to.chunks_exact_mut(columns)) {
+        to[..count].copy_from_slice(&row[first..first + count]);
+        to[count..].fill(0.0);
+    }
+}
+
+/// `C[i, first..] = sum over k of A[i, k] B[k, first..]` for all slices of inputs; `b [depth, inputs]`, `C [rows, inputs]`.
+fn by_slices(inputs: usize, (rows, depth): (usize, usize), a: (&[f32], (usize, usize)), b: &[f32]) -> Vec<f32> {
+    let mut c = vec![0.0; rows * inputs];
+    let window = Window::of(&mut c);
+    (0..inputs).into_par_iter().step_by(SLICE).for_each(|first| {
+        let count = SLICE.min(inputs - first);
+        let columns = count.next_multiple_of(2 * LANES);
+        with_scratch([depth * columns, rows * columns, 0], |packed, sums, _| {
+            slice(b, inputs, first, columns, packed);
+            let product = Product {
+                size: (rows, columns),
+                depth,
+                a: a.0,
+                a_strides: a.1,
+                b: packed,
+                b_step: columns,
+                segments: &[(0, 0)],
+                c: sums,
+                c_row: columns,
+                add: false,
+            };
+            product.compute();
+            for (row, sums) in sums.chunks_exact(columns).enumerate() {
+                window.own(row * inputs + first, count).copy_from_slice(&sums[..count]);
+            }
+        });
+    });
+    c
+}
+
+/// `dX = dY W`.
+fn grad_input(s: Sizes, w: &[f32], dy: &[f32]) -> Vec<f32> {
+    by_slices(s.inputs, (s.batch, s.outputs), (dy, (s.outputs, 1)), w)
+}
+
+/// `dW = dY^T X`.
+fn grad_weight(s: Sizes, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    by_slices(s.inputs, (s.outputs, s.batch), (dy, (1, s.outputs)), x)
 }

@@ -8,11 +8,15 @@ pub mod linear;
 pub mod loss;
 pub mod norm;
 pub mod pool;
+mod product;
 pub mod resize;
+mod scratch;
 mod sum;
+mod transpose;
+mod window;
 
 pub use activation::{add_relu, leaky_relu, relu, softplus, tanh};
-pub use conv::{conv_transpose2d, conv2d};
+pub use conv::{conv_transpose2d, conv_transpose2d_relu, conv2d, conv2d_relu, conv2d_relu_pool};
 pub use conv_norm::{Over, conv_norm};
 pub use linear::linear;
 pub use norm::{batch_norm, batch_norm_with, group_norm, scale_shift};

@@ -9,10 +9,10 @@
 use rayon::prelude::*;
 
 use super::geometry::{Geometry, Strip, strips};
-use super::product::{Product, spread, whole};
-use super::scratch::with_scratch;
-use super::transpose::{Rows, gather, scatter};
-use super::window::Window;
+use super::images::{Sink, Source};
+use crate::ops::product::{Product, spread, whole};
+use crate::ops::scratch::with_scratch;
+use crate::ops::transpose::Rows;
 
 /// Numbers of working memory a strip aims at: what the second-level cache holds beside the weights.
 const STRIP_NUMBERS: usize = 48 * 1024;
@@ -61,19 +61,21 @@ fn prefill(rows: &mut [f32], stride: usize, bias: Option<&[f32]>) {
     }
 }
 
-/// `Y = conv(X, W) + b`; `x [B, Ci, H, W]`, `w [Co, Ci, kh, kw]`, `b [Co]`.
-pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let mut y = vec![0.0; g.batch * g.out_image()];
+/// Strips of output rows, `together` or a multiple of it in each.
+fn strips_of(g: &Geometry, columns: usize, together: usize) -> Vec<Strip> {
+    let cost = g.stride * (g.in_width + 2 * g.padding) * g.in_channels + g.out_width * columns;
+    strips(g.batch, g.out_height, strip_rows(cost).next_multiple_of(together).min(g.out_height))
+}
+
+/// `Y = conv(X, W) + b`; `w [Co, Ci, kh, kw]`, `b [Co]`.
+pub(super) fn forward(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
     let columns = whole(g.out_channels);
     let packed_row = spread(columns);
     let packed = pack(g, w, columns, packed_row);
-    let window = Window::of(&mut y);
-    let cost = g.stride * (g.in_width + 2 * g.padding) * g.in_channels + g.out_width * columns;
-    strips(g.batch, g.out_height, strip_rows(cost).min(g.out_height)).into_par_iter().for_each(|strip| {
+    strips_of(g, columns, y.together()).into_par_iter().for_each(|strip| {
         let layout = seen(g, strip);
         with_scratch([layout.len(), strip.rows * g.out_width * columns, 0], |input, output, _| {
-            let image = &x[strip.image * g.in_image()..][..g.in_image()];
-            gather(image, g.in_channels, (g.in_height, g.in_width), layout, input);
+            x.rows(strip.image, layout, input);
             prefill(output, columns, bias);
             let depth = g.kernel_width * g.in_channels;
             for (row, c) in output.chunks_exact_mut(g.out_width * columns).enumerate() {
@@ -93,20 +95,16 @@ pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>) 
                 };
                 product.compute();
             }
-            let to = window.from(strip.image * g.out_image() + strip.first * g.out_width);
-            let rows = (strip.rows, g.out_width, columns);
-            scatter(output, rows, g.out_channels, to, (g.out_pixels(), g.out_width));
+            y.put(strip.image, strip.first, (strip.rows, g.out_width, columns), output);
         });
     });
-    y
 }
 
 /// `dW` from `X` and `dY`.
-pub(super) fn grad_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+pub(super) fn grad_weight(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<f32> {
     let columns = whole(g.out_channels);
     let (depth, taps) = (g.kernel_width * g.in_channels, g.taps());
-    let cost = g.stride * (g.in_width + 2 * g.padding) * g.in_channels + g.out_width * columns;
-    let strips = strips(g.batch, g.out_height, strip_rows(cost).min(g.out_height));
+    let strips = strips_of(g, columns, 1);
     let part = strips.len().div_ceil(WEIGHT_PARTS).max(1);
     let sums: Vec<Vec<f32>> = strips
         .par_chunks(part)
@@ -122,10 +120,8 @@ pub(super) fn grad_weight(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
                     stride: columns,
                 };
                 with_scratch([layout.len(), upstream.len(), 0], |input, grad, _| {
-                    let image = &x[strip.image * g.in_image()..][..g.in_image()];
-                    gather(image, g.in_channels, (g.in_height, g.in_width), layout, input);
-                    let image = &dy[strip.image * g.out_image()..][..g.out_image()];
-                    gather(image, g.out_channels, (g.out_height, g.out_width), upstream, grad);
+                    x.rows(strip.image, layout, input);
+                    dy.rows(strip.image, upstream, grad);
                     for (ky, c) in sums.chunks_exact_mut(depth * columns).enumerate() {
                         let image_row = |row| ((row * g.stride + ky) * layout.row(), row * upstream.row());
                         let segments: Vec<_> = (0..strip.rows).map(image_row).collect();
@@ -215,8 +211,7 @@ impl Phase {
 }
 
 /// `dX` from `dY`: the gradient of a convolution, and the forward pass of a transposed one (with its bias `[Ci]`).
-pub(super) fn spread_out(g: &Geometry, w: &[f32], dy: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let mut dx = vec![0.0; g.batch * g.in_image()];
+pub(super) fn spread_out(g: &Geometry, w: &[f32], dy: &dyn Source, bias: Option<&[f32]>, dx: &dyn Sink) {
     let columns = whole(g.in_channels);
     let packed_row = spread(columns);
     let places = (0..g.stride.min(g.in_height)).flat_map(|py| (0..g.stride.min(g.in_width)).map(move |px| (py, px)));
@@ -227,10 +222,10 @@ pub(super) fn spread_out(g: &Geometry, w: &[f32], dy: &[f32], bias: Option<&[f32
     let after = |taps: fn(&Phase) -> Taps| phases.iter().map(|p| taps(p).ahead).max();
     let (above, below) = (before(|p| p.down).unwrap_or(0), after(|p| p.down).unwrap_or(0));
     let (left, right) = (before(|p| p.across).unwrap_or(0), after(|p| p.across).unwrap_or(0));
-    let window = Window::of(&mut dx);
     let (steps_down, steps_across) = (g.in_height.div_ceil(g.stride), g.in_width.div_ceil(g.stride));
     let cost = g.out_width * g.out_channels + g.stride * g.in_width * columns;
-    strips(g.batch, steps_down, strip_rows(cost).min(steps_down)).into_par_iter().for_each(|strip| {
+    let rows = strip_rows(cost).next_multiple_of(dx.together()).min(steps_down);
+    strips(g.batch, steps_down, rows).into_par_iter().for_each(|strip| {
         let layout = Rows {
             first: strip.first as isize - above as isize,
             rows: above + strip.rows + below,
@@ -241,8 +236,7 @@ pub(super) fn spread_out(g: &Geometry, w: &[f32], dy: &[f32], bias: Option<&[f32
         let first = strip.first * g.stride;
         let rows = (strip.rows * g.stride).min(g.in_height - first);
         with_scratch([layout.len(), rows * g.in_width * columns, 0], |input, output, _| {
-            let image = &dy[strip.image * g.out_image()..][..g.out_image()];
-            gather(image, g.out_channels, (g.out_height, g.out_width), layout, input);
+            dy.rows(strip.image, layout, input);
             prefill(output, columns, bias);
             for phase in &phases {
                 let depth = phase.across.count * g.out_channels;
@@ -272,9 +266,7 @@ pub(super) fn spread_out(g: &Geometry, w: &[f32], dy: &[f32], bias: Option<&[f32
                     product.compute();
                 }
             }
-            let to = window.from(strip.image * g.in_image() + first * g.in_width);
-            scatter(output, (rows, g.in_width, columns), g.in_channels, to, (g.in_pixels(), g.in_width));
+            dx.put(strip.image, first, (rows, g.in_width, columns), output);
         });
     });
-    dx
 }

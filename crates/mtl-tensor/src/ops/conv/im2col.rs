@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::direct::WEIGHT_PARTS;
 use super::geometry::{Geometry, Strip, strips};
-use super::window::Window;
+use crate::ops::window::Window;
 use crate::Real;
 
 /// Floats of one `col` tile: 512 KiB of f32, half of a typical second-level cache.

@@ -17,11 +17,12 @@ use rayon::prelude::*;
 
 use super::direct::{WEIGHT_PARTS, total};
 use super::geometry::{Geometry, Strip, strips};
-use super::product::{Product, spread, whole};
+use super::images::{Sink, Source};
+use crate::ops::product::{Product, spread, whole};
 use super::scheme::{Axis, F2, F4, Input, Kernel, KernelAdjoint, LINE, Line, Output, OutputAdjoint, Scheme, Tile};
-use super::scratch::with_scratch;
-use super::transpose::{Rows, gather, scatter};
-use super::window::Window;
+use crate::ops::scratch::with_scratch;
+use crate::ops::transpose::{Rows, gather, scatter};
+use crate::ops::window::Window;
 
 /// Products an image and channel pair from which on they pay for the transforms.
 const FEWEST_PRODUCTS: usize = 16 * 16;
@@ -108,29 +109,15 @@ impl Tiling {
         }
     }
 
-    fn input<'a, F: Scheme>(&self, g: &Geometry, strip: Strip, x: &'a [f32]) -> Source<'a> {
-        Source {
-            way: Way::Input,
-            images: x,
-            channels: g.in_channels,
-            size: (g.in_height, g.in_width),
-            layout: self.seen::<F>(g, strip),
-            tiles: (strip.rows, self.tiles.1),
-            tile_row: self.input_row,
-        }
+    fn input<'a, F: Scheme>(&self, g: &Geometry, strip: Strip, from: &'a dyn Source) -> Reading<'a> {
+        let (layout, tiles) = (self.seen::<F>(g, strip), (strip.rows, self.tiles.1));
+        Reading { way: Way::Input, from, layout, tiles, tile_row: self.input_row }
     }
 
     /// The gradient of a strip's output.
-    fn upstream<'a, F: Scheme>(&self, g: &Geometry, strip: Strip, dy: &'a [f32]) -> Source<'a> {
-        Source {
-            way: Way::OutputAdjoint,
-            images: dy,
-            channels: g.out_channels,
-            size: (g.out_height, g.out_width),
-            layout: self.made::<F>(strip),
-            tiles: (strip.rows, self.tiles.1),
-            tile_row: self.output_row,
-        }
+    fn upstream<'a, F: Scheme>(&self, strip: Strip, from: &'a dyn Source) -> Reading<'a> {
+        let (layout, tiles) = (self.made::<F>(strip), (strip.rows, self.tiles.1));
+        Reading { way: Way::OutputAdjoint, from, layout, tiles, tile_row: self.output_row }
     }
 
     /// The output pixels of each of a strip's images, whole tiles.
@@ -343,56 +330,48 @@ fn column<S: Simd>(tile: &Tile<S>, x: usize) -> Line<S> {
     [tile[0][x], tile[1][x], tile[2][x], tile[3][x], tile[4][x], tile[5][x]]
 }
 
-/// The images of a strip, from channel planes to places.
-struct Source<'a> {
+/// The images of a strip to places: `layout` of each of them, in tiles.
+struct Reading<'a> {
     way: Way,
-    images: &'a [f32],
-    channels: usize,
-    size: (usize, usize),
+    from: &'a dyn Source,
     layout: Rows,
     tiles: (usize, usize),
     tile_row: usize,
 }
 
-impl Source<'_> {
+impl Reading<'_> {
     fn transform<F: Scheme>(&self, strip: Strip, pixels: &mut [f32], places: &mut [f32]) {
-        let image = self.channels * self.size.0 * self.size.1;
-        let images = self.images[strip.image * image..].chunks_exact(image);
-        for (image, pixels) in images.zip(pixels.chunks_exact_mut(self.layout.len())).take(strip.images) {
-            gather(image, self.channels, self.size, self.layout, pixels);
+        let Self { way, layout, tiles, tile_row, .. } = *self;
+        for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
+            self.from.rows(strip.image + at, layout, pixels);
         }
-        let transform = Transform::<F> {
-            way: self.way,
-            scheme: PhantomData,
-            images: strip.images,
-            tiles: self.tiles,
-            layout: self.layout,
-            pixels,
-            places,
-            tile_row: self.tile_row,
-            bias: &[],
-        };
-        transform.compute();
+        let (scheme, images, bias) = (PhantomData, strip.images, [].as_slice());
+        Transform::<F> { way, scheme, images, tiles, layout, pixels, places, tile_row, bias }.compute();
     }
 }
 
 /// `Y = conv(X, W) + b`, as [`super::direct::forward`].
-pub(super) fn forward<F: Scheme>(g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+pub(super) fn forward<F: Scheme>(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
     let t = Tiling::new::<F>(g);
-    convolve::<F>(g, &t, x, &kernels::<F>(g, w, t.output_row), bias)
+    convolve::<F>(g, &t, x, &kernels::<F>(g, w, t.output_row), bias, y);
 }
 
 /// `dX` from `dY`: `g` is [`Geometry::turned`], so `dY` is its input; `w` is still the kernel of the way there.
-pub(super) fn grad_input<F: Scheme>(g: &Geometry, dy: &[f32], w: &[f32]) -> Vec<f32> {
+pub(super) fn grad_input<F: Scheme>(g: &Geometry, dy: &dyn Source, w: &[f32], dx: &dyn Sink) {
     let t = Tiling::new::<F>(g);
-    convolve::<F>(g, &t, dy, &turned_kernels::<F>(g, w, t.output_row), None)
+    convolve::<F>(g, &t, dy, &turned_kernels::<F>(g, w, t.output_row), None, dx);
 }
 
-fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &[f32], u: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let mut y = vec![0.0; g.batch * g.out_image()];
+fn convolve<F: Scheme>(
+    g: &Geometry,
+    t: &Tiling,
+    x: &dyn Source,
+    u: &[f32],
+    bias: Option<&[f32]>,
+    y: &dyn Sink,
+) {
     let mut padded_bias = vec![0.0; t.output_width];
     padded_bias.iter_mut().zip(bias.unwrap_or_default()).for_each(|(to, from)| *to = *from);
-    let window = Window::of(&mut y);
     t.strips.par_iter().for_each(|&strip| {
         let (tiles, count) = ((strip.rows, t.tiles.1), t.count(strip));
         with_scratch(t.lengths::<F>(g, strip), |pixels, v, m| {
@@ -427,18 +406,15 @@ fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &[f32], u: &[f32], bias: Opt
             transform.compute();
             let first = strip.first * F::OUT;
             let rows = (strip.rows * F::OUT).min(g.out_height - first);
-            for (at, pixels) in pixels.chunks_exact(made.len()).enumerate().take(strip.images) {
-                let to = window.from((strip.image + at) * g.out_image() + first * g.out_width);
-                let size = (rows, made.columns, made.stride);
-                scatter(pixels, size, g.out_channels, to, (g.out_pixels(), g.out_width));
+            for (at, pixels) in pixels.chunks_exact_mut(made.len()).enumerate().take(strip.images) {
+                y.put(strip.image + at, first, (rows, made.columns, made.stride), pixels);
             }
         });
     });
-    y
 }
 
 /// `dW` from `X` and `dY`, as [`super::direct::grad_weight`].
-pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<f32> {
     let t = Tiling::new::<F>(g);
     let places = F::IN * F::IN;
     let kernel_plane = plane(g.in_channels, t.output_row);
@@ -452,7 +428,7 @@ pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec
                 let count = t.count(strip);
                 with_scratch(t.lengths::<F>(g, strip), |pixels, v, m| {
                     t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
-                    t.upstream::<F>(g, strip, dy).transform::<F>(strip, pixels, m);
+                    t.upstream::<F>(strip, dy).transform::<F>(strip, pixels, m);
                     for (place, c) in sums.chunks_exact_mut(kernel_plane).enumerate() {
                         let product = Product {
                             size: (g.in_channels, t.output_width),

@@ -2,8 +2,6 @@
 
 use std::marker::PhantomData;
 
-use crate::Real;
-
 /// A place in memory that other tasks, on other threads, write beside and between.
 ///
 /// The strips of one image own rows of its channel planes, which lie a whole plane apart: as slices they would overlap, so
@@ -22,7 +20,7 @@ unsafe impl<T: Send> Send for Window<'_, T> {}
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Sync for Window<'_, T> {}
 
-impl<'a, T: Real> Window<'a, T> {
+impl<'a, T: Copy> Window<'a, T> {
     pub(super) fn of(numbers: &'a mut [T]) -> Self {
         Self { start: numbers.as_mut_ptr(), len: numbers.len(), memory: PhantomData }
     }
@@ -41,6 +39,17 @@ impl<'a, T: Real> Window<'a, T> {
 
     pub(super) fn as_ptr(&self) -> *mut T {
         self.start
+    }
+
+    /// `count` elements from `offset` on, for the task that owns them.
+    #[allow(clippy::mut_from_ref)] // The contract of this module is what keeps two owners apart.
+    pub(super) fn own(&self, offset: usize, count: usize) -> &'a mut [T] {
+        assert!(offset + count <= self.len);
+        // SAFETY: inside the window by the assertion; no other task touches these elements while this one has them.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts_mut(self.start.add(offset), count)
+        }
     }
 
     /// Sets `count` elements from `offset` on.
