@@ -40,7 +40,7 @@ impl Reconstruction {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, features: &Features) -> Result<Tensor> {
-        let x = ops::relu(&self.first.forward(&features.taps[self.tap])?)?;
+        let x = self.first.forward_relu(&features.taps[self.tap])?;
         Ok(ops::tanh(&self.second.forward(&x)?)?)
     }
 

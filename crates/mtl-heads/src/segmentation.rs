@@ -109,7 +109,7 @@ impl Head for Segmentation {
         match &self.net {
             Net::Unet(decoder) => decoder.forward(features, cx),
             Net::Tutorial { first, second, height, width } => {
-                let x = second.forward(&ops::relu(&first.forward(features.deepest()?)?)?)?;
+                let x = second.forward(&first.forward_relu(features.deepest()?)?)?;
                 Ok(ops::upsample_bilinear(&x, *height, *width)?)
             }
         }

@@ -1,23 +1,31 @@
 //! Plain loops compiled for the widest vectors the processor has, chosen at run time.
 
+use std::marker::PhantomData;
+
 use pulp::{Simd, WithSimd};
 
-struct Call<F, A>(F, A);
+/// Loops over what `A` holds. `run` must be `#[inline(always)]`: only inlined code is compiled for the wide registers, which
+/// is also why this is a type, and not a function or closure, whose bodies stay functions of their own.
+pub(crate) trait Loop<A> {
+    /// What comes out.
+    type Output;
+    fn run(arguments: A) -> Self::Output;
+}
 
-impl<A, R, F: FnOnce(A) -> R> WithSimd for Call<F, A> {
-    type Output = R;
+struct Call<L, A>(A, PhantomData<L>);
+
+impl<A, L: Loop<A>> WithSimd for Call<L, A> {
+    type Output = L::Output;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> R {
-        (self.0)(self.1)
+    fn with_simd<S: Simd>(self, _: S) -> L::Output {
+        L::run(self.0)
     }
 }
 
-/// `body(arguments)`, its loops compiled for AVX-512, AVX2 or NEON where there is such a thing.
-///
-/// `body` is the name of an `#[inline(always)]` function: a closure is a function of its own to the compiler, and would
-/// keep the portable instructions. Widths change no result, since sums have a fixed number of lanes.
+/// Runs the loop `L`, compiled for AVX-512, AVX2 or NEON where there is such a thing. Widths change no result, since sums have
+/// a fixed number of lanes.
 #[inline]
-pub(crate) fn wide<A, R>(body: impl FnOnce(A) -> R, arguments: A) -> R {
-    pulp::Arch::new().dispatch(Call(body, arguments))
+pub(crate) fn wide<L: Loop<A>, A>(arguments: A) -> L::Output {
+    pulp::Arch::new().dispatch(Call::<L, A>(arguments, PhantomData))
 }

@@ -6,35 +6,47 @@ use rayon::prelude::*;
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice};
 use crate::tape::{Value, composed, record1, record2};
-use crate::wide::wide;
+use crate::wide::{Loop, wide};
 
 /// Elements a task: large enough that handing it out costs nothing.
 const BLOCK: usize = 16 * 1024;
 
 fn map<T: Real>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
     let mut y = vec![T::default(); x.len()];
-    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| wide(each, (y, x, f)));
+    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| wide::<Each, _>((y, x, f)));
     y
 }
 
-#[inline(always)]
-fn each<T: Real, F: Fn(T) -> T>((y, x, f): (&mut [T], &[T], F)) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = f(*x);
+struct Each;
+
+impl<'a, T: Real, F: Fn(T) -> T> Loop<(&'a mut [T], &'a [T], F)> for Each {
+    type Output = ();
+
+    #[inline(always)]
+    fn run((y, x, f): (&'a mut [T], &'a [T], F)) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = f(*x);
+        }
     }
 }
 
 fn map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Sync) -> Vec<T> {
     let mut y = vec![T::default(); a.len()];
     let blocks = y.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK));
-    blocks.for_each(|((y, a), b)| wide(each2, (y, a, b, f)));
+    blocks.for_each(|((y, a), b)| wide::<Each2, _>((y, a, b, f)));
     y
 }
 
-#[inline(always)]
-fn each2<T: Real, F: Fn(T, T) -> T>((y, a, b, f): (&mut [T], &[T], &[T], F)) {
-    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
-        *y = f(*a, *b);
+struct Each2;
+
+impl<'a, T: Real, F: Fn(T, T) -> T> Loop<(&'a mut [T], &'a [T], &'a [T], F)> for Each2 {
+    type Output = ();
+
+    #[inline(always)]
+    fn run((y, a, b, f): (&'a mut [T], &'a [T], &'a [T], F)) {
+        for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+            *y = f(*a, *b);
+        }
     }
 }
 

@@ -10,8 +10,8 @@ mod winograd;
 
 use candle_core::{DType, Result, Tensor};
 
-pub(super) use self::geometry::Geometry;
 use self::fast::made;
+pub(super) use self::geometry::Geometry;
 use self::images::{Planes, Pool, Relu};
 use super::sum;
 use crate::real::{for_real, tensor, with_slice};
@@ -77,7 +77,10 @@ pub fn conv2d_relu_pool(
     let value = Value::new(y, (g.batch, g.out_channels, height, width));
     let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), is_learnt(w));
     let gradients = move |dy: &[f32]| -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let dy = Pool { planes: Planes { numbers: dy, channels: g.out_channels, size: (height, width) }, winners: &*winners };
+        let dy = Pool {
+            planes: Planes { numbers: dy, channels: g.out_channels, size: (height, width) },
+            winners: &*winners,
+        };
         let dx = if saved_x.track_op() {
             let count = g.batch * g.in_image();
             let dx = with_slice::<f32, _>(&saved_w, |w| made(count, |dx| fast::grad_input(&g, w, &dy, &g.input(dx))))?;

@@ -130,8 +130,6 @@ fn record<T: Kernels>(
     };
     match residual {
         Some(kept) => record3("conv_norm", x, &weights, kept, value, gradients),
-        None => record2("conv_norm", x, &weights, value, move |y, grad| {
-            gradients(y, grad).map(|(dx, dw, _)| (dx, dw))
-        }),
+        None => record2("conv_norm", x, &weights, value, move |y, grad| gradients(y, grad).map(|(dx, dw, _)| (dx, dw))),
     }
 }

@@ -45,6 +45,11 @@ fn convolutions() {
         check(&shapes, &[x.clone(), weight.clone(), bias], |i| ops::conv2d(&i[0], &i[1], Some(&i[2]), s, p));
         check(&shapes, &[x, weight], |i| ops::conv2d(&i[0], &i[1], None, s, p));
     }
+    let inputs = [input("x", &[2, 3, 6, 5]), input("w", &[4, 3, 3, 3]), input("b", &[4])];
+    check("conv2d_relu", &inputs, |i| ops::conv2d_relu(&i[0], &i[1], Some(&i[2]), 1, 1));
+    check("conv2d_relu_pool", &inputs, |i| ops::conv2d_relu_pool(&i[0], &i[1], Some(&i[2]), 1, 1));
+    let inputs = [input("x", &[2, 3, 3, 4]), input("w", &[3, 2, 4, 4]), input("b", &[2])];
+    check("conv_transpose2d_relu", &inputs, |i| ops::conv_transpose2d_relu(&i[0], &i[1], Some(&i[2]), 2, 1));
     for (h, w, k, s, p) in [(3, 4, 4, 2, 1), (4, 3, 3, 1, 1), (2, 2, 2, 2, 0)] {
         let inputs = [input("x", &[2, 3, h, w]), input("w", &[3, 2, k, k]), input("b", &[2])];
         check(&format!("conv_transpose2d {h}x{w} k{k} s{s} p{p}"), &inputs, |i| {
@@ -56,7 +61,7 @@ fn convolutions() {
 #[test]
 fn linear_and_pooling() {
     check("linear", &[input("x", &[3, 4]), input("w", &[2, 4]), input("b", &[2])], |i| {
-        ops::linear(&i[0], &i[1], Some(&i[2]))
+        ops::linear(&i[0], &i[1], &i[2])
     });
     for (k, h, w) in [(2, 4, 6), (2, 5, 7), (3, 6, 7)] {
         check("max_pool2d", &[input("x", &[2, 3, h, w])], |i| ops::max_pool2d(&i[0], k));
@@ -90,6 +95,23 @@ fn normalisations() {
         check("scale_shift", &inputs, |i| ops::scale_shift(&i[0], &i[1], &i[2], relu));
         let (mean, var) = (input("m", &[4]), input("v", &[4]).abs().unwrap());
         check("batch_norm_with", &inputs, |i| ops::batch_norm_with(&i[0], &i[1], &i[2], &mean, &var, relu));
+    }
+}
+
+#[test]
+fn convolutions_with_norms() {
+    let (x, w) = (input("x", &[2, 3, 4, 5]), input("w", &[4, 3, 3, 3]));
+    let inputs = [x, w, input("g", &[4]), input("b", &[4]), input("k", &[2, 4, 4, 5])];
+    for over in [ops::Over::Batch, ops::Over::Groups(2)] {
+        for relu in [false, true] {
+            let name = format!("conv_norm {over:?}, ReLU {relu}");
+            check(&name, &inputs[..4], |i| {
+                Ok(ops::conv_norm(&i[0], &i[1], (1, 1), over, (&i[2], &i[3]), None, relu)?.0)
+            });
+            check(&format!("{name}, residual"), &inputs, |i| {
+                Ok(ops::conv_norm(&i[0], &i[1], (1, 1), over, (&i[2], &i[3]), Some(&i[4]), relu)?.0)
+            });
+        }
     }
 }
 

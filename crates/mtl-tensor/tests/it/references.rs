@@ -61,7 +61,7 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
         let y = ops::conv2d(&x, &weight, None, 1, 1).unwrap();
         let y = ops::batch_norm(&y, &gamma, &gamma, true).unwrap().0;
         let y = ops::upsample_bilinear(&ops::max_pool2d(&y, 2).unwrap(), 24, 40).unwrap();
-        let logits = ops::linear(&ops::global_avg_pool(&y).unwrap(), &input("l", &[4, 16]), None).unwrap();
+        let logits = ops::linear(&ops::global_avg_pool(&y).unwrap(), &input("l", &[4, 16]), &input("m", &[4])).unwrap();
         let value = ops::loss::cross_entropy(&logits, &[0, 1, 2, 3, 0], &Default::default()).unwrap();
         let value = (value + ops::loss::dice(&y, &vec![3; 5 * 24 * 40]).unwrap()).unwrap();
         let grads = value.backward().unwrap();

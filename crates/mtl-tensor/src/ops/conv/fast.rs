@@ -1,12 +1,12 @@
 //! Which way a fast convolution is computed: fewer multiplications where the shapes allow, otherwise straight from the
 //! definition.
 
+use super::direct;
 use super::geometry::Geometry;
 use super::images::{Planes, Pool, Sink, Source, Winner};
 use super::scheme::{F2, F4};
-use crate::ops::window::Window;
 use super::winograd::{self, TileSide};
-use super::direct;
+use crate::ops::window::Window;
 
 /// `Y = conv(X, W) + b`.
 pub(super) fn forward(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {

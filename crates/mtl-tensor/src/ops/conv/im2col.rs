@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::direct::WEIGHT_PARTS;
 use super::geometry::{Geometry, Strip, strips};
-use crate::ops::window::Window;
 use crate::Real;
+use crate::ops::window::Window;
 
 /// Floats of one `col` tile: 512 KiB of f32, half of a typical second-level cache.
 const TILE_ELEMENTS: usize = 128 * 1024;

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
-use crate::wide::wide;
+use crate::wide::{Loop, wide};
 
 /// Images a kernel reads.
 pub(super) trait Source: Sync {
@@ -63,16 +63,22 @@ impl<S: Sink> Sink for Relu<S> {
         self.0.together()
     }
     fn put(&self, image: usize, first: usize, size: (usize, usize, usize), pixels: &mut [f32]) {
-        wide(relu, &mut pixels[..size.0 * size.1 * size.2]);
+        wide::<Rectify, _>(&mut pixels[..size.0 * size.1 * size.2]);
         self.0.put(image, first, size, pixels);
     }
 }
 
 /// NaN stays, so that divergence is seen.
-#[inline(always)]
-fn relu(pixels: &mut [f32]) {
-    for v in pixels {
-        *v = if *v < 0.0 { 0.0 } else { *v };
+struct Rectify;
+
+impl<'a> Loop<&'a mut [f32]> for Rectify {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(pixels: &'a mut [f32]) {
+        for v in pixels {
+            *v = if *v < 0.0 { 0.0 } else { *v };
+        }
     }
 }
 
@@ -110,40 +116,46 @@ impl Sink for Pool<Window<'_, f32>, Window<'_, Winner>> {
         let (rows, first) = (rows / 2, first / 2);
         with_pooled(rows * width * stride, |pooled| {
             let winners = self.winners.own((image * height + first) * width * channels, rows * width * channels);
-            wide(pool, (pixels, (rows, columns, stride), channels, width, &mut *pooled, winners));
+            wide::<PoolRows, _>((pixels, (rows, columns, stride), channels, width, &mut *pooled, winners));
             self.planes.put(image, first, (rows, width, stride), pooled);
         });
     }
 }
 
-#[inline(always)]
-fn pool(
-    (pixels, (rows, columns, stride), channels, width, pooled, winners): (
-        &[f32],
-        (usize, usize, usize),
-        usize,
-        usize,
-        &mut [f32],
-        &mut [Winner],
-    ),
-) {
-    for at in 0..rows * width {
-        let corner = (at / width * 2 * columns + at % width * 2) * stride;
-        let window = |dy: usize, dx: usize| &pixels[corner + (dy * columns + dx) * stride..][..channels];
-        let (a, b, c, d) = (window(0, 0), window(0, 1), window(1, 0), window(1, 1));
-        let best = &mut pooled[at * stride..][..channels];
-        let winner = &mut winners[at * channels..][..channels];
-        for i in 0..channels {
-            // NaN wins over any number. The winner's number is as wide as what is compared, until it is known.
-            let (mut value, mut place) = (a[i], 0i32);
-            for (rival, number) in [(b[i], 1), (c[i], 2), (d[i], 3)] {
-                let wins = (rival > value) | (rival.is_nan() & !value.is_nan());
-                value = if wins { rival } else { value };
-                place = if wins { number } else { place };
+struct PoolRows;
+
+impl<'a> Loop<(&'a [f32], (usize, usize, usize), usize, usize, &'a mut [f32], &'a mut [Winner])> for PoolRows {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(
+        (pixels, (rows, columns, stride), channels, width, pooled, winners): (
+            &'a [f32],
+            (usize, usize, usize),
+            usize,
+            usize,
+            &'a mut [f32],
+            &'a mut [Winner],
+        ),
+    ) {
+        for at in 0..rows * width {
+            let corner = (at / width * 2 * columns + at % width * 2) * stride;
+            let window = |dy: usize, dx: usize| &pixels[corner + (dy * columns + dx) * stride..][..channels];
+            let (a, b, c, d) = (window(0, 0), window(0, 1), window(1, 0), window(1, 1));
+            let best = &mut pooled[at * stride..][..channels];
+            let winner = &mut winners[at * channels..][..channels];
+            for i in 0..channels {
+                // NaN wins over any number. The winner's number is as wide as what is compared, until it is known.
+                let (mut value, mut place) = (a[i], 0i32);
+                for (rival, number) in [(b[i], 1), (c[i], 2), (d[i], 3)] {
+                    let wins = (rival > value) | (rival.is_nan() & !value.is_nan());
+                    value = if wins { rival } else { value };
+                    place = if wins { number } else { place };
+                }
+                let closed = value <= 0.0;
+                best[i] = if closed { 0.0 } else { value };
+                winner[i] = (if closed { i32::from(CLOSED) } else { place }) as Winner;
             }
-            let closed = value <= 0.0;
-            best[i] = if closed { 0.0 } else { value };
-            winner[i] = (if closed { i32::from(CLOSED) } else { place }) as Winner;
         }
     }
 }
@@ -170,40 +182,46 @@ impl Source for Pool<&[f32], &[Winner]> {
                 let y = y as usize;
                 let winners = &self.winners[(image * height + y / 2) * width * channels..][..width * channels];
                 let pooled = &pooled[(y / 2 - top) * width * layout.stride..][..width * layout.stride];
-                wide(unpool, (pooled, winners, y % 2, (channels, layout.stride), layout.left, row));
+                wide::<UnpoolRow, _>((pooled, winners, y % 2, (channels, layout.stride), layout.left, row));
             }
         });
     }
 }
 
 /// One row of what the pool saw.
-#[inline(always)]
-fn unpool(
-    (pooled, winners, dy, (channels, stride), left, row): (
-        &[f32],
-        &[Winner],
-        usize,
-        (usize, usize),
-        usize,
-        &mut [f32],
-    ),
-) {
-    let (before, inside) = row.split_at_mut(left * stride);
-    before.fill(0.0);
-    let width = inside.len() / stride;
-    for x in 0..width {
-        let pixel = &mut inside[x * stride..][..stride];
-        let window = x / 2;
-        if window * channels >= winners.len() {
-            pixel.fill(0.0);
-            continue;
-        }
-        let place = (2 * dy + x % 2) as Winner;
-        let (grad, winner) = (&pooled[window * stride..][..channels], &winners[window * channels..][..channels]);
-        let (kept, padding) = pixel.split_at_mut(channels);
-        padding.fill(0.0);
-        for i in 0..channels {
-            kept[i] = if winner[i] == place { grad[i] } else { 0.0 };
+struct UnpoolRow;
+
+impl<'a> Loop<(&'a [f32], &'a [Winner], usize, (usize, usize), usize, &'a mut [f32])> for UnpoolRow {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(
+        (pooled, winners, dy, (channels, stride), left, row): (
+            &'a [f32],
+            &'a [Winner],
+            usize,
+            (usize, usize),
+            usize,
+            &'a mut [f32],
+        ),
+    ) {
+        let (before, inside) = row.split_at_mut(left * stride);
+        before.fill(0.0);
+        let width = inside.len() / stride;
+        for x in 0..width {
+            let pixel = &mut inside[x * stride..][..stride];
+            let window = x / 2;
+            if window * channels >= winners.len() {
+                pixel.fill(0.0);
+                continue;
+            }
+            let place = (2 * dy + x % 2) as Winner;
+            let (grad, winner) = (&pooled[window * stride..][..channels], &winners[window * channels..][..channels]);
+            let (kept, padding) = pixel.split_at_mut(channels);
+            padding.fill(0.0);
+            for i in 0..channels {
+                kept[i] = if winner[i] == place { grad[i] } else { 0.0 };
+            }
         }
     }
 }

@@ -18,8 +18,8 @@ use rayon::prelude::*;
 use super::direct::{WEIGHT_PARTS, total};
 use super::geometry::{Geometry, Strip, strips};
 use super::images::{Sink, Source};
-use crate::ops::product::{Product, spread, whole};
 use super::scheme::{Axis, F2, F4, Input, Kernel, KernelAdjoint, LINE, Line, Output, OutputAdjoint, Scheme, Tile};
+use crate::ops::product::{Product, spread, whole};
 use crate::ops::scratch::with_scratch;
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
@@ -288,8 +288,7 @@ impl<F: Scheme> Transform<'_, F> {
                 let mut tile: Tile<S> = [[simd.splat_f32s(0.0); LINE]; LINE];
                 for y in 0..F::IN {
                     for x in 0..F::IN {
-                        tile[y][x] =
-                            load::<S>(self.places, (y * F::IN + x) * plane + at * self.tile_row + offset);
+                        tile[y][x] = load::<S>(self.places, (y * F::IN + x) * plane + at * self.tile_row + offset);
                     }
                     A::apply::<S, F>(simd, &mut tile[y]);
                 }
@@ -362,14 +361,7 @@ pub(super) fn grad_input<F: Scheme>(g: &Geometry, dy: &dyn Source, w: &[f32], dx
     convolve::<F>(g, &t, dy, &turned_kernels::<F>(g, w, t.output_row), None, dx);
 }
 
-fn convolve<F: Scheme>(
-    g: &Geometry,
-    t: &Tiling,
-    x: &dyn Source,
-    u: &[f32],
-    bias: Option<&[f32]>,
-    y: &dyn Sink,
-) {
+fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, u: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
     let mut padded_bias = vec![0.0; t.output_width];
     padded_bias.iter_mut().zip(bias.unwrap_or_default()).for_each(|(to, from)| *to = *from);
     t.strips.par_iter().for_each(|&strip| {

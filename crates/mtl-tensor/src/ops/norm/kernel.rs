@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::EPSILON;
 use crate::Real;
-use crate::wide::wide;
+use crate::wide::{Loop, wide};
 
 /// What one mean is taken over.
 #[derive(Clone, Copy, Debug)]
@@ -46,39 +46,45 @@ fn total<T: Real>(lanes: &Lanes<T>) -> f64 {
 }
 
 /// Mean, and sum of squares about it, of one plane.
-#[inline(always)]
-fn plane_moments<T: Real>(x: &[T]) -> (f64, f64) {
-    let mut lanes = [T::default(); LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for lane in 0..LANES {
-            lanes[lane] += chunk[lane];
+struct PlaneMoments;
+
+impl<'a, T: Real> Loop<&'a [T]> for PlaneMoments {
+    type Output = (f64, f64);
+
+    #[inline(always)]
+    fn run(x: &'a [T]) -> (f64, f64) {
+        let mut lanes = [T::default(); LANES];
+        let mut chunks = x.chunks_exact(LANES);
+        for chunk in &mut chunks {
+            for lane in 0..LANES {
+                lanes[lane] += chunk[lane];
+            }
         }
-    }
-    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
-        *lane += *v;
-    }
-    let mean = total(&lanes) / x.len() as f64;
-    let centre = T::of(mean);
-    let mut lanes = [T::default(); LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for lane in 0..LANES {
-            let d = chunk[lane] - centre;
-            lanes[lane] += d * d;
+        for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+            *lane += *v;
         }
+        let mean = total(&lanes) / x.len() as f64;
+        let centre = T::of(mean);
+        let mut lanes = [T::default(); LANES];
+        let mut chunks = x.chunks_exact(LANES);
+        for chunk in &mut chunks {
+            for lane in 0..LANES {
+                let d = chunk[lane] - centre;
+                lanes[lane] += d * d;
+            }
+        }
+        for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+            let d = *v - centre;
+            *lane += d * d;
+        }
+        (centre.f64(), total(&lanes))
     }
-    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
-        let d = *v - centre;
-        *lane += d * d;
-    }
-    (centre.f64(), total(&lanes))
 }
 
 /// Means and biased variances. Each plane is read once while it is near; means and squares of planes are put together as
 /// Chan, Golub and LeVeque (1983) do, so channels whose mean is far from zero keep their variance.
 pub(in crate::ops) fn moments<T: Real>(x: &[T], g: Grouping) -> (Vec<T>, Vec<T>) {
-    let planes: Vec<(f64, f64)> = x.par_chunks(g.pixels).map(|plane| wide(plane_moments::<T>, plane)).collect();
+    let planes: Vec<(f64, f64)> = x.par_chunks(g.pixels).map(|plane| wide::<PlaneMoments, _>(plane)).collect();
     let pixels = g.pixels as f64;
     let (mut means, mut vars) = (vec![0.0; g.count()], vec![0.0; g.count()]);
     for (plane, (mean, _)) in planes.iter().enumerate() {
@@ -137,8 +143,8 @@ impl<T: Real> Normalisation<T> {
         y.par_chunks_mut(pixels).zip(x.par_chunks(pixels)).enumerate().for_each(|(plane, (y, x))| {
             let affine = self.affine(plane);
             match residual {
-                Some(kept) => wide(apply_onto::<T>, (y, x, &kept[plane * pixels..][..pixels], affine, self.relu)),
-                None => wide(apply::<T>, (y, x, affine, self.relu)),
+                Some(kept) => wide::<ApplyOnto, _>((y, x, &kept[plane * pixels..][..pixels], affine, self.relu)),
+                None => wide::<Apply, _>((y, x, affine, self.relu)),
             }
         });
         y
@@ -158,15 +164,15 @@ impl<T: Real> Normalisation<T> {
                 .enumerate()
                 .map(|(plane, open)| {
                     let (y, grad, x) = (&y[range(plane)], &grad[range(plane)], &x[range(plane)]);
-                    wide(opened::<T>, (open, y, grad, self.relu));
-                    wide(along::<T>, (x, open, centre(plane), None))
+                    wide::<Opened, _>((open, y, grad, self.relu));
+                    wide::<Along, _>((x, open, centre(plane), None))
                 })
                 .collect(),
             _ => (0..planes)
                 .into_par_iter()
                 .map(|plane| {
                     let closed_below = self.relu.then(|| self.affine(plane));
-                    wide(along::<T>, (&x[range(plane)], &grad[range(plane)], centre(plane), closed_below))
+                    wide::<Along, _>((&x[range(plane)], &grad[range(plane)], centre(plane), closed_below))
                 })
                 .collect(),
         };
@@ -191,7 +197,7 @@ impl<T: Real> Normalisation<T> {
                 Some(open) => (&open[range(plane)], None),
                 None => (&grad[range(plane)], self.relu.then_some(affine)),
             };
-            wide(input_gradient::<T>, (dx, &x[range(plane)], grad, (affine.0, slope, mean, centre), closed_below));
+            wide::<InputGradient, _>((dx, &x[range(plane)], grad, (affine.0, slope, mean, centre), closed_below));
         });
         let cast = |values: Vec<f64>| values.into_iter().map(T::of).collect();
         Gradients { x: dx, residual: open, gamma: cast(dgamma), beta: cast(dbeta) }
@@ -204,25 +210,43 @@ fn relu<T: Real>(v: T, on: bool) -> T {
     if on && v < T::default() { T::default() } else { v }
 }
 
-#[inline(always)]
-fn apply<T: Real>((y, x, (scale, shift), on): (&mut [T], &[T], (T, T), bool)) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = relu(*x * scale + shift, on);
+struct Apply;
+
+impl<'a, T: Real> Loop<(&'a mut [T], &'a [T], (T, T), bool)> for Apply {
+    type Output = ();
+
+    #[inline(always)]
+    fn run((y, x, (scale, shift), on): (&'a mut [T], &'a [T], (T, T), bool)) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = relu(*x * scale + shift, on);
+        }
     }
 }
 
-#[inline(always)]
-fn apply_onto<T: Real>((y, x, kept, (scale, shift), on): (&mut [T], &[T], &[T], (T, T), bool)) {
-    for ((y, x), kept) in y.iter_mut().zip(x).zip(kept) {
-        *y = relu(*x * scale + shift + *kept, on);
+struct ApplyOnto;
+
+impl<'a, T: Real> Loop<(&'a mut [T], &'a [T], &'a [T], (T, T), bool)> for ApplyOnto {
+    type Output = ();
+
+    #[inline(always)]
+    fn run((y, x, kept, (scale, shift), on): (&'a mut [T], &'a [T], &'a [T], (T, T), bool)) {
+        for ((y, x), kept) in y.iter_mut().zip(x).zip(kept) {
+            *y = relu(*x * scale + shift + *kept, on);
+        }
     }
 }
 
 /// The gradient where the ReLU let something through.
-#[inline(always)]
-fn opened<T: Real>((open, y, grad, on): (&mut [T], &[T], &[T], bool)) {
-    for ((open, y), grad) in open.iter_mut().zip(y).zip(grad) {
-        *open = if on && *y <= T::default() { T::default() } else { *grad };
+struct Opened;
+
+impl<'a, T: Real> Loop<(&'a mut [T], &'a [T], &'a [T], bool)> for Opened {
+    type Output = ();
+
+    #[inline(always)]
+    fn run((open, y, grad, on): (&'a mut [T], &'a [T], &'a [T], bool)) {
+        for ((open, y), grad) in open.iter_mut().zip(y).zip(grad) {
+            *open = if on && *y <= T::default() { T::default() } else { *grad };
+        }
     }
 }
 
@@ -235,32 +259,48 @@ fn through<T: Real>(x: T, grad: T, closed_below: Option<(T, T)>) -> T {
     }
 }
 
-#[inline(always)]
-fn along<T: Real>(
-    (x, grad, (mean, inverse), closed_below): (&[T], &[T], (T, T), Option<(T, T)>),
-) -> (f64, f64) {
-    let (mut totals, mut alongs) = ([T::default(); LANES], [T::default(); LANES]);
-    let whole = x.len() / LANES * LANES;
-    for (x, grad) in x[..whole].chunks_exact(LANES).zip(grad[..whole].chunks_exact(LANES)) {
-        for lane in 0..LANES {
-            let d = through(x[lane], grad[lane], closed_below);
-            totals[lane] += d;
-            alongs[lane] += d * ((x[lane] - mean) * inverse);
+struct Along;
+
+impl<'a, T: Real> Loop<(&'a [T], &'a [T], (T, T), Option<(T, T)>)> for Along {
+    type Output = (f64, f64);
+
+    #[inline(always)]
+    fn run((x, grad, (mean, inverse), closed_below): (&'a [T], &'a [T], (T, T), Option<(T, T)>)) -> (f64, f64) {
+        let (mut totals, mut alongs) = ([T::default(); LANES], [T::default(); LANES]);
+        let whole = x.len() / LANES * LANES;
+        for (x, grad) in x[..whole].chunks_exact(LANES).zip(grad[..whole].chunks_exact(LANES)) {
+            for lane in 0..LANES {
+                let d = through(x[lane], grad[lane], closed_below);
+                totals[lane] += d;
+                alongs[lane] += d * ((x[lane] - mean) * inverse);
+            }
         }
+        for (lane, (x, grad)) in x[whole..].iter().zip(&grad[whole..]).enumerate() {
+            let d = through(*x, *grad, closed_below);
+            totals[lane] += d;
+            alongs[lane] += d * ((*x - mean) * inverse);
+        }
+        (total(&totals), total(&alongs))
     }
-    for (lane, (x, grad)) in x[whole..].iter().zip(&grad[whole..]).enumerate() {
-        let d = through(*x, *grad, closed_below);
-        totals[lane] += d;
-        alongs[lane] += d * ((*x - mean) * inverse);
-    }
-    (total(&totals), total(&alongs))
 }
 
-#[inline(always)]
-fn input_gradient<T: Real>(
-    (dx, x, grad, (scale, slope, mean, centre), closed_below): (&mut [T], &[T], &[T], (T, T, T, T), Option<(T, T)>),
-) {
-    for ((dx, x), grad) in dx.iter_mut().zip(x).zip(grad) {
-        *dx = through(*x, *grad, closed_below) * scale - centre - (*x - mean) * slope;
+struct InputGradient;
+
+impl<'a, T: Real> Loop<(&'a mut [T], &'a [T], &'a [T], (T, T, T, T), Option<(T, T)>)> for InputGradient {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(
+        (dx, x, grad, (scale, slope, mean, centre), closed_below): (
+            &'a mut [T],
+            &'a [T],
+            &'a [T],
+            (T, T, T, T),
+            Option<(T, T)>,
+        ),
+    ) {
+        for ((dx, x), grad) in dx.iter_mut().zip(x).zip(grad) {
+            *dx = through(*x, *grad, closed_below) * scale - centre - (*x - mean) * slope;
+        }
     }
 }

@@ -1,0 +1,160 @@
+//! Ops that do several things in one pass, in f32, against the single ones in f64, over shapes drawn at random.
+
+use mtl_rng::{Seed, Stream};
+use mtl_tensor::{DType, Device, Result, Tensor, Var, ops, to_f64};
+
+fn make(name: &str, shape: &[usize], dtype: DType, seed: u64) -> Var {
+    let values = Seed::new(seed).stream(name, &[]).normals(shape.iter().product());
+    Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()).unwrap()
+}
+
+/// The value of `f`, and its gradients where the value's own is a fixed random tensor.
+fn run(shapes: &[Vec<usize>], dtype: DType, seed: u64, f: &dyn Fn(&[Var]) -> Result<Tensor>) -> Vec<Vec<f64>> {
+    let vars: Vec<Var> = shapes.iter().enumerate().map(|(i, shape)| make(&i.to_string(), shape, dtype, seed)).collect();
+    let y = f(&vars).unwrap();
+    let upstream = make("upstream", y.dims(), dtype, seed);
+    let grads = (&y * upstream.as_tensor().detach()).unwrap().sum_all().unwrap().backward().unwrap();
+    let mut all = vec![to_f64(&y).unwrap()];
+    all.extend(vars.iter().map(|var| to_f64(grads.get(var).unwrap()).unwrap()));
+    all
+}
+
+/// Root mean square of the difference, over that of the exact values or 1.
+fn error(fast: &[f64], exact: &[f64]) -> f64 {
+    assert_eq!(fast.len(), exact.len());
+    let difference: f64 = fast.iter().zip(exact).map(|(a, b)| (a - b) * (a - b)).sum();
+    (difference / exact.iter().map(|v| v * v).sum::<f64>().max(exact.len() as f64)).sqrt()
+}
+
+fn agree(
+    what: &str,
+    shapes: &[Vec<usize>],
+    seed: u64,
+    fused: &(dyn Fn(&[Var]) -> Result<Tensor> + Sync),
+    single: &dyn Fn(&[Var]) -> Result<Tensor>,
+) {
+    let (fast, exact) = (run(shapes, DType::F32, seed, fused), run(shapes, DType::F64, seed, single));
+    for (at, (fast, exact)) in fast.iter().zip(&exact).enumerate() {
+        let error = error(fast, exact);
+        // The single ones may order equal values, and what is near zero, differently from the f64 ones: none is drawn here.
+        assert!(error < 2e-5, "{what} {shapes:?}: number {at} of value and gradients is off by {error:.1e}");
+    }
+    let threads = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| run(shapes, DType::F32, seed, fused))
+    };
+    assert!(threads(1) == threads(3), "{what} {shapes:?}: other bytes with three threads");
+}
+
+fn among(s: &mut Stream, values: &[usize]) -> usize {
+    values[s.below(values.len())]
+}
+
+struct Drawn {
+    batch: usize,
+    from: usize,
+    to: usize,
+    size: (usize, usize),
+    kernel: usize,
+    stride: usize,
+}
+
+fn drawn(s: &mut Stream) -> Drawn {
+    Drawn {
+        batch: among(s, &[1, 2, 9]),
+        from: among(s, &[1, 3, 8, 16, 33]),
+        to: among(s, &[1, 3, 8, 16, 40]),
+        size: (among(s, &[4, 7, 8, 13, 16]), among(s, &[4, 6, 9, 16, 20])),
+        kernel: among(s, &[1, 3, 3, 3, 5]),
+        stride: among(s, &[1, 1, 2]),
+    }
+}
+
+#[test]
+fn convolution_relu_and_pool() {
+    let mut stream = Seed::new(5).stream("shapes", &[]);
+    for seed in 0..60 {
+        let Drawn { batch, from, to, size, kernel, stride } = drawn(&mut stream);
+        let shapes = [vec![batch, from, size.0, size.1], vec![to, from, kernel, kernel], vec![to]];
+        let padding = kernel / 2;
+        let conv = |v: &[Var]| ops::conv2d(&v[0], &v[1], Some(&v[2]), stride, padding);
+        agree("conv2d_relu", &shapes, seed, &|v| ops::conv2d_relu(&v[0], &v[1], Some(&v[2]), stride, padding), &|v| {
+            ops::relu(&conv(v)?)
+        });
+        if size.0.div_ceil(stride) >= 2 && size.1.div_ceil(stride) >= 2 {
+            agree(
+                "conv2d_relu_pool",
+                &shapes,
+                seed,
+                &|v| ops::conv2d_relu_pool(&v[0], &v[1], Some(&v[2]), stride, padding),
+                &|v| ops::max_pool2d(&ops::relu(&conv(v)?)?, 2),
+            );
+        }
+        let shapes = [vec![batch, from, size.0, size.1], vec![from, to, 4, 4], vec![to]];
+        agree(
+            "conv_transpose2d_relu",
+            &shapes,
+            seed,
+            &|v| ops::conv_transpose2d_relu(&v[0], &v[1], Some(&v[2]), 2, 1),
+            &|v| ops::relu(&ops::conv_transpose2d(&v[0], &v[1], Some(&v[2]), 2, 1)?),
+        );
+    }
+}
+
+#[test]
+fn convolution_norm_and_residual() {
+    let mut stream = Seed::new(6).stream("shapes", &[]);
+    for seed in 0..40 {
+        let Drawn { batch, from, size, kernel, stride, .. } = drawn(&mut stream);
+        let (batch, to, padding) = (batch + 1, among(&mut stream, &[8, 16, 24]), kernel / 2);
+        let out = (size.0.div_ceil(stride), size.1.div_ceil(stride));
+        let shapes = [
+            vec![batch, from, size.0, size.1],
+            vec![to, from, kernel, kernel],
+            vec![to],
+            vec![to],
+            vec![batch, to, out.0, out.1],
+        ];
+        for over in [ops::Over::Batch, ops::Over::Groups(to / 8)] {
+            let single = |v: &[Var], relu: bool| {
+                let z = ops::conv2d(&v[0], &v[1], None, stride, padding)?;
+                match over {
+                    ops::Over::Batch => Ok(ops::batch_norm(&z, &v[2], &v[3], relu)?.0),
+                    ops::Over::Groups(groups) => ops::group_norm(&z, &v[2], &v[3], groups, relu),
+                }
+            };
+            let fused = |v: &[Var], kept: Option<&Tensor>| {
+                Ok(ops::conv_norm(&v[0], &v[1], (stride, padding), over, (&v[2], &v[3]), kept, true)?.0)
+            };
+            agree("conv_norm", &shapes[..4], seed, &|v| fused(v, None), &|v| single(v, true));
+            agree("conv_norm, residual", &shapes, seed, &|v| fused(v, Some(&v[4])), &|v| {
+                ops::add_relu(&single(v, false)?, &v[4])
+            });
+        }
+    }
+}
+
+#[test]
+fn linear() {
+    for (seed, (batch, inputs, outputs)) in
+        [(1, 1, 1), (3, 7, 5), (64, 130, 10), (9, 5000, 70), (1, 2049, 129), (17, 300, 257)].into_iter().enumerate()
+    {
+        let shapes = [vec![batch, inputs], vec![outputs, inputs], vec![outputs]];
+        let map = |v: &[Var]| ops::linear(&v[0], &v[1], &v[2]);
+        agree("linear", &shapes, seed as u64, &map, &map);
+    }
+}
+
+/// A NaN in an image must reach the loss: it is how divergence is seen.
+#[test]
+fn nothing_hides_a_nan() {
+    let mut values = vec![0.5f32; 2 * 8 * 8 * 8];
+    values[77] = f32::NAN;
+    let x = Tensor::from_vec(values, (2, 8, 8, 8), &Device::Cpu).unwrap();
+    let w = make("w", &[16, 8, 3, 3], DType::F32, 1);
+    let one = Tensor::ones(16, DType::F32, &Device::Cpu).unwrap();
+    let norm = ops::conv_norm(&x, &w, (1, 1), ops::Over::Batch, (&one, &one), None, true).unwrap().0;
+    for y in [ops::conv2d_relu(&x, &w, None, 1, 1), ops::conv2d_relu_pool(&x, &w, None, 1, 1), Ok(norm)] {
+        assert!(to_f64(&y.unwrap()).unwrap().iter().any(|v| v.is_nan()));
+    }
+}
