@@ -211,7 +211,7 @@ impl Entered {
 /// PyTorch in whichever way is its fastest here: a short trial of each. What cannot run (no compiler) is told and left out.
 fn fastest(args: &Args, workload: &Workload, play: impl Fn(&str) -> Command) -> anyhow::Result<Entered> {
     let all: &[&str] = if workload.kernel { &EAGER } else { &VARIANTS };
-    let mut best: Option<(f64, Entered)> = None;
+    let (mut best, mut tried): (Option<(f64, Entered)>, Vec<String>) = (None, Vec::new());
     for variant in all.iter().filter(|name| args.variant.is_empty() || args.variant.iter().any(|one| one == *name)) {
         let side = match Side::start(play(variant)) {
             Ok(side) => side,
@@ -223,13 +223,17 @@ fn fastest(args: &Args, workload: &Workload, play: impl Fn(&str) -> Command) -> 
         let mut entered = Entered::new("torch", Some(variant), side);
         entered.settle(args.turn)?;
         let trial = Spread::of(&entered.side.steps(entered.turn.max(3))?).context("nothing was timed")?;
+        tried.push(format!("{variant} {}", table::milliseconds(trial.p10)));
         // Rather the quick tenth than the median: a trial is short, and disturbances only ever slow down.
         if best.as_ref().is_none_or(|(fastest, _)| trial.p10 < *fastest) {
             best = Some((trial.p10, entered));
         }
     }
     match best {
-        Some((_, entered)) => Ok(entered),
+        Some((_, entered)) => {
+            println!("  trial of torch, ms: {}", tried.join(", "));
+            Ok(entered)
+        }
         None => bail!("torch cannot run `{}` ({}) in any way", workload.name, workload.about),
     }
 }

@@ -22,7 +22,7 @@ fn mebibytes(side: &Measured) -> String {
 }
 
 /// Milliseconds with three digits that count.
-fn milliseconds(seconds: f64) -> String {
+pub fn milliseconds(seconds: f64) -> String {
     let value = seconds * 1e3;
     let digits = if value < 10.0 { if value < 1.0 { 3 } else { 2 } } else { usize::from(value < 100.0) };
     format!("{value:.digits$}")
