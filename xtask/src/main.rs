@@ -21,7 +21,7 @@ struct Args {
 enum Task {
     /// Fetch a public data set, checked by size and SHA-256; without a name, list those there are.
     Download(download::Args),
-    /// Time training steps, built with --release.
+    /// Time training steps and single operations, beside those of other frameworks.
     Bench(bench::Args),
     /// Compute the committed reference values again, with PyTorch.
     Goldens(goldens::Args),

@@ -18,18 +18,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mtl-gen", &["mtl-rng", "mtl-registry", "mtl-task", "mtl-metrics", "mtl-tensor", "mtl-trunk"]),
     ("mtl-train", &["*"]),
     ("mtl-cli", &["*", "mtl-train"]),
+    ("mtl-bench", &["*", "mtl-train"]),
     ("xtask", &[]),
 ];
 
 /// Crates that `*` means: all but the last layers.
-const LAST: &[&str] = &["mtl-train", "mtl-cli", "xtask"];
+const LAST: &[&str] = &["mtl-train", "mtl-cli", "mtl-bench", "xtask"];
 
 /// Packages only some crates may name in their Cargo.toml, with those crates.
 const RESERVED: &[(&str, &[&str])] = &[
     ("candle-core", &["mtl-tensor"]),
     ("candle-nn", &["mtl-tensor"]),
-    ("anyhow", &["mtl-cli", "xtask"]),
-    ("clap", &["mtl-cli", "xtask"]),
+    ("anyhow", &["mtl-cli", "mtl-bench", "xtask"]),
+    ("clap", &["mtl-cli", "mtl-bench", "xtask"]),
     ("ureq", &["xtask"]),
 ];
 
@@ -103,6 +104,7 @@ mod tests {
             ("mtl-heads", "mtl-gen"),
             ("mtl-heads", "mtl-data"),
             ("mtl-train", "mtl-cli"),
+            ("mtl-train", "mtl-bench"),
             ("mtl-balance", "mtl-tensor"),
             ("mtl-trunk", "candle-core"),
             ("mtl-train", "anyhow"),

@@ -1,0 +1,166 @@
+//! One step of the GAN: critic, generator, weight average; and the images its generator draws.
+//!
+//! The step is put together from the parts `mtl-train` puts it together from, with the settings of its preset for two
+//! cores; the loop itself wants a data set and a run folder.
+
+use mtl_gen::gan::Gan;
+use mtl_gen::{Batch, Generator, Phase, Setting};
+use mtl_rng::{Seed, Stream};
+use mtl_tensor::optim::{Ema, Optimizer, collect, global_norm};
+use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
+use mtl_train::Config;
+use mtl_trunk::Trunk;
+use serde_json::json;
+
+use crate::inputs;
+use crate::workload::{Job, Workload};
+
+/// Kinds of object in the built-in scenes.
+const CLASSES: usize = 6;
+/// Side of the images of the preset.
+const SIDE: usize = 32;
+
+fn settings() -> anyhow::Result<Config> {
+    Ok(mtl_train::settings::load("small", None, &[])?)
+}
+
+/// A training step.
+pub fn workload() -> Workload {
+    let batch = settings().map_or(32, |config| config.gan.batch);
+    Workload {
+        name: "gan".into(),
+        about: "training step of the preset small: critic on the frozen trunk, generator, weight average; 3x32x32".into(),
+        batches: vec![batch],
+        kernel: false,
+        case: json!({ "op": "gan", "side": SIDE, "classes": CLASSES }),
+        peers: vec!["torch"],
+        flop: Box::new(|_| None),
+        build: Box::new(|batch| Ok(Box::new(Step::new(batch)?))),
+    }
+}
+
+/// Drawing.
+pub fn drawing() -> Workload {
+    Workload {
+        name: "generate".into(),
+        about: "images of the GAN's generator, latents included; 3x32x32".into(),
+        batches: vec![64],
+        kernel: false,
+        case: json!({ "op": "generate", "side": SIDE, "classes": CLASSES }),
+        peers: vec!["torch"],
+        flop: Box::new(|_| None),
+        build: Box::new(|batch| {
+            let (model, _) = Model::new()?;
+            let own = model.params.trained();
+            let drawn = format!("{}.", model.gan.sampled());
+            let parameters = own.iter().filter(|(name, _)| name.starts_with(&drawn)).map(|(_, var)| var.elem_count());
+            Ok(Box::new(Drawing {
+                parameters: parameters.sum(),
+                gan: model.gan,
+                labels: classes(batch),
+                stream: Seed::new(3).stream("drawing", &[]),
+            }))
+        }),
+    }
+}
+
+fn classes(batch: usize) -> Vec<i32> {
+    (0..batch).map(|at| (at % CLASSES) as i32).collect()
+}
+
+struct Model {
+    params: Params,
+    trunk: Box<dyn Trunk>,
+    gan: Gan,
+}
+
+impl Model {
+    fn new() -> anyhow::Result<(Self, Config)> {
+        let config = settings()?;
+        let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        let trunk = config.model.trunk.build(&params.scope("trunk"), 3)?;
+        let size = (SIDE, SIDE);
+        let setting =
+            Setting { trunk: &config.model.trunk, taps: trunk.taps(), size, channels: 3, classes: CLASSES };
+        let gan = Gan::new(&config.model.gan, &params.scope("gan"), &setting)?;
+        Ok((Self { params, trunk, gan }, config))
+    }
+}
+
+struct Step {
+    model: Model,
+    phases: Vec<(Phase, Optimizer)>,
+    average: Ema,
+    clip: f64,
+    images: Tensor,
+    classes: Vec<i32>,
+    steps: u64,
+}
+
+impl Step {
+    fn new(batch: usize) -> anyhow::Result<Self> {
+        let (model, config) = Model::new()?;
+        let images = inputs::images(batch, SIDE)?;
+        model.gan.prepare("trunk", &*model.trunk, &images)?;
+        let trained = model.params.trained();
+        let mut phases = Vec::new();
+        for phase in model.gan.phases() {
+            let optimizer = Optimizer::new(phase.optimizer, &phase.of(&trained), |name| phase.rate(name))?;
+            phases.push((phase.clone(), optimizer));
+        }
+        let drawn = format!("{}.", model.gan.sampled());
+        let averaged = trained.into_iter().filter(|(name, _)| name.starts_with(&drawn)).collect();
+        Ok(Self {
+            average: Ema::new(config.gan.ema, &averaged)?,
+            clip: config.gan.clip,
+            model,
+            phases,
+            images,
+            classes: classes(batch),
+            steps: 0,
+        })
+    }
+}
+
+impl Job for Step {
+    fn parameters(&self) -> usize {
+        self.model.params.count()
+    }
+
+    fn step(&mut self) -> anyhow::Result<Option<f64>> {
+        let cx = Ctx::train(Seed::new(4), self.steps);
+        self.steps += 1;
+        let trained = self.model.params.trained();
+        let mut first = None;
+        for (phase, optimizer) in &mut self.phases {
+            let batch =
+                Batch { trunk: &*self.model.trunk, images: &self.images, classes: &self.classes, progress: 0.5 };
+            let loss = self.model.gan.phase_loss(phase.name, &batch, &cx)?.total;
+            let grads = collect(&loss.backward()?, &phase.of(&trained));
+            let length = global_norm(&grads)?;
+            let scale = if length > self.clip { self.clip / length } else { 1.0 };
+            optimizer.step(&grads, phase.lr, scale)?;
+            first.get_or_insert(f64::from(loss.to_scalar::<f32>()?));
+        }
+        self.average.update()?;
+        Ok(first)
+    }
+}
+
+struct Drawing {
+    gan: Gan,
+    labels: Vec<i32>,
+    stream: Stream,
+    parameters: usize,
+}
+
+impl Job for Drawing {
+    fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    fn step(&mut self) -> anyhow::Result<Option<f64>> {
+        self.gan.sample(&self.labels, &mut self.stream)?;
+        Ok(None)
+    }
+}

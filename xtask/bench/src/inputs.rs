@@ -1,0 +1,34 @@
+//! Random images, labels and tensors: the same at every run.
+
+use mtl_rng::Seed;
+use mtl_tensor::{Device, Result, Tensor};
+
+/// Standard normal values.
+///
+/// # Errors
+/// Out of memory.
+pub fn normals(name: &str, shape: &[usize]) -> Result<Tensor> {
+    Tensor::from_vec(Seed::new(1).stream(name, &[]).normals(shape.iter().product()), shape, &Device::Cpu)
+}
+
+/// `[batch, 3, side, side]` in `[-1, 1]`.
+///
+/// # Errors
+/// Out of memory.
+pub fn images(batch: usize, side: usize) -> Result<Tensor> {
+    normals("images", &[batch, 3, side, side])?.clamp(-1.0, 1.0)
+}
+
+/// `count` labels below `classes`.
+pub fn labels(name: &str, count: usize, classes: usize) -> Vec<i32> {
+    let mut stream = Seed::new(2).stream(name, &[]);
+    (0..count).map(|_| stream.below(classes) as i32).collect()
+}
+
+/// All values of a tensor, as losses take their targets.
+///
+/// # Errors
+/// Another type than f32.
+pub fn values(x: &Tensor) -> Result<Vec<f32>> {
+    x.flatten_all()?.to_vec1()
+}

@@ -1,0 +1,124 @@
+//! The joint model: `resnet` trunk, classes, masks, VAE. A training step, and what heads say about images.
+
+use mtl_gen::Setting;
+use mtl_gen::vae::{self, Vae};
+use mtl_heads::{Config, Head, Place, classification};
+use mtl_rng::Seed;
+use mtl_task::{Target, Task, TaskKind};
+use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
+use mtl_trunk::{Features, Trunk};
+use serde_json::json;
+
+use crate::inputs;
+use crate::workload::{Job, Learner, Workload};
+
+/// Side of the images.
+pub const SIDE: usize = 64;
+const CLASSES: usize = 10;
+const PARTS: usize = 3;
+
+/// A training step.
+pub fn workload() -> Workload {
+    Workload {
+        name: "joint".into(),
+        about: "training step: resnet s, class head, U-Net mask head, VAE; one backward pass, AdamW; 3x64x64".into(),
+        batches: vec![64],
+        kernel: false,
+        case: json!({ "op": "joint" }),
+        peers: vec!["torch"],
+        flop: Box::new(|_| None),
+        build: Box::new(|batch| Ok(Box::new(Joint::new(batch)?))),
+    }
+}
+
+/// Trunk and labelled heads.
+pub struct Model {
+    /// Every parameter.
+    pub params: Params,
+    /// The shared encoder.
+    pub trunk: Box<dyn Trunk>,
+    /// Classes, then masks.
+    pub heads: [Box<dyn Head>; 2],
+}
+
+impl Model {
+    /// With first weights.
+    ///
+    /// # Errors
+    /// A trunk that is not registered.
+    pub fn new() -> anyhow::Result<(Self, mtl_trunk::Config)> {
+        let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        let config = (mtl_registry::find("trunk", mtl_trunk::TRUNKS, "resnet")?.item)();
+        let trunk = config.build(&params.scope("trunk"), 3)?;
+        let place = Place { taps: trunk.taps().to_vec(), height: SIDE, width: SIDE, class_counts: None };
+        let names = |count: usize| (0..count).map(|class| class.to_string()).collect();
+        let head = |config: &Config, task: Task| {
+            config.build(&params.scope("heads").scope(&task.name), &task, &place)
+        };
+        // Without drop-out: its random numbers are the only thing about the step that differs from a framework's.
+        let plain = Config::Classification(classification::Config { dropout: 0.0, ..Default::default() });
+        let class = head(&plain, Task::new("class", TaskKind::Classification { classes: names(CLASSES) }))?;
+        let parts = TaskKind::Segmentation { classes: names(PARTS) };
+        let mask = head(&Config::for_task(&parts), Task::new("mask", parts))?;
+        Ok((Self { params, trunk, heads: [class, mask] }, config))
+    }
+
+    /// Logits of both heads.
+    ///
+    /// # Errors
+    /// Images of another size.
+    pub fn logits(&self, features: &Features, cx: &Ctx) -> anyhow::Result<[Tensor; 2]> {
+        let [class, mask] = &self.heads;
+        Ok([class.forward(features, cx)?, mask.forward(features, cx)?])
+    }
+}
+
+struct Joint {
+    model: Model,
+    vae: Vae,
+    learner: Learner,
+    images: Tensor,
+    classes: Vec<i32>,
+    targets: [Target; 2],
+    steps: u64,
+}
+
+impl Joint {
+    fn new(batch: usize) -> anyhow::Result<Self> {
+        let (model, trunk) = Model::new()?;
+        let taps = model.trunk.taps();
+        let setting = Setting { trunk: &trunk, taps, size: (SIDE, SIDE), channels: 3, classes: CLASSES };
+        let vae = Vae::new(&vae::Config::default(), &model.params.scope("vae"), &setting)?;
+        let classes = inputs::labels("classes", batch, CLASSES);
+        let mask = inputs::labels("masks", batch * SIDE * SIDE, PARTS).into_iter().map(|part| part as u8).collect();
+        Ok(Self {
+            learner: Learner::new(model.params.clone())?,
+            model,
+            vae,
+            images: inputs::images(batch, SIDE)?,
+            targets: [Target::Class(classes.clone()), Target::Mask(mask)],
+            classes,
+            steps: 0,
+        })
+    }
+}
+
+impl Job for Joint {
+    fn parameters(&self) -> usize {
+        self.learner.count()
+    }
+
+    fn step(&mut self) -> anyhow::Result<Option<f64>> {
+        let cx = Ctx::train(Seed::new(4), self.steps);
+        self.steps += 1;
+        let features = self.model.trunk.forward(&self.images, &cx)?;
+        let mut total = self.vae.loss(&features, &self.images, &self.classes, &cx)?.total;
+        let logits = self.model.logits(&features, &cx)?;
+        for ((head, logits), target) in self.model.heads.iter().zip(&logits).zip(&self.targets) {
+            if let Some(loss) = head.loss(logits, target)? {
+                total = (total + loss)?;
+            }
+        }
+        self.learner.descend(&total)
+    }
+}

@@ -1,0 +1,98 @@
+//! Our side of `cargo xtask bench`: one workload, stepped on request.
+//!
+//! `mtl-bench --list` prints the workloads as JSON. `mtl-bench WORKLOAD [--batch N]` builds one, takes three steps that do
+//! not count, and prints a line `{"ready": true, ...}`; then each line with a number on its input is answered by a line with
+//! the seconds of that many steps, and the end of its input by the most memory that was resident. Between requests it waits
+//! without using the processor, so that several sides can take turns on one machine. A side that cannot run the workload
+//! prints `{"failed": "why"}`.
+
+// The program's own allocator, so that what is measured here is what users get.
+#[path = "../../../crates/mtl-cli/src/allocator.rs"]
+mod allocator;
+mod gan;
+mod inference;
+mod inputs;
+mod joint;
+mod kernels;
+mod memory;
+mod registry;
+mod tutorial;
+mod workload;
+
+use std::io::{BufRead, Write};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use clap::Parser;
+use serde_json::json;
+
+use workload::Workload;
+
+/// Steps before the clock runs: memory is touched, threads are started, caches are warm.
+const WARM_UP: usize = 3;
+
+#[derive(Debug, Parser)]
+#[command(name = "mtl-bench", about = "Our side of `cargo xtask bench`: one workload, stepped on request.")]
+struct Args {
+    /// The workload.
+    #[arg(required_unless_present = "list")]
+    workload: Option<String>,
+    /// Images or rows a step; without, the workload's first.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Print the workloads there are.
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    allocator::keep_memory();
+    let args = Args::parse();
+    match if args.list { list() } else { play(&args) } {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{}", json!({ "failed": format!("{error:#}") }));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(&registry::workloads())?);
+    Ok(())
+}
+
+fn play(args: &Args) -> anyhow::Result<()> {
+    let name = args.workload.as_deref().unwrap_or_default();
+    let workloads = registry::workloads();
+    let workload = workloads.iter().find(|workload| workload.name == name);
+    let Workload { batches, flop, build, .. } =
+        workload.with_context(|| format!("no workload `{name}`; `--list` prints those there are"))?;
+    let batch = args.batch.or(batches.first().copied()).unwrap_or(1);
+    let mut job = build(batch)?;
+    let mut loss = None;
+    for _ in 0..WARM_UP {
+        loss = job.step()?;
+    }
+    memory::forget_peak();
+    let mut out = std::io::stdout().lock();
+    let version = concat!("mtl ", env!("CARGO_PKG_VERSION"));
+    let ready = json!({
+        "ready": true, "parameters": job.parameters(), "loss": loss, "flop": flop(batch), "version": version,
+    });
+    writeln!(out, "{ready}")?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let steps: usize = line.trim().parse().with_context(|| format!("`{line}` is no number of steps"))?;
+        let mut seconds = Vec::with_capacity(steps);
+        for _ in 0..steps {
+            let began = Instant::now();
+            job.step()?;
+            seconds.push(began.elapsed().as_secs_f64());
+        }
+        writeln!(out, "{}", json!({ "seconds": seconds }))?;
+    }
+    writeln!(out, "{}", json!({ "peak_kib": memory::peak_kib() }))?;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! All workloads, in the order they are run.
+
+use crate::kernels::{activation, conv, linear, loss, norm, optimizer, pool, resize};
+use crate::workload::Workload;
+use crate::{gan, inference, joint, tutorial};
+
+/// See the module.
+pub fn workloads() -> Vec<Workload> {
+    let mut all =
+        vec![tutorial::workload(), joint::workload(), gan::workload(), inference::workload(), gan::drawing()];
+    for family in [
+        conv::workloads,
+        linear::workloads,
+        pool::workloads,
+        norm::workloads,
+        resize::workloads,
+        activation::workloads,
+        loss::workloads,
+        optimizer::workloads,
+    ] {
+        all.extend(family());
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_small_batches_run() {
+        let all = workloads();
+        let names: BTreeSet<&str> = all.iter().map(|workload| workload.name.as_str()).collect();
+        assert_eq!(names.len(), all.len());
+        // One of each family; the largest are left to the benchmark.
+        for name in [
+            "tutorial",
+            "gan",
+            "inference",
+            "generate",
+            "conv/tutorial-image-2/weight",
+            "linear/tutorial-classes/input",
+            "pool/average/input",
+            "norm/group-stage-1/all",
+            "resize/bilinear/input",
+            "activation/add_relu-32x32x32/all",
+            "loss/dice/both",
+            "optimizer/kernels/average",
+        ] {
+            let workload = all.iter().find(|workload| workload.name == name).unwrap();
+            let mut job = (workload.build)(2).unwrap();
+            let loss = job.step().unwrap();
+            assert!(loss.is_none_or(f64::is_finite), "{name}: {loss:?}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! `cargo xtask bench`: our training steps and single operations beside those of others, taking turns on one machine.
+//!
+//! Every side is a process of its own that steps one workload when asked ([`side`]); ours is the package `mtl-bench`, the
+//! others lie in `xtask/bench/peers`. In each round every side takes a turn of about half a second, so that whatever else
+//! happens on the machine happens to all of them. What was found is printed, and can be kept ([`record`], [`table`]).
+
+mod record;
+mod side;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{cargo, root};
+use record::{Measured, Record, Row, Spread};
+use side::Side;
+
+/// `bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A Python with torch and numpy to compare with; without it, how to get one is said.
+    #[arg(long, value_name = "PYTHON")]
+    peer: Option<PathBuf>,
+    /// Frameworks in Rust to compare with too: candle, burn. They are built first.
+    #[arg(long, value_delimiter = ',', value_parser = ["candle", "burn"])]
+    against: Vec<String>,
+    /// Only workloads whose name contains one of these; a whole name means that one alone.
+    #[arg(long, value_delimiter = ',')]
+    filter: Vec<String>,
+    /// Only these of the ways to run PyTorch; without, the fastest of all in a short trial.
+    #[arg(long, value_delimiter = ',', value_parser = VARIANTS)]
+    variant: Vec<String>,
+    /// Turns of each side.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Seconds of a turn.
+    #[arg(long, default_value_t = 0.5)]
+    turn: f64,
+    /// Keep what was found in this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Measure nothing; print what such a file holds as a Markdown table.
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    table: Option<PathBuf>,
+}
+
+/// Ways to run PyTorch: as it comes and compiled, channels first and last.
+const VARIANTS: [&str; 4] = ["eager", "eager-cl", "compile", "compile-cl"];
+/// Those a single operation is compared with: there is nothing to fuse.
+const EAGER: [&str; 2] = ["eager", "eager-cl"];
+
+/// What `mtl-bench --list` says of a workload.
+#[derive(Debug, Deserialize)]
+struct Workload {
+    name: String,
+    about: String,
+    batches: Vec<usize>,
+    kernel: bool,
+    case: Value,
+    peers: Vec<String>,
+}
+
+/// Measures, or prints what was measured.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(file) = &args.table {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        print!("{}", table::markdown(&serde_json::from_str(&text)?));
+        return Ok(());
+    }
+    let ours = build(&["--package", "mtl-bench"])?;
+    let mut built = Vec::new();
+    for name in &args.against {
+        let manifest = root().join("xtask/bench/peers").join(name).join("Cargo.toml");
+        let folder = root().join("target/peers");
+        let place = [manifest.as_os_str(), folder.as_os_str()].map(|path| path.to_string_lossy().into_owned());
+        built.push((name.as_str(), build(&["--manifest-path", &place[0], "--target-dir", &place[1]])?));
+    }
+    let listed = Command::new(&ours).arg("--list").output()?;
+    ensure!(listed.status.success(), "mtl-bench --list failed: {}", listed.status);
+    let all: Vec<Workload> = serde_json::from_slice(&listed.stdout)?;
+    let chosen: Vec<&Workload> = all.iter().filter(|workload| wanted(workload, &args.filter, &all)).collect();
+    ensure!(!chosen.is_empty(), "no workload is called {}", args.filter.join(" or "));
+    if args.peer.is_none() {
+        println!("Ours alone. To compare with PyTorch:");
+        println!("  python3 -m venv target/peer");
+        println!("  target/peer/bin/pip install torch numpy");
+        println!("  cargo xtask bench --peer target/peer/bin/python\n");
+    }
+    let mut record = Record::here();
+    let mut failed = 0;
+    for (workload, batch) in chosen.iter().flat_map(|one| one.batches.iter().map(move |&batch| (*one, batch))) {
+        match compare(args, &ours, &built, workload, batch, &mut record) {
+            Ok(row) => {
+                println!("{}", table::lines(&row));
+                record.rows.push(row);
+            }
+            Err(error) => {
+                println!("{}, batch {batch}: {error:#}", workload.name);
+                failed += 1;
+            }
+        }
+        if let Some(file) = &args.json {
+            // After each row: a long run that is stopped has kept what it found.
+            std::fs::write(file, serde_json::to_string_pretty(&record)? + "\n")
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+    }
+    ensure!(failed == 0, "{failed} workloads could not be measured");
+    Ok(())
+}
+
+fn wanted(workload: &Workload, filter: &[String], all: &[Workload]) -> bool {
+    let is_name = |text: &String| all.iter().any(|other| other.name == *text);
+    filter.is_empty()
+        || filter.iter().any(|text| {
+            if is_name(text) { workload.name == *text } else { workload.name.contains(text.as_str()) }
+        })
+}
+
+/// All sides of one workload in turns.
+fn compare(
+    args: &Args,
+    ours: &Path,
+    built: &[(&str, PathBuf)],
+    workload: &Workload,
+    batch: usize,
+    record: &mut Record,
+) -> anyhow::Result<Row> {
+    let play = |program: &Path| {
+        let mut command = Command::new(program);
+        command.arg(&workload.name).args(["--batch", &batch.to_string()]);
+        command
+    };
+    let mut sides = vec![Entered::new("mtl", None, Side::start(play(ours))?)];
+    let plays = |name: &str| workload.peers.iter().any(|peer| peer == name);
+    if let Some(python) = args.peer.as_ref().filter(|_| plays("torch")) {
+        sides.push(fastest(args, workload, |variant| {
+            let mut command = Command::new(python);
+            command.arg(root().join("xtask/bench/peers/torch/peer.py")).arg(&workload.name);
+            command.args(["--batch", &batch.to_string(), "--variant", variant]);
+            command.arg("--case").arg(workload.case.to_string());
+            command
+        })?);
+    }
+    for (name, program) in built.iter().filter(|(name, _)| plays(name)) {
+        sides.push(Entered::new(name, None, Side::start(play(program)).with_context(|| (*name).to_owned())?));
+    }
+    let parameters = sides[0].side.ready.parameters;
+    for entered in &sides[1..] {
+        let theirs = entered.side.ready.parameters;
+        ensure!(
+            theirs == parameters,
+            "{} has {theirs} parameters and ours {parameters}: not the same network, nothing to compare",
+            entered.name
+        );
+    }
+    for entered in &mut sides {
+        entered.settle(args.turn)?;
+    }
+    for _ in 0..args.rounds.max(1) {
+        for entered in &mut sides {
+            let seconds = entered.side.steps(entered.turn)?;
+            entered.seconds.extend(seconds);
+        }
+    }
+    let flop = sides[0].side.ready.flop;
+    let mut measured = Vec::new();
+    for entered in sides {
+        record.versions.insert(entered.name.clone(), entered.side.ready.version.clone());
+        measured.push(entered.finish()?);
+    }
+    Ok(Row { workload: workload.name.clone(), batch, kernel: workload.kernel, parameters, flop, sides: measured })
+}
+
+/// A side and what it has done so far.
+struct Entered {
+    name: String,
+    variant: Option<String>,
+    side: Side,
+    /// Steps of a turn.
+    turn: usize,
+    seconds: Vec<f64>,
+}
+
+impl Entered {
+    fn new(name: &str, variant: Option<&str>, side: Side) -> Self {
+        Self { name: name.into(), variant: variant.map(str::to_owned), side, turn: 1, seconds: Vec::new() }
+    }
+
+    /// As many steps as make a turn of about this length.
+    fn settle(&mut self, seconds: f64) -> anyhow::Result<()> {
+        let mut step = self.side.steps(1)?[0];
+        if step < seconds / 10.0 {
+            // The first step after a pause says little about short ones.
+            step = Spread::of(&self.side.steps(9)?).map_or(step, |spread| spread.median);
+        }
+        self.turn = ((seconds / step.max(1e-7)).round() as usize).clamp(1, 5000);
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<Measured> {
+        let time = Spread::of(&self.seconds).context("nothing was timed")?;
+        Ok(Measured { name: self.name, variant: self.variant, time, peak_kib: self.side.finish()? })
+    }
+}
+
+/// PyTorch in whichever way is its fastest here: a short trial of each. What cannot run (no compiler) is told and left out.
+fn fastest(args: &Args, workload: &Workload, play: impl Fn(&str) -> Command) -> anyhow::Result<Entered> {
+    let all: &[&str] = if workload.kernel { &EAGER } else { &VARIANTS };
+    let (mut best, mut tried): (Option<(f64, Entered)>, Vec<String>) = (None, Vec::new());
+    for variant in all.iter().filter(|name| args.variant.is_empty() || args.variant.iter().any(|one| one == *name)) {
+        let side = match Side::start(play(variant)) {
+            Ok(side) => side,
+            Err(error) => {
+                println!("  torch {variant} is left out: {error:#}");
+                continue;
+            }
+        };
+        let mut entered = Entered::new("torch", Some(variant), side);
+        entered.settle(args.turn)?;
+        let trial = Spread::of(&entered.side.steps(entered.turn.max(3))?).context("nothing was timed")?;
+        tried.push(format!("{variant} {}", table::milliseconds(trial.p10)));
+        // Rather the quick tenth than the median: a trial is short, and disturbances only ever slow down.
+        if best.as_ref().is_none_or(|(fastest, _)| trial.p10 < *fastest) {
+            best = Some((trial.p10, entered));
+        }
+    }
+    match best {
+        Some((_, entered)) => {
+            println!("  trial of torch, ms: {}", tried.join(", "));
+            Ok(entered)
+        }
+        None => bail!("torch cannot run `{}` ({}) in any way", workload.name, workload.about),
+    }
+}
+
+/// Builds a program with `--release`; where it lies.
+fn build(what: &[&str]) -> anyhow::Result<PathBuf> {
+    let output = cargo()
+        .args(["build", "--release", "--message-format", "json-render-diagnostics"])
+        .args(what)
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "`cargo build {}` failed: {}", what.join(" "), output.status);
+    let artifacts = String::from_utf8_lossy(&output.stdout);
+    let programs = artifacts.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message.get("executable")?.as_str()?))
+    });
+    programs.last().with_context(|| format!("`cargo build {}` made no program", what.join(" ")))
+}

@@ -1,0 +1,155 @@
+//! What a benchmark found, as it is kept: statistics of each side, and on what it was measured.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::root;
+
+/// One run of `cargo xtask bench`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Day, `2026-01-31`.
+    pub date: String,
+    /// The processor's name.
+    pub cpu: String,
+    /// Cores the sides could use.
+    pub cores: usize,
+    /// Git revision of the sources, with `+` if they were changed.
+    pub revision: String,
+    /// Of each side.
+    pub versions: BTreeMap<String, String>,
+    /// In the order they were run.
+    pub rows: Vec<Row>,
+}
+
+/// One workload at one batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The workload.
+    pub workload: String,
+    /// Images or rows a step.
+    pub batch: usize,
+    /// Whether it is a single operation.
+    pub kernel: bool,
+    /// Trained values, of every side.
+    pub parameters: u64,
+    /// Additions and multiplications of a step by definition.
+    pub flop: Option<f64>,
+    /// Ours first.
+    pub sides: Vec<Measured>,
+}
+
+/// One side of a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// `mtl`, `torch`, `candle`, `burn`.
+    pub name: String,
+    /// How it ran, where there are several ways.
+    pub variant: Option<String>,
+    /// Seconds a step.
+    #[serde(flatten)]
+    pub time: Spread,
+    /// The most memory that was resident while it stepped.
+    pub peak_kib: Option<u64>,
+}
+
+/// Seconds of many steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Half took longer.
+    pub median: f64,
+    /// A tenth was faster.
+    pub p10: f64,
+    /// A tenth was slower.
+    pub p90: f64,
+    /// How many there were.
+    pub steps: usize,
+}
+
+impl Spread {
+    /// Of at least one step.
+    pub fn of(seconds: &[f64]) -> Option<Self> {
+        let mut sorted = seconds.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let last = sorted.len().checked_sub(1)?;
+        // Between two steps, in proportion.
+        let at = |share: f64| {
+            let place = share * last as f64;
+            let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+            low + (high - low) * place.fract()
+        };
+        Some(Self { median: at(0.5), p10: at(0.1), p90: at(0.9), steps: sorted.len() })
+    }
+}
+
+impl Record {
+    /// An empty one of this machine and day.
+    pub fn here() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self {
+            date: day(now / 86_400),
+            cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            revision: revision().unwrap_or_else(|| "unknown".to_owned()),
+            versions: BTreeMap::new(),
+            rows: Vec::new(),
+        }
+    }
+}
+
+/// The date of a day since 1970-01-01 (Gregorian calendar, in years that begin in March).
+fn day(since_1970: u64) -> String {
+    let days = since_1970 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02}")
+}
+
+fn cpu() -> Option<String> {
+    if let Ok(text) = std::fs::read_to_string("/proc/cpuinfo") {
+        let name = text.lines().find_map(|line| line.strip_prefix("model name"))?;
+        return Some(name.trim_start_matches([' ', '\t', ':']).trim().to_owned());
+    }
+    said(Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]))
+}
+
+fn revision() -> Option<String> {
+    let git = |args: &[&str]| said(Command::new("git").args(args).current_dir(root()));
+    let revision = git(&["rev-parse", "--short", "HEAD"])?;
+    let changed = !git(&["status", "--porcelain"])?.is_empty();
+    Some(revision + if changed { "+" } else { "" })
+}
+
+fn said(command: &mut Command) -> Option<String> {
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_and_tenths() {
+        let spread = Spread::of(&[4.0, 1.0, 3.0, 2.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]).unwrap();
+        assert_eq!((spread.median, spread.p10, spread.p90, spread.steps), (6.0, 2.0, 10.0, 11));
+        let two = Spread::of(&[1.0, 2.0]).unwrap();
+        assert_eq!((two.median, two.p10), (1.5, 1.1));
+        assert_eq!(Spread::of(&[]), None);
+    }
+
+    #[test]
+    fn days_of_the_calendar() {
+        for (since, date) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (11_017, "2000-03-01"), (20_454, "2026-01-01")] {
+            assert_eq!(day(since), date);
+        }
+    }
+}
