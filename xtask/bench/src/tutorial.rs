@@ -100,8 +100,8 @@ impl Job for Tutorial {
         let deep = features.deepest()?;
         let [hidden, last] = &self.class;
         let logits = last.forward(&ops::relu(&hidden.forward(&deep.flatten_from(1)?)?)?)?;
-        let mask = self.mask[1].forward(&ops::relu(&self.mask[0].forward(deep)?)?)?;
-        let image = self.image[1].forward(&ops::relu(&self.image[0].forward(deep)?)?)?;
+        let mask = self.mask[1].forward(&self.mask[0].forward_relu(deep)?)?;
+        let image = self.image[1].forward(&self.image[0].forward_relu(deep)?)?;
         let class = loss::cross_entropy(&logits, &self.labels, &loss::ClassWeighting::default())?;
         let total = ((class + loss::mean_squared(&mask, &self.masks)?)? + loss::mean_squared(&image, &self.pixels)?)?;
         self.learner.descend(&total)

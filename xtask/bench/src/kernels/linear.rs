@@ -21,10 +21,10 @@ pub fn workloads() -> Vec<Workload> {
             family: "linear",
             shape: name.into(),
             case: json!({ "op": "linear" }),
-            operands: vec![vec![1, from], vec![to, from]],
+            operands: vec![vec![1, from], vec![to, from], vec![to]],
             batch,
             flop: Some((2 * from * to) as f64),
-            run: |_, x| ops::linear(&x[0], &x[1], None),
+            run: |_, x| ops::linear(&x[0], &x[1], &x[2]),
         };
         operation.workloads(&[Part::Forward, Part::Input, Part::Weight])
     };
