@@ -19,7 +19,7 @@ use mtl_rng::Seed;
 use mtl_task::Target;
 use mtl_tensor::layers::{Conv2d, Linear};
 use mtl_tensor::optim::{self, Ema, Optimizer, Schedule};
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, ops, serial, to_f64};
+use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, ops, serial, to_f64};
 use mtl_trunk::Trunk;
 use serde::Deserialize;
 
@@ -184,7 +184,7 @@ fn learn_jointly(options: &Options, data: &Data, params: &Params, trunk: &dyn Tr
         let part = ops::loss::cross_entropy(&logits, &parts, &Default::default())?;
         let reconstruction = vae.loss(&features, &images, &classes, &cx)?;
         let total = ((&class + &part)? + &reconstruction.total)?;
-        let grads = optim::collect(&total.backward()?, &trained);
+        let grads = optim::collect(&backward(&total)?, &trained);
         let lr = Schedule::default().at(step as f64 / options.joint_steps as f64);
         optimizer.step(&grads, lr, (5.0 / optim::global_norm(&grads)?).min(1.0))?;
         if step % 25 == 24 {
@@ -230,7 +230,7 @@ fn train(
         let mut words = String::new();
         for (phase, own, optimizer, schedule) in &mut phases {
             let loss = generator.phase_loss(phase.name, &batch, &Ctx::train(data.seed, step))?;
-            let grads = optim::collect(&loss.total.backward()?, own);
+            let grads = optim::collect(&backward(&loss.total)?, own);
             let norm = optim::global_norm(&grads)?;
             optimizer.step(&grads, schedule.at(progress), (10.0 / norm).min(1.0))?;
             words += &format!(" {} (|g| {norm:.2})", phase.name);

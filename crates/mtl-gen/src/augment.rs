@@ -157,7 +157,7 @@ fn cut_out(x: &Tensor, share: f64, stream: &mut Stream) -> Result<Tensor, Error>
 #[cfg(test)]
 mod tests {
     use mtl_rng::Seed;
-    use mtl_tensor::{Device, gradcheck, to_f64};
+    use mtl_tensor::{Device, backward, gradcheck, to_f64};
 
     use super::*;
 
@@ -218,7 +218,7 @@ mod tests {
                 |x: &Tensor| config.apply(x, &mut stream()).map_err(|error| mtl_tensor::Error::Msg(error.to_string()));
             assert!(gradcheck::worst_error(&[image()], |t| apply(&t[0])).unwrap() < 1e-7, "{config:?}");
             let x = mtl_tensor::Var::from_tensor(&image()).unwrap();
-            let grads = apply(&x).unwrap().sum_all().unwrap().backward().unwrap();
+            let grads = backward(&apply(&x).unwrap().sum_all().unwrap()).unwrap();
             let total: f64 = to_f64(grads.get(&x).unwrap()).unwrap().iter().map(|g| g.abs()).sum();
             assert!(total > 1.0, "{config:?}");
         }

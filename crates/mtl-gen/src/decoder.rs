@@ -176,14 +176,14 @@ impl Decoder {
         }
         let condition = Tensor::cat(&[z, &self.embedding.forward(labels, false)?], 1)?;
         let (height, width) = self.start_size;
-        let mut x = self.start.forward(&condition)?.reshape((batch, self.base_width, height, width))?;
+        let mut x = ops::reshape(&self.start.forward(&condition)?, (batch, self.base_width, height, width))?;
         if self.start_size != self.base_size {
             x = ops::upsample_bilinear(&x, self.base_size.0, self.base_size.1)?;
         }
         for level in &self.levels {
             x = level.conv.forward(&ops::upsample_nearest(&level.norm.forward(&x, &condition)?, 2)?)?;
             if let Some((norm, conv)) = &level.residual {
-                x = (&x + conv.forward(&norm.forward(&x, &condition)?)?)?;
+                x = ops::add(&x, &conv.forward(&norm.forward(&x, &condition)?)?)?;
             }
         }
         let x = ops::leaky_relu(&self.narrow.forward(&self.last_norm.forward(&x, &condition)?)?, 0.2)?;
@@ -206,14 +206,12 @@ impl ConditionalNorm {
 
     /// `x [B, C, H, W]`, `condition [B, E]`.
     fn forward(&self, x: &Tensor, condition: &Tensor) -> Result<Tensor, Error> {
-        let (b, c, h, w) = x.dims4()?;
+        let channels = self.channels;
         let modulation = self.modulation.forward(condition)?; // [B, 2 C]
-        let scale = (modulation.narrow(1, 0, c)? + 1.0)?.reshape(b * c)?;
-        let shift = modulation.narrow(1, c, c)?.contiguous()?.reshape(b * c)?;
-        // Seen as one image of B C channels, every image has a scale and shift of its own, in one pass over the data.
-        let groups = if self.channels.is_multiple_of(8) { self.channels / 8 } else { 1 };
-        let y = ops::group_norm(&x.reshape((1, b * c, h, w))?, &scale, &shift, b * groups, true)?;
-        Ok(y.reshape((b, c, h, w))?)
+        let scale = (modulation.narrow(1, 0, channels)? + 1.0)?;
+        let shift = modulation.narrow(1, channels, channels)?.contiguous()?;
+        let groups = if channels.is_multiple_of(8) { channels / 8 } else { 1 };
+        Ok(ops::group_norm(x, &scale, &shift, groups, true)?)
     }
 }
 

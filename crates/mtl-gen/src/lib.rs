@@ -16,7 +16,7 @@
 //! use mtl_gen::{Batch, Config, GENERATORS, Setting};
 //! use mtl_rng::Seed;
 //! use mtl_tensor::optim::{Optimizer, collect};
-//! use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
+//! use mtl_tensor::{Ctx, DType, Device, Params, Tensor, backward};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
 //! let trunk_config = mtl_trunk::Config::default();
@@ -32,7 +32,7 @@
 //!     let own = phase.of(&params.trained());
 //!     let mut optimizer = Optimizer::new(phase.optimizer, &own, |name| phase.rate(name))?; // kept, in a real loop
 //!     let loss = gan.phase_loss(phase.name, &batch, &Ctx::train(Seed::new(1), 0))?;
-//!     optimizer.step(&collect(&loss.total.backward()?, &own), phase.lr, 1.0)?;
+//!     optimizer.step(&collect(&backward(&loss.total)?, &own), phase.lr, 1.0)?;
 //! }
 //! let images = gan.sample(&[0, 1, 0], &mut Seed::new(7).stream("sample", &[]))?;
 //! assert_eq!(images.dims(), [3, 3, 32, 32]);

@@ -163,13 +163,13 @@ impl Vae {
         let mut x = deepest.clone();
         if let Some(tap) = self.finer.and_then(|at| features.taps.get(at)) {
             let factor = tap.dim(2)? / deepest.dim(2)?;
-            x = Tensor::cat(&[deepest, &ops::pixel_unshuffle(tap, factor)?], 1)?;
+            x = ops::cat_channels(&[deepest, &ops::pixel_unshuffle(tap, factor)?])?;
         }
         let mut x = ops::leaky_relu(&self.mix.forward(&x)?, 0.2)?;
         if self.pool > 1 {
             x = ops::avg_pool2d(&x, self.pool)?;
         }
-        let both = self.heads.forward(&x.flatten_from(1)?.contiguous()?)?;
+        let both = self.heads.forward(&x)?;
         let latent = self.decoder.latent();
         let logvar = (ops::tanh(&(both.narrow(1, latent, latent)?.contiguous()? / LOGVAR_BOUND)?)? * LOGVAR_BOUND)?;
         Ok(Encoding { mu: both.narrow(1, 0, latent)?.contiguous()?, logvar })

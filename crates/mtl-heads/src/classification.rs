@@ -156,7 +156,7 @@ impl Vectorise {
                 let means = features.taps.iter().map(ops::global_avg_pool).collect::<mtl_tensor::Result<Vec<_>>>()?;
                 Tensor::cat(&means, 1)?
             }
-            Pool::Flatten => features.deepest()?.flatten_from(1)?,
+            Pool::Flatten => features.deepest()?.clone(),
         };
         if cx.is_training() && self.dropout > 0.0 {
             let mut stream = cx.stream(&format!("dropout/{}", self.name));

@@ -45,7 +45,7 @@ impl Decoder {
     pub(crate) fn forward(&self, features: &Features, cx: &Ctx) -> Result<Tensor> {
         let mut x = features.deepest()?.clone();
         for (step, tap) in self.steps.iter().zip(features.taps.iter().rev().skip(1)) {
-            let joined = Tensor::cat(&[&ops::upsample_nearest(&x, step.factor)?, tap], 1)?;
+            let joined = ops::cat_channels(&[&ops::upsample_nearest(&x, step.factor)?, tap])?;
             x = step.conv.forward(&joined, true, cx)?;
         }
         Ok(ops::pixel_shuffle(&self.last.forward(&x)?, self.stride)?)

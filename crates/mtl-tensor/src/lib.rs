@@ -19,7 +19,7 @@
 //! use mtl_rng::Seed;
 //! use mtl_tensor::layers::Linear;
 //! use mtl_tensor::optim::{Config, Optimizer, collect};
-//! use mtl_tensor::{DType, Device, Params, Tensor, ops::loss};
+//! use mtl_tensor::{DType, Device, Params, Tensor, backward, ops::loss};
 //! # fn main() -> mtl_tensor::Result<()> {
 //! let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
 //! let line = Linear::new(&params.scope("line"), 1, 1)?;
@@ -29,7 +29,7 @@
 //! let mut error = 0.0;
 //! for _ in 0..500 {
 //!     let loss = loss::mean_squared(&line.forward(&x)?, &y)?;
-//!     adam.step(&collect(&loss.backward()?, &params.trained()), 0.05, 1.0)?;
+//!     adam.step(&collect(&backward(&loss)?, &params.trained()), 0.05, 1.0)?;
 //!     error = loss.to_scalar::<f32>()?;
 //! }
 //! assert!(error < 1e-3, "{error}");
@@ -49,9 +49,8 @@ pub mod serial;
 mod tape;
 mod wide;
 
-pub use candle_core::backprop::GradStore;
 pub use candle_core::{D, DType, Device, Error, IndexOp, Result, Shape, Tensor, Var};
 pub use context::{Ctx, Mode};
 pub use params::{Init, Params, Scope};
 pub use real::{Real, from_host, to_f64};
-pub use tape::with_constant_weights;
+pub use tape::{Gradients, backward, backward_from, with_constant_weights};

@@ -1,18 +1,28 @@
-//! How our kernels join candle's graph: a forward value computed by plain Rust, and a closure for its gradients.
+//! The tape: what was computed from what, and the backward pass over it.
 //!
-//! candle records an operation only through its `CustomOp` traits, which ask for a struct an operation and hand the
-//! kernels storages and layouts. Here an op is two plain functions over slices instead: the forward one runs first,
-//! and [`record1`], [`record2`] or [`record3`] put its result into the graph together with the backward closure, which
-//! may own whatever the forward pass saved (an arg-max, batch statistics).
+//! An op is two plain functions over slices: the forward one runs first, and [`record1`], [`record2`] or [`record3`] put its
+//! result into the graph together with the backward closure, which may own whatever the forward pass saved (an arg-max,
+//! batch statistics). [`backward`] goes back over these nodes, latest first.
+//!
+//! candle's own ops may stand between ours. Each result of ours is, to candle, made of one hidden variable, so candle's backward
+//! pass ends there and hands us the gradient it has found. What this is for: candle's tape makes zeros for every gradient,
+//! adds to them into new memory, and does so in threads of its own that wait by spinning beside ours, which was a third of
+//! a training step.
 
-use std::cell::Cell;
-use std::sync::Mutex;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, TensorId, Var};
+
+use crate::ops;
 
 thread_local! {
     static CONSTANT_WEIGHTS: Cell<bool> = const { Cell::new(false) };
     static FORCE_COMPOSED: Cell<bool> = const { Cell::new(false) };
+    /// Gradients that candle's backward pass has brought to results of ours.
+    static ARRIVED: RefCell<Vec<(Arc<Node>, Tensor)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs `body` with the weights of convolutions and normalisations as constants: gradients flow through a network that is
@@ -60,83 +70,85 @@ impl Value {
     }
 }
 
-struct Recorded<B> {
+/// Gradients of the inputs from (result, its gradient); none for an input that nobody asked for.
+type Backward = Box<dyn Fn(&Tensor, &Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync>;
+
+/// One op that was recorded. Held by its result, through candle's graph, and by nothing else.
+struct Node {
+    /// Later ops have larger numbers, so what depends on a node comes after it.
+    order: u64,
+    inputs: Vec<Tensor>,
+    /// The result without its place in the graph, or it would hold itself.
+    result: OnceLock<(TensorId, Tensor)>,
+    backward: Backward,
+}
+
+/// The nodes of results that are alive.
+static NODES: LazyLock<Mutex<HashMap<TensorId, Weak<Node>>>> = LazyLock::new(Mutex::default);
+
+impl Node {
+    fn of(tensor: &Tensor) -> Option<Arc<Self>> {
+        NODES.lock().unwrap_or_else(PoisonError::into_inner).get(&tensor.id()).and_then(Weak::upgrade)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some((id, _)) = self.result.get() {
+            NODES.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        }
+    }
+}
+
+/// A node as candle sees it.
+struct Recorded {
     name: &'static str,
     value: Mutex<Option<Value>>,
-    backward: B,
+    node: Option<Arc<Node>>,
 }
 
-impl<B> Recorded<B> {
-    fn new(name: &'static str, value: Value, backward: B) -> Self {
-        Self { name, value: Mutex::new(Some(value)), backward }
-    }
-
-    fn take(&self) -> Result<(CpuStorage, Shape)> {
-        let value = self.value.lock().ok().and_then(|mut value| value.take());
-        value
-            .map(|value| (value.storage, value.shape))
-            .ok_or_else(|| candle_core::Error::Msg(format!("{} ran twice", self.name)))
-    }
-}
-
-impl<B> CustomOp1 for Recorded<B>
-where
-    B: Fn(&Tensor, &Tensor) -> Result<Option<Tensor>> + Send + Sync,
-{
+impl CustomOp1 for Recorded {
     fn name(&self) -> &'static str {
         self.name
     }
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.take()
+        let value = self.value.lock().ok().and_then(|mut value| value.take());
+        match value {
+            Some(value) => Ok((value.storage, value.shape)),
+            None => candle_core::bail!("{} ran twice", self.name),
+        }
     }
-    fn bwd(&self, _: &Tensor, result: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        (self.backward)(result, grad)
-    }
-}
-
-impl<B> CustomOp2 for Recorded<B>
-where
-    B: Fn(&Tensor, &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> + Send + Sync,
-{
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.take()
-    }
-    fn bwd(&self, _: &Tensor, _: &Tensor, result: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        (self.backward)(result, grad)
+    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        if let Some(node) = &self.node {
+            ARRIVED.with_borrow_mut(|arrived| arrived.push((Arc::clone(node), grad.clone())));
+        }
+        Ok(None)
     }
 }
 
-impl<B> CustomOp3 for Recorded<B>
-where
-    B: Fn(&Tensor, &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> + Send + Sync,
-{
-    fn name(&self) -> &'static str {
-        self.name
+/// What every result of ours is made of in candle's eyes.
+static HIDDEN: LazyLock<Result<Var>> = LazyLock::new(|| Var::zeros(1, DType::F32, &Device::Cpu));
+
+fn record(name: &'static str, inputs: &[&Tensor], value: Value, backward: Backward) -> Result<Tensor> {
+    static ORDER: AtomicU64 = AtomicU64::new(0);
+    let hidden = match &*HIDDEN {
+        Ok(hidden) => hidden.as_tensor(),
+        Err(error) => candle_core::bail!("the tape could not begin: {error}"),
+    };
+    let value = Mutex::new(Some(value));
+    if !inputs.iter().any(|input| input.track_op()) {
+        return hidden.apply_op1_no_bwd(&Recorded { name, value, node: None });
     }
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.take()
-    }
-    fn bwd(
-        &self,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        result: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        (self.backward)(result, grad)
-    }
+    let node = Arc::new(Node {
+        order: ORDER.fetch_add(1, Ordering::Relaxed),
+        inputs: inputs.iter().map(|&input| input.clone()).collect(),
+        result: OnceLock::new(),
+        backward,
+    });
+    let result = hidden.apply_op1(Recorded { name, value, node: Some(Arc::clone(&node)) })?;
+    NODES.lock().unwrap_or_else(PoisonError::into_inner).insert(result.id(), Arc::downgrade(&node));
+    let _ = node.result.set((result.id(), result.detach()));
+    Ok(result)
 }
 
 /// Records an op of one input; the closure gets (result, gradient of the result).
@@ -144,7 +156,7 @@ pub(crate) fn record1<B>(name: &'static str, a: &Tensor, value: Value, backward:
 where
     B: Fn(&Tensor, &Tensor) -> Result<Option<Tensor>> + Send + Sync + 'static,
 {
-    a.apply_op1(Recorded::new(name, value, backward))
+    record(name, &[a], value, Box::new(move |y, grad| Ok(vec![backward(y, grad)?])))
 }
 
 /// Records an op of two inputs.
@@ -152,7 +164,8 @@ pub(crate) fn record2<B>(name: &'static str, a: &Tensor, b: &Tensor, value: Valu
 where
     B: Fn(&Tensor, &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> + Send + Sync + 'static,
 {
-    a.apply_op2(b, Recorded::new(name, value, backward))
+    let all = move |y: &Tensor, grad: &Tensor| backward(y, grad).map(|(a, b)| vec![a, b]);
+    record(name, &[a, b], value, Box::new(all))
 }
 
 /// Records an op of three inputs.
@@ -167,5 +180,119 @@ pub(crate) fn record3<B>(
 where
     B: Fn(&Tensor, &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> + Send + Sync + 'static,
 {
-    a.apply_op3(b, c, Recorded::new(name, value, backward))
+    let all = move |y: &Tensor, grad: &Tensor| backward(y, grad).map(|(a, b, c)| vec![a, b, c]);
+    record(name, &[a, b, c], value, Box::new(all))
+}
+
+/// Records an op of any number of inputs; the closure gives as many gradients.
+pub(crate) fn record_many<B>(name: &'static str, inputs: &[&Tensor], value: Value, backward: B) -> Result<Tensor>
+where
+    B: Fn(&Tensor, &Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
+{
+    record(name, inputs, value, Box::new(backward))
+}
+
+/// What [`backward`] found: the gradient of every variable that the value depends on.
+#[derive(Debug, Default)]
+pub struct Gradients(HashMap<TensorId, Tensor>);
+
+impl Gradients {
+    /// The gradient of a variable, if the value depends on it.
+    pub fn get(&self, variable: &Tensor) -> Option<&Tensor> {
+        self.0.get(&variable.id())
+    }
+
+    fn add(&mut self, id: TensorId, grad: Tensor) -> Result<()> {
+        let sum = match self.0.remove(&id) {
+            Some(sum) => ops::add(&sum, &grad)?,
+            None => grad,
+        };
+        self.0.insert(id, sum);
+        Ok(())
+    }
+}
+
+/// The gradients of `value` (of its sum, if it holds several numbers), in place of candle's `backward`, which ends at our ops.
+///
+/// # Errors
+/// Any error of an op's gradient.
+pub fn backward(value: &Tensor) -> Result<Gradients> {
+    let mut pass = Pass::default();
+    pass.through_candle(value)?;
+    pass.run()
+}
+
+/// The gradients of a value whose own gradients at `tensors` are `grads`: a backward pass that begins in the middle.
+///
+/// # Errors
+/// Shapes that differ, any error of an op's gradient.
+pub fn backward_from(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
+    let mut pass = Pass::default();
+    for (tensor, grad) in tensors.iter().zip(grads) {
+        if tensor.shape() != grad.shape() {
+            candle_core::bail!("backward_from: a gradient {:?} of {:?}", grad.shape(), tensor.shape());
+        }
+        pass.arrive(tensor, grad.detach())?;
+    }
+    pass.run()
+}
+
+#[derive(Default)]
+struct Pass {
+    found: Gradients,
+    /// Nodes that have a gradient, by order: when one is the latest left, nothing can add to it any more.
+    pending: BTreeMap<u64, (Arc<Node>, Tensor)>,
+}
+
+impl Pass {
+    fn run(mut self) -> Result<Gradients> {
+        while let Some((_, (node, grad))) = self.pending.pop_last() {
+            let Some((_, result)) = node.result.get() else { continue };
+            let grads = (node.backward)(result, &grad)?;
+            drop(grad);
+            for (input, grad) in node.inputs.iter().zip(grads) {
+                if let Some(grad) = grad {
+                    self.arrive(input, grad)?;
+                }
+            }
+        }
+        Ok(self.found)
+    }
+
+    fn arrive(&mut self, at: &Tensor, grad: Tensor) -> Result<()> {
+        if !at.track_op() {
+            Ok(())
+        } else if let Some(node) = Node::of(at) {
+            self.arrive_at(node, grad)
+        } else if at.is_variable() {
+            self.found.add(at.id(), grad)
+        } else {
+            // Ops of candle lie between: their gradients by candle.
+            self.through_candle(&(at * grad)?.sum_all()?)
+        }
+    }
+
+    fn arrive_at(&mut self, node: Arc<Node>, grad: Tensor) -> Result<()> {
+        let sum = match self.pending.remove(&node.order) {
+            Some((_, sum)) => ops::add(&sum, &grad)?,
+            None => grad,
+        };
+        self.pending.insert(node.order, (node, sum));
+        Ok(())
+    }
+
+    fn through_candle(&mut self, value: &Tensor) -> Result<()> {
+        ARRIVED.with_borrow_mut(Vec::clear); // Of a pass that failed.
+        #[allow(clippy::disallowed_methods)] // The one place that candle's own pass is right: up to our nodes.
+        let store = value.backward()?;
+        for (node, grad) in ARRIVED.take() {
+            self.arrive_at(node, grad)?;
+        }
+        for &id in store.get_ids() {
+            if let Some(grad) = store.get_id(id) {
+                self.found.add(id, grad.clone())?;
+            }
+        }
+        Ok(())
+    }
 }

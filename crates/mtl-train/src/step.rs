@@ -12,7 +12,7 @@ use mtl_balance::{Balancer, Gram, Needs, Signals};
 use mtl_rng::Stream;
 use mtl_task::Target;
 use mtl_tensor::optim::{Grads, collect, dot};
-use mtl_tensor::{Ctx, Tensor, Var, to_f64};
+use mtl_tensor::{Ctx, Tensor, Var, backward, backward_from, to_f64};
 use mtl_trunk::Features;
 
 use crate::error::{Error, Result};
@@ -135,7 +135,7 @@ pub fn step(
             });
         }
         let grads = match total {
-            Some(total) => collect(&total.backward()?, &model.params.trained()),
+            Some(total) => collect(&backward(&total)?, &model.params.trained()),
             None => Grads::new(),
         };
         return Ok(StepOutput { grads, losses: named(&values), weights, gram: None });
@@ -145,7 +145,7 @@ pub fn step(
     let mut grads = Grads::new();
     let mut at_features: Vec<Vec<Tensor>> = Vec::new();
     for (_, loss) in &losses {
-        let store = loss.backward()?;
+        let store = backward(loss)?;
         grads.extend(collect(&store, &own));
         let taps = vars.iter().map(|var| match store.get(var) {
             Some(grad) => Ok(grad.clone()),
@@ -196,20 +196,9 @@ fn cut(features: &Features) -> Result<Vec<Var>> {
     Ok(features.taps.iter().map(|tap| Var::from_tensor(&tap.detach())).collect::<mtl_tensor::Result<_>>()?)
 }
 
-/// The trunk's gradient for given gradients of its features: that of `sum tap * grad`.
+/// The trunk's gradient for given gradients of its features.
 fn through_trunk(features: &Features, grads: &[Tensor], trunk: &BTreeMap<String, Var>) -> Result<Grads> {
-    let mut total: Option<Tensor> = None;
-    for (tap, grad) in features.taps.iter().zip(grads) {
-        let term = (tap * grad.detach())?.sum_all()?;
-        total = Some(match total {
-            Some(total) => (total + term)?,
-            None => term,
-        });
-    }
-    Ok(match total {
-        Some(total) => collect(&total.backward()?, trunk),
-        None => Grads::new(),
-    })
+    Ok(collect(&backward_from(&features.taps, grads)?, trunk))
 }
 
 fn inner<'a>(pairs: impl Iterator<Item = (&'a Tensor, &'a Tensor)>) -> Result<f64> {

@@ -7,7 +7,7 @@ use mtl_gen::gan::Gan;
 use mtl_gen::{Batch, Generator, Phase, Setting};
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::optim::{Ema, Optimizer, collect, global_norm};
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
+use mtl_tensor::{Ctx, DType, Device, Params, Tensor, backward};
 use mtl_train::Config;
 use mtl_trunk::Trunk;
 use serde_json::json;
@@ -29,7 +29,8 @@ pub fn workload() -> Workload {
     let batch = settings().map_or(32, |config| config.gan.batch);
     Workload {
         name: "gan".into(),
-        about: "training step of the preset small: critic on the frozen trunk, generator, weight average; 3x32x32".into(),
+        about: "training step of the preset small: critic on the frozen trunk, generator, weight average; 3x32x32"
+            .into(),
         batches: vec![batch],
         kernel: false,
         case: json!({ "op": "gan", "side": SIDE, "classes": CLASSES }),
@@ -80,8 +81,7 @@ impl Model {
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
         let trunk = config.model.trunk.build(&params.scope("trunk"), 3)?;
         let size = (SIDE, SIDE);
-        let setting =
-            Setting { trunk: &config.model.trunk, taps: trunk.taps(), size, channels: 3, classes: CLASSES };
+        let setting = Setting { trunk: &config.model.trunk, taps: trunk.taps(), size, channels: 3, classes: CLASSES };
         let gan = Gan::new(&config.model.gan, &params.scope("gan"), &setting)?;
         Ok((Self { params, trunk, gan }, config))
     }
@@ -136,7 +136,7 @@ impl Job for Step {
             let batch =
                 Batch { trunk: &*self.model.trunk, images: &self.images, classes: &self.classes, progress: 0.5 };
             let loss = self.model.gan.phase_loss(phase.name, &batch, &cx)?.total;
-            let grads = collect(&loss.backward()?, &phase.of(&trained));
+            let grads = collect(&backward(&loss)?, &phase.of(&trained));
             let length = global_norm(&grads)?;
             let scale = if length > self.clip { self.clip / length } else { 1.0 };
             optimizer.step(&grads, phase.lr, scale)?;

@@ -67,12 +67,8 @@ impl Tutorial {
         let flat = 128 * (SIDE / 4) * (SIDE / 4);
         let at = |name: &str| params.scope(name);
         let class = [Linear::new(&at("class1"), flat, HIDDEN)?, Linear::new(&at("class2"), HIDDEN, CLASSES)?];
-        let mask = [
-            Conv2d::new(&at("mask1"), (128, 64), 3, 1, true)?,
-            Conv2d::new(&at("mask2"), (64, 3), 3, 1, true)?,
-        ];
-        let image =
-            [ConvTranspose2d::new(&at("image1"), (128, 64))?, ConvTranspose2d::new(&at("image2"), (64, 3))?];
+        let mask = [Conv2d::new(&at("mask1"), (128, 64), 3, 1, true)?, Conv2d::new(&at("mask2"), (64, 3), 3, 1, true)?];
+        let image = [ConvTranspose2d::new(&at("image1"), (128, 64))?, ConvTranspose2d::new(&at("image2"), (64, 3))?];
         let images = inputs::images(batch, SIDE)?;
         Ok(Self {
             trunk,
@@ -99,7 +95,7 @@ impl Job for Tutorial {
         self.steps += 1;
         let deep = features.deepest()?;
         let [hidden, last] = &self.class;
-        let logits = last.forward(&ops::relu(&hidden.forward(&deep.flatten_from(1)?)?)?)?;
+        let logits = last.forward(&ops::relu(&hidden.forward(deep)?)?)?;
         let mask = self.mask[1].forward(&self.mask[0].forward_relu(deep)?)?;
         let image = self.image[1].forward(&self.image[0].forward_relu(deep)?)?;
         let class = loss::cross_entropy(&logits, &self.labels, &loss::ClassWeighting::default())?;

@@ -1,7 +1,7 @@
 //! What a workload is.
 
 use mtl_tensor::optim::{self, Optimizer};
-use mtl_tensor::{Params, Tensor};
+use mtl_tensor::{Params, Tensor, backward};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ impl Learner {
     /// # Errors
     /// A loss that is no scalar.
     pub fn descend(&mut self, loss: &Tensor) -> anyhow::Result<Option<f64>> {
-        let grads = optim::collect(&loss.backward()?, &self.params.trained());
+        let grads = optim::collect(&backward(loss)?, &self.params.trained());
         self.optimizer.step(&grads, Self::RATE, 1.0)?;
         Ok(Some(f64::from(loss.to_scalar::<f32>()?)))
     }

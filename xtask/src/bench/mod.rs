@@ -116,9 +116,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn wanted(workload: &Workload, filter: &[String], all: &[Workload]) -> bool {
     let is_name = |text: &String| all.iter().any(|other| other.name == *text);
     filter.is_empty()
-        || filter.iter().any(|text| {
-            if is_name(text) { workload.name == *text } else { workload.name.contains(text.as_str()) }
-        })
+        || filter.iter().any(
+            |text| {
+                if is_name(text) { workload.name == *text } else { workload.name.contains(text.as_str()) }
+            },
+        )
 }
 
 /// All sides of one workload in turns.

@@ -66,7 +66,7 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use mtl_rng::Seed;
-    use mtl_tensor::{DType, Device, Var, ops, optim};
+    use mtl_tensor::{DType, Device, Var, backward, ops, optim};
 
     use super::*;
 
@@ -86,7 +86,7 @@ mod tests {
         let approximated = value(&squared_gradient(&verdict(&many), &verdict(&moved), sigma).unwrap()).unwrap();
 
         let x = Var::from_tensor(&x).unwrap();
-        let grads = verdict(&x).sum_all().unwrap().backward().unwrap();
+        let grads = backward(&verdict(&x).sum_all().unwrap()).unwrap();
         let exact = optim::square_norm(grads.get(&x).unwrap()).unwrap() / images as f64;
         assert!((approximated / exact - 1.0).abs() < 0.05, "{approximated} instead of {exact}");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use mtl_gen::{Batch, Config, GENERATORS, Generator, Setting, augment, decoder, gan, vae};
 use mtl_rng::Seed;
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, to_f64};
+use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, to_f64};
 use mtl_trunk::{Trunk, resnet};
 
 /// The registry's generators, and the GAN in every mode.
@@ -75,7 +75,7 @@ fn every_parameter_of_a_phase_gets_a_gradient_and_parameters_of_the_other_side_a
                 "{name}: {:?}",
                 loss.terms
             );
-            let store = loss.total.backward().unwrap();
+            let store = backward(&loss.total).unwrap();
             for (parameter, var) in phase.of(&all) {
                 let gradient =
                     store.get(&var).unwrap_or_else(|| panic!("{name} {}: no gradient for {parameter}", phase.name));
@@ -131,7 +131,7 @@ fn gradients_of_all_losses_agree_with_differences_of_the_loss() {
         for phase in world.generator.phases() {
             let own = phase.of(&world.params.trained());
             let loss = || world.generator.phase_loss(phase.name, &world.batch(), &cx()).unwrap().total;
-            let store = loss().backward().unwrap();
+            let store = backward(&loss()).unwrap();
             let start: Vec<Tensor> = own.values().map(|var| var.as_tensor().detach().copy().unwrap()).collect();
             let mut stream = Seed::new(5).stream("direction", &[]);
             let mut slope = 0.0;
@@ -206,7 +206,7 @@ fn the_joint_loss_of_the_vae_teaches_the_trunk() {
     assert_eq!(loss.reconstruction.dims(), [2, 1, 64, 32]);
     let value = to_f64(&loss.total).unwrap()[0];
     assert!((0.0..10.0).contains(&value), "of the order of other tasks' losses: {value}");
-    let store = loss.total.backward().unwrap();
+    let store = backward(&loss.total).unwrap();
     for (name, var) in params.trained() {
         assert!(store.get(&var).is_some(), "no gradient for {name}");
     }

@@ -7,7 +7,7 @@ use mtl_heads::{Config, Place};
 use mtl_rng::Seed;
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::optim::collect;
-use mtl_tensor::{Ctx, DType, Device, Mode, Params, Tensor, Var, gradcheck, to_f64};
+use mtl_tensor::{Ctx, DType, Device, Mode, Params, Tensor, Var, backward, gradcheck, to_f64};
 use mtl_trunk::{Trunk, resnet, tutorial};
 
 use crate::variants::{labels, normals, variants, without};
@@ -17,7 +17,7 @@ const SIZE: (usize, usize) = (16, 24);
 /// Two random coordinates of every parameter: the gradient differs by less than 1e-5 of the tensor's largest.
 fn check(what: &str, params: &BTreeMap<String, Var>, loss: impl Fn() -> Tensor) {
     const STEP: f64 = 1e-6;
-    let grads = collect(&loss().backward().unwrap(), params);
+    let grads = collect(&backward(&loss()).unwrap(), params);
     for (parameter, var) in params {
         let start = to_f64(var).unwrap();
         let grad = grads.get(parameter).unwrap_or_else(|| panic!("{what}: `{parameter}` gets no gradient"));
@@ -119,7 +119,7 @@ fn the_same_with_the_code_for_accelerators() {
             let cx = Ctx::train(Seed::new(0), 0);
             let logits = head.forward(&trunk.forward(&images, &cx).unwrap(), &cx).unwrap();
             let loss = head.loss(&logits, &labels(&variant.task.kind, 3, SIZE)).unwrap().unwrap();
-            collect(&loss.backward().unwrap(), &params.trained())
+            collect(&backward(&loss).unwrap(), &params.trained())
         };
         let (ours, composed) = (gradients(), gradcheck::on_accelerator_code(gradients));
         assert_eq!(ours.keys().collect::<Vec<_>>(), composed.keys().collect::<Vec<_>>(), "{}", variant.name);

@@ -84,6 +84,23 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     leaky_relu(x, 0.0)
 }
 
+/// `a + b`, of one shape.
+///
+/// # Errors
+/// Shapes that differ, other types than f32 and f64.
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.shape() != b.shape() {
+        candle_core::bail!("add: {:?} and {:?}", a.shape(), b.shape());
+    }
+    if composed(a) {
+        return a + b;
+    }
+    for_real!(a, T => {
+        let y = with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| map2(a, b, |a, b| a + b)))??;
+        record2("add", a, b, Value::new(y, a.shape().clone()), |_, grad| Ok((Some(grad.clone()), Some(grad.clone()))))
+    })
+}
+
 /// `max(a + b, 0)`: the end of a residual block in one pass.
 ///
 /// # Errors

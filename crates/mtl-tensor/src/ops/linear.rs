@@ -13,17 +13,18 @@ use super::window::Window;
 use crate::real::{tensor, with_slice};
 use crate::tape::{Value, composed, is_learnt, record3};
 
-/// Affine map of rows: `x [B, I]`, `w [O, I]`, `bias [O]`, result `[B, O]`.
+/// Affine map of rows: `x [B, I]`, or `[B, ...]` with `I` numbers a row, `w [O, I]`, `bias [O]`, result `[B, O]`.
 ///
 /// # Errors
 /// Shapes that do not fit.
 pub fn linear(x: &Tensor, w: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let ((batch, inputs), (outputs, weight_inputs)) = (x.dims2()?, w.dims2()?);
-    if inputs != weight_inputs || bias.dims() != [outputs] {
+    let (outputs, inputs) = w.dims2()?;
+    let batch = x.dims().first().copied().unwrap_or(0);
+    if x.elem_count() != batch * inputs || bias.dims() != [outputs] {
         candle_core::bail!("linear: input {:?}, weight {:?}, bias {:?}", x.shape(), w.shape(), bias.shape());
     }
     if composed(x) || x.dtype() != DType::F32 || batch * inputs * outputs == 0 {
-        return x.matmul(&w.t()?)?.broadcast_add(bias);
+        return x.reshape((batch, inputs))?.matmul(&w.t()?)?.broadcast_add(bias);
     }
     let s = Sizes { batch, inputs, outputs };
     let y = with_slice::<f32, _>(x, |x| {
@@ -33,7 +34,7 @@ pub fn linear(x: &Tensor, w: &Tensor, bias: &Tensor) -> Result<Tensor> {
     record3("linear", x, w, bias, Value::new(y, (batch, outputs)), move |_, dy| {
         with_slice::<f32, _>(dy, |dy| {
             let dx = if saved_x.track_op() {
-                Some(tensor(with_slice::<f32, _>(&saved_w, |w| grad_input(s, w, dy))?, (batch, inputs))?)
+                Some(tensor(with_slice::<f32, _>(&saved_w, |w| grad_input(s, w, dy))?, saved_x.shape())?)
             } else {
                 None
             };

@@ -4,6 +4,7 @@
 pub mod activation;
 pub mod conv;
 pub mod conv_norm;
+pub mod join;
 pub mod linear;
 pub mod loss;
 pub mod norm;
@@ -15,9 +16,10 @@ mod sum;
 mod transpose;
 mod window;
 
-pub use activation::{add_relu, leaky_relu, relu, softplus, tanh};
+pub use activation::{add, add_relu, leaky_relu, relu, softplus, tanh};
 pub use conv::{conv_transpose2d, conv_transpose2d_relu, conv2d, conv2d_relu, conv2d_relu_pool};
 pub use conv_norm::{Over, conv_norm};
+pub use join::{cat_channels, reshape};
 pub use linear::linear;
 pub use norm::{batch_norm, batch_norm_with, group_norm, scale_shift};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};

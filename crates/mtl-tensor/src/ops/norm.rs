@@ -59,21 +59,27 @@ pub fn batch_norm_with(
     scale_shift(x, &scale, &shift, relu)
 }
 
-/// Normalises groups of `channels / groups` channels of each image.
+/// Normalises groups of `channels / groups` channels of each image. `gamma`, `beta`: `[C]`, or `[B, C]` where every image has
+/// its own (conditional normalisation).
 ///
 /// # Errors
 /// Channels not divisible by `groups`, shapes that do not fit.
 pub fn group_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, groups: usize, relu: bool) -> Result<Tensor> {
     let (b, c, h, w) = x.dims4()?;
-    check(c, gamma, beta)?;
     if groups == 0 || c % groups != 0 {
         candle_core::bail!("group_norm: {c} channels in {groups} groups");
     }
-    if composed(x) {
-        let y = standardise(&x.reshape((b * groups, c / groups * h * w))?)?.reshape((b, c, h, w))?;
-        return affine(&y, gamma, beta, relu);
+    let each = gamma.dims() == [b, c] && beta.dims() == [b, c];
+    if !each {
+        check(c, gamma, beta)?;
     }
-    let grouping = Grouping { batch: b, channels: c, pixels: h * w, group: c / groups, over_batch: false };
+    // With weights for every image, the batch is one image of all their channels.
+    let (images, channels) = if each { (1, b * c) } else { (b, c) };
+    if composed(x) {
+        let y = standardise(&x.reshape((b * groups, c / groups * h * w))?)?.reshape((images, channels, h, w))?;
+        return affine(&y, gamma, beta, relu)?.reshape((b, c, h, w));
+    }
+    let grouping = Grouping { batch: images, channels, pixels: h * w, group: c / groups, over_batch: false };
     for_real!(x, T => {
         let (means, vars) = with_slice::<T, _>(x, |x| moments(x, grouping))?;
         normalise::<T>(x, gamma, beta, relu, grouping, (means, &vars))
@@ -132,15 +138,14 @@ fn normalise<T: Real>(
     let weights = (with_slice::<T, _>(gamma, <[T]>::to_vec)?, with_slice::<T, _>(beta, <[T]>::to_vec)?);
     let norm = Normalisation::new(grouping, weights, moments, relu);
     let values = with_slice::<T, _>(x, |x| norm.forward(x, None))?;
-    let saved = x.clone();
+    let (saved, shape) = (x.clone(), gamma.shape().clone());
     let tracked = (x.track_op(), is_learnt(gamma) || is_learnt(beta));
     record3("norm", x, gamma, beta, Value::new(values, x.shape().clone()), move |_, grad| {
         let d = with_slice::<T, _>(&saved, |x| with_slice::<T, _>(grad, |grad| norm.backward(x, None, grad)))??;
-        let channels = grouping.channels;
         Ok((
             if tracked.0 { Some(tensor(d.x, saved.shape())?) } else { None },
-            if tracked.1 { Some(tensor(d.gamma, channels)?) } else { None },
-            if tracked.1 { Some(tensor(d.beta, channels)?) } else { None },
+            if tracked.1 { Some(tensor(d.gamma, &shape)?) } else { None },
+            if tracked.1 { Some(tensor(d.beta, &shape)?) } else { None },
         ))
     })
 }

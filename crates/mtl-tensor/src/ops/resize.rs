@@ -177,12 +177,18 @@ pub fn pixel_shuffle(x: &Tensor, k: usize) -> Result<Tensor> {
     if k == 0 || c % (k * k) != 0 {
         candle_core::bail!("pixel_shuffle: {c} channels do not make blocks of {k}x{k}");
     }
-    x.reshape(vec![b, c / (k * k), k, k, h, w])?.permute(vec![0, 1, 4, 2, 5, 3])?.contiguous()?.reshape((
-        b,
-        c / (k * k),
-        h * k,
-        w * k,
-    ))
+    let to = (b, c / (k * k), h * k, w * k);
+    if composed(x) {
+        let blocks = x.reshape(vec![b, c / (k * k), k, k, h, w])?.permute(vec![0, 1, 4, 2, 5, 3])?;
+        return blocks.contiguous()?.reshape(to);
+    }
+    for_real!(x, T => {
+        let values = with_slice::<T, _>(x, |x| shuffled::<T>(x, (h, w), k))?;
+        record1("pixel_shuffle", x, Value::new(values, to), move |_, grad| {
+            let dx = with_slice::<T, _>(grad, |grad| unshuffled::<T>(grad, (h, w), k))?;
+            Ok(Some(tensor(dx, (b, c, h, w))?))
+        })
+    })
 }
 
 /// Pixels become channels: `[B, C, k H, k W] -> [B, C k k, H, W]`, the inverse of [`pixel_shuffle`].
@@ -194,10 +200,44 @@ pub fn pixel_unshuffle(x: &Tensor, k: usize) -> Result<Tensor> {
     if k == 0 || h % k != 0 || w % k != 0 {
         candle_core::bail!("pixel_unshuffle: {h}x{w} is not divisible by {k}");
     }
-    x.reshape(vec![b, c, h / k, k, w / k, k])?.permute(vec![0, 1, 3, 5, 2, 4])?.contiguous()?.reshape((
-        b,
-        c * k * k,
-        h / k,
-        w / k,
-    ))
+    let to = (b, c * k * k, h / k, w / k);
+    if composed(x) {
+        let blocks = x.reshape(vec![b, c, h / k, k, w / k, k])?.permute(vec![0, 1, 3, 5, 2, 4])?;
+        return blocks.contiguous()?.reshape(to);
+    }
+    for_real!(x, T => {
+        let values = with_slice::<T, _>(x, |x| unshuffled::<T>(x, (h / k, w / k), k))?;
+        record1("pixel_unshuffle", x, Value::new(values, to), move |_, grad| {
+            let dx = with_slice::<T, _>(grad, |grad| shuffled::<T>(grad, (h / k, w / k), k))?;
+            Ok(Some(tensor(dx, (b, c, h, w))?))
+        })
+    })
+}
+
+/// `k k` planes of `h x w` at a time to one of `k h x k w`.
+fn shuffled<T: Real>(x: &[T], (h, w): (usize, usize), k: usize) -> Vec<T> {
+    let block = (h * w * k * k).max(1);
+    let mut y = vec![T::default(); x.len()];
+    y.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(y, x)| {
+        for (at, line) in x.chunks_exact(w).enumerate() {
+            let (place, row) = (at / h, at % h);
+            let to = &mut y[(row * k + place / k) * k * w + place % k..];
+            to.iter_mut().step_by(k).zip(line).for_each(|(to, from)| *to = *from);
+        }
+    });
+    y
+}
+
+/// Back.
+fn unshuffled<T: Real>(y: &[T], (h, w): (usize, usize), k: usize) -> Vec<T> {
+    let block = (h * w * k * k).max(1);
+    let mut x = vec![T::default(); y.len()];
+    x.par_chunks_mut(block).zip(y.par_chunks(block)).for_each(|(x, y)| {
+        for (at, line) in x.chunks_exact_mut(w).enumerate() {
+            let (place, row) = (at / h, at % h);
+            let from = &y[(row * k + place / k) * k * w + place % k..];
+            line.iter_mut().zip(from.iter().step_by(k)).for_each(|(to, from)| *to = *from);
+        }
+    });
+    x
 }

@@ -6,21 +6,21 @@ mod schedule;
 
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
 
 pub use ema::Ema;
 pub use optimizer::{Config, Optimizer};
 pub use schedule::Schedule;
 
+use crate::Gradients;
 use crate::real::{for_real, with_slice};
 
 /// Gradients by parameter name.
 pub type Grads = BTreeMap<String, Tensor>;
 
 /// The gradients of `params` in a backward pass; parameters the loss does not depend on are left out.
-pub fn collect(store: &GradStore, params: &BTreeMap<String, Var>) -> Grads {
-    params.iter().filter_map(|(name, var)| Some((name.clone(), store.get(var)?.clone()))).collect()
+pub fn collect(found: &Gradients, params: &BTreeMap<String, Var>) -> Grads {
+    params.iter().filter_map(|(name, var)| Some((name.clone(), found.get(var)?.clone()))).collect()
 }
 
 /// Euclidean length of all gradients together, summed in f64 in name order. Not finite if any entry is not.

@@ -4,7 +4,7 @@
 use mtl_rng::Seed;
 use mtl_tensor::gradcheck::{on_accelerator_code, worst_error};
 use mtl_tensor::ops::loss::{self, ClassWeighting};
-use mtl_tensor::{Device, Result, Tensor, ops};
+use mtl_tensor::{Device, Result, Tensor, backward, ops};
 
 /// Distinct values in (-2, 2), none within 0.005 of zero and no two within 0.002 of each other, so that no kink of ReLU
 /// or max-pooling lies inside a difference step.
@@ -161,7 +161,7 @@ fn nothing_labelled_is_an_exact_zero() {
     ] {
         let value = value.unwrap();
         assert_eq!(value.to_scalar::<f64>().unwrap(), 0.0);
-        let grads = value.backward().unwrap();
+        let grads = backward(&value).unwrap();
         let grad = mtl_tensor::to_f64(grads.get(&x).unwrap()).unwrap();
         assert!(grad.iter().all(|g| *g == 0.0));
     }
@@ -175,17 +175,11 @@ fn constant_weights_get_no_gradient_and_change_no_other() {
         let y = ops::conv2d(&x, &w, Some(&g), 1, 1).unwrap();
         let y = ops::group_norm(&y, &g, &g, 2, true).unwrap();
         let fixed = input("m", &[4]).abs().unwrap();
-        ops::batch_norm_with(&y, &g, &g, &fixed, &fixed, false)
-            .unwrap()
-            .sqr()
-            .unwrap()
-            .sum_all()
-            .unwrap()
-            .backward()
-            .unwrap()
+        let y = ops::batch_norm_with(&y, &g, &g, &fixed, &fixed, false).unwrap();
+        backward(&y.sqr().unwrap().sum_all().unwrap()).unwrap()
     };
     let (learning, constant) = (run(), mtl_tensor::with_constant_weights(run));
-    let of = |store: &mtl_tensor::GradStore| mtl_tensor::to_f64(store.get(&x).unwrap()).unwrap();
+    let of = |store: &mtl_tensor::Gradients| mtl_tensor::to_f64(store.get(&x).unwrap()).unwrap();
     assert_eq!(of(&learning), of(&constant));
     assert!(learning.get(&w).is_some() && constant.get(&w).is_none() && constant.get(&g).is_none());
 }
@@ -198,7 +192,7 @@ fn saturated_logits_stay_finite() {
         loss::binary_cross_entropy(&x, &[0.0, 1.0, 1.0, 0.0], None).unwrap(),
         ops::softplus(&x).unwrap().sum_all().unwrap(),
     ] {
-        let grads = value.backward().unwrap();
+        let grads = backward(&value).unwrap();
         assert!(value.to_scalar::<f32>().unwrap().is_finite());
         assert!(mtl_tensor::to_f64(grads.get(&x).unwrap()).unwrap().iter().all(|g| g.is_finite()));
     }

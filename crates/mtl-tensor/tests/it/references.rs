@@ -2,7 +2,7 @@
 //! number of threads.
 
 use mtl_rng::Seed;
-use mtl_tensor::{Device, Tensor, Var, ops, to_f64};
+use mtl_tensor::{Device, Tensor, Var, backward, ops, to_f64};
 
 fn input(name: &str, shape: &[usize]) -> Tensor {
     let n = shape.iter().product();
@@ -30,8 +30,8 @@ fn convolutions_equal_candles() {
         let theirs = xv.conv2d(&wv, p, s, 1, 1).unwrap();
         assert!(difference(&ours, &theirs) < 1e-5);
         let upstream = input("dy", ours.dims());
-        let ours = (ours * &upstream).unwrap().sum_all().unwrap().backward().unwrap();
-        let theirs = (theirs * &upstream).unwrap().sum_all().unwrap().backward().unwrap();
+        let ours = backward(&(ours * &upstream).unwrap().sum_all().unwrap()).unwrap();
+        let theirs = backward(&(theirs * &upstream).unwrap().sum_all().unwrap()).unwrap();
         for var in [&xv, &wv] {
             assert!(difference(ours.get(var).unwrap(), theirs.get(var).unwrap()) < 1e-5, "{ci}->{co} k{k} s{s}");
         }
@@ -64,7 +64,7 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
         let logits = ops::linear(&ops::global_avg_pool(&y).unwrap(), &input("l", &[4, 16]), &input("m", &[4])).unwrap();
         let value = ops::loss::cross_entropy(&logits, &[0, 1, 2, 3, 0], &Default::default()).unwrap();
         let value = (value + ops::loss::dice(&y, &vec![3; 5 * 24 * 40]).unwrap()).unwrap();
-        let grads = value.backward().unwrap();
+        let grads = backward(&value).unwrap();
         [&x, &weight, &gamma].map(|var| to_f64(grads.get(var).unwrap()).unwrap())
     };
     let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mtl_rng::Seed;
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::optim::{collect, first_non_finite, square_norm};
-use mtl_tensor::{Ctx, DType, Device, Mode, Params, Tensor, to_f64};
+use mtl_tensor::{Ctx, DType, Device, Mode, Params, Tensor, backward, to_f64};
 use mtl_trunk::{Config, Features, TRUNKS, Trunk, resnet};
 
 const SIZES: [(usize, usize); 3] = [(32, 48), (64, 64), (32, 256)];
@@ -77,7 +77,7 @@ fn every_parameter_gets_a_gradient() {
             let (params, trunk) = build(&config, channels, DType::F32);
             let x = images("images", (2, channels, 32, 48), DType::F32);
             let features = trunk.forward(&x, &Ctx::train(Seed::new(0), 0)).unwrap();
-            let grads = collect(&mixed(&features).backward().unwrap(), &params.trained());
+            let grads = collect(&backward(&mixed(&features)).unwrap(), &params.trained());
             assert_eq!(first_non_finite(&grads), None, "{name}");
             for (parameter, var) in params.trained() {
                 let grad = grads.get(&parameter).unwrap_or_else(|| panic!("{name}: `{parameter}` gets no gradient"));
@@ -212,7 +212,7 @@ fn gradients_are_those_of_central_differences() {
         let x = images("images", (2, 3, 16, 24), DType::F64);
         let cx = Ctx::train(Seed::new(0), 0).with_mode(Mode::TrainUnrecorded);
         let loss = || mixed(&trunk.forward(&x, &cx).unwrap());
-        let grads = collect(&loss().backward().unwrap(), &params.trained());
+        let grads = collect(&backward(&loss()).unwrap(), &params.trained());
         for (parameter, var) in params.trained() {
             let start = to_f64(&var).unwrap();
             let grad = to_f64(&grads[&parameter]).unwrap();

@@ -1,7 +1,7 @@
 //! Losses: value and gradient together, as ours compute both at once.
 
 use mtl_tensor::ops::loss;
-use mtl_tensor::{Result, Tensor, Var};
+use mtl_tensor::{Result, Tensor, Var, backward};
 use serde_json::json;
 
 use crate::inputs;
@@ -39,9 +39,10 @@ fn workload(&(op, name, row, run): &Shape) -> Workload {
             let x = Var::from_tensor(&inputs::normals("predictions", &shape)?)?;
             let labels = inputs::labels("labels", batch * row[1..].iter().product::<usize>(), row[0]);
             // Targets of 0 or 1 serve every loss that has numbers for targets.
-            let targets: Vec<f32> = inputs::labels("targets", x.elem_count(), 2).into_iter().map(|t| t as f32).collect();
+            let targets: Vec<f32> =
+                inputs::labels("targets", x.elem_count(), 2).into_iter().map(|t| t as f32).collect();
             Ok(Box::new(Repeated(move || {
-                run(&x, &labels, &targets)?.backward()?;
+                backward(&run(&x, &labels, &targets)?)?;
                 Ok(())
             })))
         }),

@@ -12,7 +12,7 @@ pub mod optimizer;
 pub mod pool;
 pub mod resize;
 
-use mtl_tensor::{Result, Tensor, Var};
+use mtl_tensor::{Result, Tensor, Var, backward};
 use serde_json::{Value, json};
 
 use crate::inputs;
@@ -113,7 +113,7 @@ fn job(
     }
     let y = run(&case, &tensors)?;
     Ok(Box::new(Repeated(move || {
-        y.backward()?;
+        backward(&y)?;
         Ok(())
     })))
 }
