@@ -29,7 +29,8 @@ pub fn workload() -> Workload {
     let batch = settings().map_or(32, |config| config.gan.batch);
     Workload {
         name: "gan".into(),
-        about: "training step of the preset small: critic on the frozen trunk, generator, weight average; 3x32x32".into(),
+        about: "training step of the preset small: critic on the frozen trunk, generator, weight average; 3x32x32"
+            .into(),
         batches: vec![batch],
         kernel: false,
         case: json!({ "op": "gan", "side": SIDE, "classes": CLASSES }),
@@ -80,8 +81,7 @@ impl Model {
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
         let trunk = config.model.trunk.build(&params.scope("trunk"), 3)?;
         let size = (SIDE, SIDE);
-        let setting =
-            Setting { trunk: &config.model.trunk, taps: trunk.taps(), size, channels: 3, classes: CLASSES };
+        let setting = Setting { trunk: &config.model.trunk, taps: trunk.taps(), size, channels: 3, classes: CLASSES };
         let gan = Gan::new(&config.model.gan, &params.scope("gan"), &setting)?;
         Ok((Self { params, trunk, gan }, config))
     }

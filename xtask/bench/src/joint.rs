@@ -52,9 +52,7 @@ impl Model {
         let trunk = config.build(&params.scope("trunk"), 3)?;
         let place = Place { taps: trunk.taps().to_vec(), height: SIDE, width: SIDE, class_counts: None };
         let names = |count: usize| (0..count).map(|class| class.to_string()).collect();
-        let head = |config: &Config, task: Task| {
-            config.build(&params.scope("heads").scope(&task.name), &task, &place)
-        };
+        let head = |config: &Config, task: Task| config.build(&params.scope("heads").scope(&task.name), &task, &place);
         // Without drop-out: its random numbers are the only thing about the step that differs from a framework's.
         let plain = Config::Classification(classification::Config { dropout: 0.0, ..Default::default() });
         let class = head(&plain, Task::new("class", TaskKind::Classification { classes: names(CLASSES) }))?;

@@ -6,8 +6,7 @@ use crate::{gan, inference, joint, tutorial};
 
 /// See the module.
 pub fn workloads() -> Vec<Workload> {
-    let mut all =
-        vec![tutorial::workload(), joint::workload(), gan::workload(), inference::workload(), gan::drawing()];
+    let mut all = vec![tutorial::workload(), joint::workload(), gan::workload(), inference::workload(), gan::drawing()];
     for family in [
         conv::workloads,
         linear::workloads,

@@ -67,12 +67,8 @@ impl Tutorial {
         let flat = 128 * (SIDE / 4) * (SIDE / 4);
         let at = |name: &str| params.scope(name);
         let class = [Linear::new(&at("class1"), flat, HIDDEN)?, Linear::new(&at("class2"), HIDDEN, CLASSES)?];
-        let mask = [
-            Conv2d::new(&at("mask1"), (128, 64), 3, 1, true)?,
-            Conv2d::new(&at("mask2"), (64, 3), 3, 1, true)?,
-        ];
-        let image =
-            [ConvTranspose2d::new(&at("image1"), (128, 64))?, ConvTranspose2d::new(&at("image2"), (64, 3))?];
+        let mask = [Conv2d::new(&at("mask1"), (128, 64), 3, 1, true)?, Conv2d::new(&at("mask2"), (64, 3), 3, 1, true)?];
+        let image = [ConvTranspose2d::new(&at("image1"), (128, 64))?, ConvTranspose2d::new(&at("image2"), (64, 3))?];
         let images = inputs::images(batch, SIDE)?;
         Ok(Self {
             trunk,

@@ -46,7 +46,10 @@ fn operation(&(name, batch, from, to, height, width, k, stride, transposed): &Sh
         case: json!({
             "op": if transposed { "conv_transpose2d" } else { "conv2d" }, "stride": stride, "padding": padding,
         }),
-        operands: vec![vec![1, from, height, width], if transposed { vec![from, to, k, k] } else { vec![to, from, k, k] }],
+        operands: vec![
+            vec![1, from, height, width],
+            if transposed { vec![from, to, k, k] } else { vec![to, from, k, k] },
+        ],
         batch,
         flop: Some((2 * pixels * from * to * k * k) as f64),
         run: if transposed {

@@ -20,8 +20,7 @@ pub fn workloads() -> Vec<Workload> {
         };
         operation.workloads(&[Part::Forward, Part::All])
     };
-    let batch: fn(&Value, &[Tensor]) -> Result<Tensor> =
-        |_, x| Ok(ops::batch_norm(&x[0], &x[1], &x[2], true)?.0);
+    let batch: fn(&Value, &[Tensor]) -> Result<Tensor> = |_, x| Ok(ops::batch_norm(&x[0], &x[1], &x[2], true)?.0);
     [
         one("batch_norm", "batch-stage-1", [32, 32, 32], batch),
         one("batch_norm", "batch-stage-3", [128, 8, 8], batch),

@@ -14,7 +14,10 @@ const SHAPES: &[(&str, &[usize], usize)] = &[("matrix", &[128, 32_768], 1), ("ke
 
 /// AdamW and the weight average of each.
 pub fn workloads() -> Vec<Workload> {
-    SHAPES.iter().flat_map(|&(name, shape, count)| ["adamw", "average"].map(|op| workload(op, name, shape, count))).collect()
+    SHAPES
+        .iter()
+        .flat_map(|&(name, shape, count)| ["adamw", "average"].map(|op| workload(op, name, shape, count)))
+        .collect()
 }
 
 fn workload(op: &'static str, name: &str, shape: &'static [usize], count: usize) -> Workload {
