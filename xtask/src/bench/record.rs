@@ -32,7 +32,7 @@ pub struct Record {
 pub struct Row {
     /// The workload.
     pub workload: String,
-    /// Images or rows a step.
+    /// Images a step; rows of a single operation.
     pub batch: usize,
     /// Whether it is a single operation.
     pub kernel: bool,

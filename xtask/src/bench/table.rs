@@ -39,9 +39,9 @@ pub fn lines(row: &Row) -> String {
         let spread = format!("({} .. {})", milliseconds(time.p10), milliseconds(time.p90));
         text += &format!("\n  {:18} {:>9} ms {spread:22}", side.title(), milliseconds(time.median));
         if row.kernel {
-            text += &" ".repeat(16);
+            text += &" ".repeat(18);
         } else {
-            text += &format!(" {:>9.1} row/s", row.batch as f64 / time.median);
+            text += &format!(" {:>9.1} image/s", row.batch as f64 / time.median);
         }
         let speed = row.flop.map_or_else(String::new, |flop| format!("{:.1} GFLOP/s", flop / time.median * 1e-9));
         text += &format!(" {speed:>15} {:>6} MiB", mebibytes(side));
