@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut built = Vec::new();
     for name in &args.against {
         let manifest = root().join("xtask/bench/peers").join(name).join("Cargo.toml");
-        let folder = root().join("target/peers");
+        let folder = root().join("target/peers").join(name);
         let place = [manifest.as_os_str(), folder.as_os_str()].map(|path| path.to_string_lossy().into_owned());
         built.push((name.as_str(), build(&["--manifest-path", &place[0], "--target-dir", &place[1]])?));
     }
