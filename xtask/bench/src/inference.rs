@@ -4,7 +4,7 @@ use mtl_tensor::{Ctx, with_constant_weights};
 use serde_json::json;
 
 use crate::inputs;
-use crate::joint::{Model, SIDE};
+use crate::joint::{Model, SIDE, inference_flop};
 use crate::workload::{Job, Workload};
 
 /// See the module.
@@ -16,7 +16,7 @@ pub fn workload() -> Workload {
         kernel: false,
         case: json!({ "op": "inference" }),
         peers: vec!["torch"],
-        flop: Box::new(|_| None),
+        flop: Box::new(|batch| Some(inference_flop(batch))),
         build: Box::new(|batch| {
             let (model, _) = Model::new()?;
             Ok(Box::new(Inference { model, images: inputs::images(batch, SIDE)? }))

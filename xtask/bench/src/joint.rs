@@ -26,9 +26,50 @@ pub fn workload() -> Workload {
         kernel: false,
         case: json!({ "op": "joint" }),
         peers: vec!["torch"],
-        flop: Box::new(|_| None),
+        flop: Box::new(|batch| Some(training_flop(batch))),
         build: Box::new(|batch| Ok(Box::new(Joint::new(batch)?))),
     }
+}
+
+/// Convolutions and linear maps: times it occurs, channels from and to, kernel, side of what comes out.
+type Products = [usize; 5];
+
+const STEM: Products = [1, 12, 32, 3, 32];
+const TRUNK: &[Products] = &[
+    [4, 32, 32, 3, 32],
+    [1, 32, 64, 3, 16],
+    [3, 64, 64, 3, 16],
+    [1, 32, 64, 1, 16],
+    [1, 64, 128, 3, 8],
+    [3, 128, 128, 3, 8],
+    [1, 64, 128, 1, 8],
+];
+const HEADS: &[Products] =
+    &[[1, 224, CLASSES, 1, 1], [1, 192, 64, 3, 16], [1, 96, 32, 3, 32], [1, 32, 4 * PARTS, 3, 32]];
+const VAE: &[Products] = &[
+    [1, 384, 64, 1, 8],
+    [1, 4096, 128, 1, 1],
+    [1, 96, 2048, 1, 1],
+    [1, 128, 128, 3, 8],
+    [1, 128, 64, 3, 16],
+    [1, 64, 48, 3, 32],
+    [1, 48, 16, 3, 32],
+    [1, 16, 3, 3, 64],
+];
+
+fn products(layers: &[Products]) -> usize {
+    layers.iter().map(|[times, from, to, k, side]| times * from * to * k * k * side * side).sum()
+}
+
+/// Additions and multiplications of trunk and heads, forward.
+pub fn inference_flop(batch: usize) -> f64 {
+    2.0 * (batch * (products(&[STEM]) + products(TRUNK) + products(HEADS))) as f64
+}
+
+/// Forward, gradient of inputs and of weights are as many products each; the images need no gradient.
+fn training_flop(batch: usize) -> f64 {
+    let all = products(&[STEM]) + products(TRUNK) + products(HEADS) + products(VAE);
+    2.0 * (batch * (3 * all - products(&[STEM]))) as f64
 }
 
 /// Trunk and labelled heads.

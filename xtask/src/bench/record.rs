@@ -19,6 +19,8 @@ pub struct Record {
     pub cores: usize,
     /// Git revision of the sources, with `+` if they were changed.
     pub revision: String,
+    /// Processes that wanted to run, on average over the minute before, where the system tells.
+    pub load: Option<f64>,
     /// Of each side.
     pub versions: BTreeMap<String, String>,
     /// In the order they were run.
@@ -30,7 +32,7 @@ pub struct Record {
 pub struct Row {
     /// The workload.
     pub workload: String,
-    /// Images or rows a step.
+    /// Images a step; rows of a single operation.
     pub batch: usize,
     /// Whether it is a single operation.
     pub kernel: bool,
@@ -38,6 +40,8 @@ pub struct Row {
     pub parameters: u64,
     /// Additions and multiplications of a step by definition.
     pub flop: Option<f64>,
+    /// Whether a peer was much slower than in its trial, twice: then something else was running, and the row says little.
+    pub disturbed: bool,
     /// Ours first.
     pub sides: Vec<Measured>,
 }
@@ -94,6 +98,7 @@ impl Record {
             cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             revision: revision().unwrap_or_else(|| "unknown".to_owned()),
+            load: load(),
             versions: BTreeMap::new(),
             rows: Vec::new(),
         }
@@ -119,6 +124,10 @@ fn cpu() -> Option<String> {
         return Some(name.trim_start_matches([' ', '\t', ':']).trim().to_owned());
     }
     said(Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]))
+}
+
+fn load() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
 fn revision() -> Option<String> {

@@ -39,9 +39,9 @@ pub fn lines(row: &Row) -> String {
         let spread = format!("({} .. {})", milliseconds(time.p10), milliseconds(time.p90));
         text += &format!("\n  {:18} {:>9} ms {spread:22}", side.title(), milliseconds(time.median));
         if row.kernel {
-            text += &" ".repeat(16);
+            text += &" ".repeat(18);
         } else {
-            text += &format!(" {:>9.1} row/s", row.batch as f64 / time.median);
+            text += &format!(" {:>9.1} image/s", row.batch as f64 / time.median);
         }
         let speed = row.flop.map_or_else(String::new, |flop| format!("{:.1} GFLOP/s", flop / time.median * 1e-9));
         text += &format!(" {speed:>15} {:>6} MiB", mebibytes(side));
@@ -71,7 +71,8 @@ pub fn markdown(record: &Record) -> String {
         let Some(own) = row.sides.first() else { continue };
         let time = &own.time;
         let speed = row.flop.map_or_else(|| "-".into(), |flop| format!("{:.0}", flop / time.median * 1e-9));
-        let mut cells = vec![row.workload.clone(), row.batch.to_string(), milliseconds(time.median)];
+        let name = row.workload.clone() + if row.disturbed { " *" } else { "" };
+        let mut cells = vec![name, row.batch.to_string(), milliseconds(time.median)];
         cells.extend([format!("{} .. {}", milliseconds(time.p10), milliseconds(time.p90)), speed, mebibytes(own)]);
         for peer in &peers {
             match row.sides.iter().skip(1).find(|side| side.name == *peer) {
@@ -84,6 +85,9 @@ pub fn markdown(record: &Record) -> String {
             }
         }
         text += &format!("| {} |\n", cells.join(" | "));
+    }
+    if record.rows.iter().any(|row| row.disturbed) {
+        text += "\n\\* disturbed by something else on the machine\n";
     }
     let versions: Vec<&str> = record.versions.values().map(String::as_str).collect();
     text + &format!(
@@ -115,6 +119,7 @@ mod tests {
             kernel: false,
             parameters: 1000,
             flop,
+            disturbed: workload == "joint",
             sides,
         };
         Record {
@@ -122,6 +127,7 @@ mod tests {
             cpu: "Some CPU".into(),
             cores: 2,
             revision: "abc".into(),
+            load: Some(0.25),
             versions: BTreeMap::from([("mtl".into(), "mtl 0.1.0".into()), ("torch".into(), "torch 2.15".into())]),
             rows: vec![
                 row(
@@ -144,7 +150,9 @@ mod tests {
 | workload | batch | mtl, ms | 10 % .. 90 % | GFLOP/s | MiB | torch, ms | torch / mtl | MiB | candle, ms | candle / mtl | MiB |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 | tutorial | 64 | 100 | 50.0 .. 200 | 40 | 2 | 250 (compile-cl) | **2.50** | 4 | 1000 | **10.00** | ? |
-| joint | 64 | 4.00 | 2.00 .. 8.00 | - | ? | - | - | - | - | - | - |
+| joint * | 64 | 4.00 | 2.00 .. 8.00 | - | ? | - | - | - | - | - | - |
+
+\\* disturbed by something else on the machine
 
 Some CPU, 2 cores, 2026-01-31; mtl 0.1.0, torch 2.15; revision abc.
 ";

@@ -75,6 +75,8 @@ def main():
     warnings.filterwarnings("ignore")
     try:
         play(parser.parse_args())
+    except BrokenPipeError:
+        os._exit(1)  # nobody listens any more
     except Exception as error:  # whatever it is, the other side has to be told
         say(failed=f"{type(error).__name__}: {error}".strip().splitlines()[0])
         sys.exit(1)

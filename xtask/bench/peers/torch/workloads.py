@@ -6,7 +6,6 @@ Each builder takes (case, batch, variant) and gives (step, number of trained val
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch._inductor import config as inductor
 
 import generators
 from kernels import dice
@@ -133,8 +132,11 @@ def generate(case, batch, variant):
 
 def judging(forward, variant, inputs):
     if variant.compiled:
-        # Weights may be laid out anew once: nothing learns here.
-        inductor.freezing = True
+        # Here, because it takes memory that nothing else needs.
+        from torch._inductor import config
+
+        # Weights may be laid out anew once: nothing learns.
+        config.freezing = True
     run = variant.run(forward)
 
     def step():

@@ -42,7 +42,13 @@ impl Tutorial {
         }
     }
 
-    fn loss(&self, entropy: &CrossEntropyLoss, images: Tensor<4>, labels: Tensor<1, Int>, masks: Tensor<4>) -> Tensor<1> {
+    fn loss(
+        &self,
+        entropy: &CrossEntropyLoss,
+        images: Tensor<4>,
+        labels: Tensor<1, Int>,
+        masks: Tensor<4>,
+    ) -> Tensor<1> {
         let first = self.pool.forward(relu(self.trunk[0].forward(images.clone())));
         let deep = self.pool.forward(relu(self.trunk[1].forward(first)));
         let hidden = relu(self.class[0].forward(deep.clone().flatten::<2>(1, 3)));
