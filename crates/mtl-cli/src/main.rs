@@ -3,12 +3,12 @@
 //! Words in, words out: [`args`] says what can be typed, `verbs` has one file a verb, [`screen`] shows a run while it
 //! goes on, [`table`] its scores, [`failure`] what went wrong and the exit code. All work is done by the libraries.
 
-#[cfg(feature = "mimalloc")]
-mod allocator;
 mod args;
 mod failure;
 mod interrupt;
 mod output;
+#[cfg(feature = "mimalloc")]
+mod process;
 mod screen;
 mod table;
 mod verbs;
@@ -21,7 +21,7 @@ use crate::args::{Args, Verb};
 
 fn main() -> ExitCode {
     #[cfg(feature = "mimalloc")]
-    allocator::keep_memory();
+    process::prepare();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

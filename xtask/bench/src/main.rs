@@ -7,14 +7,14 @@
 //! prints `{"failed": "why"}`.
 
 // The program's own allocator, so that what is measured here is what users get.
-#[path = "../../../crates/mtl-cli/src/allocator.rs"]
-mod allocator;
 mod gan;
 mod inference;
 mod inputs;
 mod joint;
 mod kernels;
 mod memory;
+#[path = "../../../crates/mtl-cli/src/process.rs"]
+mod process;
 mod registry;
 mod tutorial;
 mod workload;
@@ -47,7 +47,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    allocator::keep_memory();
+    process::prepare();
     let args = Args::parse();
     match if args.list { list() } else { play(&args) } {
         Ok(()) => ExitCode::SUCCESS,

@@ -43,9 +43,9 @@ impl ConvNorm {
     }
 
     fn run(&self, x: &Tensor, kept: Option<&Tensor>, relu: bool, cx: &Ctx) -> Result<Tensor> {
-        if let (Norm::Batch(_), Mode::Eval) = (&self.norm, cx.mode) {
-            // The moments are constants: nothing has to wait for the whole batch.
-            let y = self.norm.forward(&self.conv.forward(x)?, relu && kept.is_none(), cx)?;
+        let (w, steps, weights) = (self.conv.weight(), self.conv.steps(), self.norm.weights());
+        if let (Norm::Batch(norm), Mode::Eval) = (&self.norm, cx.mode) {
+            let y = ops::conv_norm_with(x, w, steps, norm.running(), weights, relu && kept.is_none())?;
             return match kept {
                 Some(kept) => ops::add_relu(&y, kept),
                 None => Ok(y),

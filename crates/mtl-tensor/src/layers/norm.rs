@@ -100,6 +100,11 @@ impl BatchNorm {
         Ok(y)
     }
 
+    /// Running mean and variance.
+    pub(super) fn running(&self) -> (&Tensor, &Tensor) {
+        (&self.running_mean, &self.running_var)
+    }
+
     /// Takes the moments of `count` numbers a channel into the running averages.
     pub(super) fn record(&self, (mean, var): ops::norm::Moments, count: usize) -> Result<()> {
         let unbiased = (var * (count as f64 / (count as f64 - 1.0).max(1.0)))?;

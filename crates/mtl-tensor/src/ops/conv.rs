@@ -12,7 +12,7 @@ use candle_core::{DType, Result, Tensor};
 
 use self::fast::made;
 pub(super) use self::geometry::Geometry;
-use self::images::{Planes, Pool, Relu};
+use self::images::{Affine, Planes, Pool, Relu};
 use super::sum;
 use crate::real::{for_real, tensor, with_slice};
 use crate::tape::{Value, composed, is_learnt, record2, record3};
@@ -286,6 +286,8 @@ fn record<T: Kernels>(
 pub(super) trait Kernels: crate::Real {
     /// `relu?(conv(x, w) + bias)`.
     fn forward(g: &Geometry, x: &[Self], w: &[Self], bias: Option<&[Self]>, relu: bool) -> Vec<Self>;
+    /// `relu?(conv(x, w) scale + shift)`, a number a channel each.
+    fn forward_affine(g: &Geometry, x: &[Self], w: &[Self], affine: (&[Self], &[Self]), relu: bool) -> Vec<Self>;
     /// `dX` from `dY`, plus a bias of input channels, through a ReLU: a transposed convolution.
     fn spread(g: &Geometry, w: &[Self], dy: &[Self], bias: Option<&[Self]>, relu: bool) -> Vec<Self>;
     fn grad_input(g: &Geometry, w: &[Self], dy: &[Self]) -> Vec<Self>;
@@ -298,6 +300,11 @@ impl Kernels for f32 {
         made(g.batch * g.out_image(), |y| match relu {
             true => fast::forward(g, &g.input(x), w, bias, &Relu(g.output(y))),
             false => fast::forward(g, &g.input(x), w, bias, &g.output(y)),
+        })
+    }
+    fn forward_affine(g: &Geometry, x: &[f32], w: &[f32], (scale, shift): (&[f32], &[f32]), relu: bool) -> Vec<f32> {
+        made(g.batch * g.out_image(), |y| {
+            fast::forward(g, &g.input(x), w, None, &Affine { scale, shift, relu, to: g.output(y) });
         })
     }
     fn spread(g: &Geometry, w: &[f32], dy: &[f32], bias: Option<&[f32]>, relu: bool) -> Vec<f32> {
@@ -318,6 +325,14 @@ impl Kernels for f32 {
 impl Kernels for f64 {
     fn forward(g: &Geometry, x: &[f64], w: &[f64], bias: Option<&[f64]>, relu: bool) -> Vec<f64> {
         rectified(im2col::forward(g, x, w, bias), relu)
+    }
+    fn forward_affine(g: &Geometry, x: &[f64], w: &[f64], (scale, shift): (&[f64], &[f64]), relu: bool) -> Vec<f64> {
+        let mut y = im2col::forward(g, x, w, None);
+        for (plane, y) in y.chunks_exact_mut(g.out_pixels()).enumerate() {
+            let channel = plane % g.out_channels;
+            y.iter_mut().for_each(|v| *v = *v * scale[channel] + shift[channel]);
+        }
+        rectified(y, relu)
     }
     fn spread(g: &Geometry, w: &[f64], dy: &[f64], bias: Option<&[f64]>, relu: bool) -> Vec<f64> {
         rectified(im2col::scatter(g, w, dy, bias), relu)

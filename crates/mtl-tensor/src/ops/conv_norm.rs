@@ -1,16 +1,14 @@
 //! Convolution, normalisation, residual and ReLU as one step of the graph.
 //!
 //! The same numbers as [`conv2d`](super::conv2d), [`batch_norm`](super::batch_norm) or [`group_norm`](super::group_norm) and
-//! [`add_relu`](super::add_relu) one after the other. Every step of candle's graph costs four passes over its gradient
-//! (zeros, then an addition), and those between convolution and normalisation, and between normalisation and addition,
-//! are of no use to anyone: this saves them, which is a tenth of a residual network's training step.
+//! [`add_relu`](super::add_relu) one after the other, without the passes over memory between them, there and back.
 
 use candle_core::{Result, Tensor};
 
 use super::conv::{Geometry, Kernels, conv2d, geometry};
-use super::norm::{Grouping, Moments, Normalisation, batch_norm, group_norm, moments};
+use super::norm::{Grouping, Moments, Normalisation, batch_norm, batch_norm_with, group_norm, moments};
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, is_learnt, record2, record3, weight};
+use crate::tape::{Value, composed, is_learnt, record_many};
 
 /// Over which numbers [`conv_norm`] takes its moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +85,71 @@ pub fn conv_norm(
     })
 }
 
+/// `relu?((conv(x, w) - mean) gamma / sqrt(var + eps) + beta)` with given moments `[Co]`, constants to the gradient: batch
+/// norm at inference, applied while the convolution's result is in the cache.
+///
+/// # Errors
+/// Shapes that do not fit, other types than f32 and f64.
+pub fn conv_norm_with(
+    x: &Tensor,
+    w: &Tensor,
+    (stride, padding): (usize, usize),
+    (mean, var): (&Tensor, &Tensor),
+    (gamma, beta): (&Tensor, &Tensor),
+    relu: bool,
+) -> Result<Tensor> {
+    let g = geometry(x, w, stride, padding)?;
+    if [mean, var, gamma, beta].iter().any(|one| one.dims() != [g.out_channels]) {
+        candle_core::bail!(
+            "conv_norm_with: moments {:?}, scale {:?}, weight {:?}",
+            mean.shape(),
+            gamma.shape(),
+            w.shape()
+        );
+    }
+    if composed(x) {
+        return batch_norm_with(&conv2d(x, w, None, stride, padding)?, gamma, beta, mean, var, relu);
+    }
+    let grouping =
+        Grouping { batch: g.batch, channels: g.out_channels, pixels: g.out_pixels(), group: 0, over_batch: true };
+    for_real!(x, T => {
+        let host = |tensor: &Tensor| with_slice::<T, _>(tensor, <[T]>::to_vec);
+        let norm = Normalisation::new(grouping, (host(gamma)?, host(beta)?), (host(mean)?, &host(var)?), relu);
+        let (scale, shift): (Vec<T>, Vec<T>) = (0..g.out_channels).map(|channel| norm.affine(channel)).unzip();
+        let y = with_slice::<T, _>(x, |x| {
+            with_slice::<T, _>(w, |w| T::forward_affine(&g, x, w, (&scale, &shift), relu))
+        })??;
+        let value = Value::new(y, (g.batch, g.out_channels, g.out_height, g.out_width));
+        let (saved_x, saved_w) = (x.clone(), w.clone());
+        let learnt = (is_learnt(w), is_learnt(gamma) || is_learnt(beta));
+        record_many("conv_norm_with", &[x, w, gamma, beta], value, move |y, grad| {
+            // The convolution's own result was not kept. Only scales ask for it, and those seldom learn from known moments.
+            let z = match learnt.1 {
+                true => with_slice::<T, _>(&saved_x, |x| {
+                    with_slice::<T, _>(&saved_w, |w| T::forward(&g, x, w, None, false))
+                })??,
+                false => with_slice::<T, _>(y, <[T]>::to_vec)?,
+            };
+            let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| norm.backward(&z, Some(y), grad)))??;
+            let dx = gradient_of_input::<T>(&g, &saved_x, &saved_w, &d.x)?;
+            let dw = match learnt.0 {
+                true => Some(with_slice::<T, _>(&saved_x, |x| tensor(T::grad_weight(&g, x, &d.x), saved_w.shape()))??),
+                false => None,
+            };
+            let weight = |values: Vec<T>| if learnt.1 { tensor(values, g.out_channels).map(Some) } else { Ok(None) };
+            Ok(vec![dx, dw, weight(d.gamma)?, weight(d.beta)?])
+        })
+    })
+}
+
+/// Where it is asked for.
+fn gradient_of_input<T: Kernels>(g: &Geometry, x: &Tensor, w: &Tensor, dz: &[T]) -> Result<Option<Tensor>> {
+    if !x.track_op() {
+        return Ok(None);
+    }
+    Ok(Some(tensor(with_slice::<T, _>(w, |w| T::grad_input(g, w, dz))?, x.shape())?))
+}
+
 /// What the backward pass needs of the forward one.
 struct Step<T> {
     g: Geometry,
@@ -96,7 +159,7 @@ struct Step<T> {
     value: Value,
 }
 
-/// Puts the value into the graph. An operation of candle has three inputs at most, so weight, scale and shift enter as one.
+/// Puts the value into the graph.
 fn record<T: Kernels>(
     x: &Tensor,
     w: &Tensor,
@@ -104,32 +167,20 @@ fn record<T: Kernels>(
     residual: Option<&Tensor>,
     Step { g, norm, z, value }: Step<T>,
 ) -> Result<Tensor> {
-    let learnt = is_learnt(w) || is_learnt(gamma) || is_learnt(beta);
-    let weights = Tensor::cat(&[&weight(w).flatten_all()?, &weight(gamma), &weight(beta)], 0)?;
-    let (saved_x, saved_w, all) = (x.clone(), w.detach(), weights.elem_count());
-    let has_residual = residual.is_some();
-    let gradients = move |y: &Tensor, grad: &Tensor| -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    let learnt = (is_learnt(w), is_learnt(gamma) || is_learnt(beta));
+    let (saved_x, saved_w, has_residual) = (x.clone(), w.clone(), residual.is_some());
+    let inputs: Vec<&Tensor> = [x, w, gamma, beta].into_iter().chain(residual).collect();
+    record_many("conv_norm", &inputs, value, move |y, grad| {
         let d = with_slice::<T, _>(y, |y| {
             with_slice::<T, _>(grad, |grad| norm.backward(&z, has_residual.then_some(y), grad))
         })??;
-        let dx = if saved_x.track_op() {
-            let dx = with_slice::<T, _>(&saved_w, |w| T::grad_input(&g, w, &d.x))?;
-            Some(tensor(dx, saved_x.shape())?)
-        } else {
-            None
+        let dx = gradient_of_input::<T>(&g, &saved_x, &saved_w, &d.x)?;
+        let dw = match learnt.0 {
+            true => Some(with_slice::<T, _>(&saved_x, |x| tensor(T::grad_weight(&g, x, &d.x), saved_w.shape()))??),
+            false => None,
         };
-        let dw = if learnt {
-            let mut dw = with_slice::<T, _>(&saved_x, |x| T::grad_weight(&g, x, &d.x))?;
-            dw.extend(d.gamma.into_iter().chain(d.beta));
-            Some(tensor(dw, all)?)
-        } else {
-            None
-        };
+        let weight = |values: Vec<T>| if learnt.1 { tensor(values, g.out_channels).map(Some) } else { Ok(None) };
         let kept = d.residual.map(|kept| tensor(kept, grad.shape())).transpose()?;
-        Ok((dx, dw, kept))
-    };
-    match residual {
-        Some(kept) => record3("conv_norm", x, &weights, kept, value, gradients),
-        None => record2("conv_norm", x, &weights, value, move |y, grad| gradients(y, grad).map(|(dx, dw, _)| (dx, dw))),
-    }
+        Ok([dx, dw, weight(d.gamma)?, weight(d.beta)?].into_iter().chain(has_residual.then_some(kept)).collect())
+    })
 }

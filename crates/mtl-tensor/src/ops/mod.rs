@@ -18,7 +18,7 @@ mod window;
 
 pub use activation::{add, add_relu, leaky_relu, relu, softplus, tanh};
 pub use conv::{conv_transpose2d, conv_transpose2d_relu, conv2d, conv2d_relu, conv2d_relu_pool};
-pub use conv_norm::{Over, conv_norm};
+pub use conv_norm::{Over, conv_norm, conv_norm_with};
 pub use join::{cat_channels, reshape};
 pub use linear::linear;
 pub use norm::{batch_norm, batch_norm_with, group_norm, scale_shift};

@@ -102,6 +102,12 @@ fn normalisations() {
 fn convolutions_with_norms() {
     let (x, w) = (input("x", &[2, 3, 4, 5]), input("w", &[4, 3, 3, 3]));
     let inputs = [x, w, input("g", &[4]), input("b", &[4]), input("k", &[2, 4, 4, 5])];
+    let (mean, var) = (input("m", &[4]), input("v", &[4]).abs().unwrap());
+    for relu in [false, true] {
+        check("conv_norm_with", &inputs[..4], |i| {
+            ops::conv_norm_with(&i[0], &i[1], (1, 1), (&mean, &var), (&i[2], &i[3]), relu)
+        });
+    }
     for over in [ops::Over::Batch, ops::Over::Groups(2)] {
         for relu in [false, true] {
             let name = format!("conv_norm {over:?}, ReLU {relu}");

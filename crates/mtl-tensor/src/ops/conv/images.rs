@@ -82,6 +82,41 @@ impl<'a> Loop<&'a mut [f32]> for Rectify {
     }
 }
 
+/// A sink behind a scale and a shift of every channel, and a ReLU if asked: normalisation with known moments.
+pub(super) struct Affine<'a, S> {
+    pub scale: &'a [f32],
+    pub shift: &'a [f32],
+    pub relu: bool,
+    pub to: S,
+}
+
+impl<S: Sink> Sink for Affine<'_, S> {
+    fn together(&self) -> usize {
+        self.to.together()
+    }
+    fn put(&self, image: usize, first: usize, size: (usize, usize, usize), pixels: &mut [f32]) {
+        let rows = &mut pixels[..size.0 * size.1 * size.2];
+        wide::<AffineRows, _>((rows, size.2, self.scale, self.shift, self.relu));
+        self.to.put(image, first, size, pixels);
+    }
+}
+
+struct AffineRows;
+
+impl<'a> Loop<(&'a mut [f32], usize, &'a [f32], &'a [f32], bool)> for AffineRows {
+    type Output = ();
+
+    #[inline(always)]
+    fn run((pixels, stride, scale, shift, relu): (&'a mut [f32], usize, &'a [f32], &'a [f32], bool)) {
+        for pixel in pixels.chunks_exact_mut(stride) {
+            for ((v, scale), shift) in pixel.iter_mut().zip(scale).zip(shift) {
+                let moved = *v * scale + shift;
+                *v = if relu && moved < 0.0 { 0.0 } else { moved };
+            }
+        }
+    }
+}
+
 /// Which of a window's four pixels was the first maximum; [`CLOSED`] where the ReLU let none through.
 pub(super) type Winner = u8;
 const CLOSED: Winner = 4;

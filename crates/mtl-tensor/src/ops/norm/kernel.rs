@@ -131,7 +131,7 @@ impl<T: Real> Normalisation<T> {
     }
 
     /// Scale and shift of a plane.
-    fn affine(&self, plane: usize) -> (T, T) {
+    pub(in crate::ops) fn affine(&self, plane: usize) -> (T, T) {
         let (channel, at) = (plane % self.grouping.channels, self.grouping.of(plane));
         let scale = self.gammas[channel] * self.inverse[at];
         (scale, self.betas[channel] - self.means[at] * scale)
