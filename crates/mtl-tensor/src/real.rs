@@ -161,6 +161,21 @@ pub(crate) fn with_slice_mut<T: Real>(tensor: &Tensor, body: impl FnOnce(&mut [T
     }))))
 }
 
+/// `count` numbers that `body` writes, every one of them, and does not read before: memory is not zeroed first, which was a
+/// tenth of a training step.
+pub(crate) fn written<T: Real>(count: usize, body: impl FnOnce(&mut [T])) -> Vec<T> {
+    let mut numbers = Vec::with_capacity(count);
+    let spare = &mut numbers.spare_capacity_mut()[..count];
+    // SAFETY: `MaybeUninit<T>` has the layout of `T`; `T` is `f32` or `f64`, for which any bits are a number, and `body` writes
+    // before it reads, so all `count` numbers are there when the length says so.
+    #[allow(unsafe_code)]
+    unsafe {
+        body(std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast::<T>(), count));
+        numbers.set_len(count);
+    }
+    numbers
+}
+
 /// A CPU tensor from numbers; gradients are made with it.
 pub(crate) fn tensor<T: Real>(data: Vec<T>, shape: impl Into<Shape>) -> Result<Tensor> {
     Tensor::from_vec(data, shape.into(), &Device::Cpu)

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use crate::Real;
-use crate::real::{for_real, tensor, with_slice};
+use crate::real::{for_real, tensor, with_slice, written};
 use crate::tape::{Value, composed, record1, record2};
 use crate::wide::{Loop, wide};
 
@@ -12,9 +12,9 @@ use crate::wide::{Loop, wide};
 const BLOCK: usize = 16 * 1024;
 
 fn map<T: Real>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
-    let mut y = vec![T::default(); x.len()];
-    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| wide::<Each, _>((y, x, f)));
-    y
+    written(x.len(), |y| {
+        y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| wide::<Each, _>((y, x, f)));
+    })
 }
 
 struct Each;
@@ -31,10 +31,10 @@ impl<'a, T: Real, F: Fn(T) -> T> Loop<(&'a mut [T], &'a [T], F)> for Each {
 }
 
 fn map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Sync) -> Vec<T> {
-    let mut y = vec![T::default(); a.len()];
-    let blocks = y.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK));
-    blocks.for_each(|((y, a), b)| wide::<Each2, _>((y, a, b, f)));
-    y
+    written(a.len(), |y| {
+        let blocks = y.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK));
+        blocks.for_each(|((y, a), b)| wide::<Each2, _>((y, a, b, f)));
+    })
 }
 
 struct Each2;

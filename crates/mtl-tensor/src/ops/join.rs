@@ -3,7 +3,7 @@
 use candle_core::{Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use crate::real::{for_real, tensor, with_slice};
+use crate::real::{for_real, tensor, with_slice, written};
 use crate::tape::{Value, composed, record_many, record1};
 
 /// Side by side along the second dimension: `[B, C1, ...], [B, C2, ...], ... -> [B, C1 + C2 + ..., ...]`.
@@ -45,10 +45,9 @@ pub fn cat_channels(tensors: &[&Tensor]) -> Result<Tensor> {
             with_slice::<T, _>(grad, |grad| {
                 let parts = shapes.iter().zip(&lengths).zip(&starts);
                 let part = |((shape, &length), &start): ((&Shape, &usize), &usize)| {
-                    let mut part = vec![<T as Default>::default(); batch * length];
-                    part.par_chunks_mut(length.max(1)).zip(grad.par_chunks(row.max(1))).for_each(|(to, from)| {
+                    let part = written::<T>(batch * length, |part| part.par_chunks_mut(length.max(1)).zip(grad.par_chunks(row.max(1))).for_each(|(to, from)| {
                         to.copy_from_slice(&from[start..start + length]);
-                    });
+                    }));
                     Ok(Some(tensor(part, shape.clone())?))
                 };
                 parts.map(part).collect()

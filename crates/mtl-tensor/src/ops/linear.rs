@@ -10,7 +10,7 @@ use super::product::{LANES, Product, whole};
 use super::scratch::with_scratch;
 use super::transpose::{Rows, gather};
 use super::window::Window;
-use crate::real::{tensor, with_slice};
+use crate::real::{tensor, with_slice, written};
 use crate::tape::{Value, composed, is_learnt, record3};
 
 /// Affine map of rows: `x [B, I]`, or `[B, ...]` with `I` numbers a row, `w [O, I]`, `bias [O]`, result `[B, O]`.
@@ -72,27 +72,26 @@ fn forward(s: Sizes, x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f32> {
         .step_by(PART)
         .map(|first| {
             let depth = PART.min(inputs - first);
-            let mut sums = vec![0.0; outputs * columns];
             // An image is one channel here, its inputs a line of pixels.
             let layout = Rows { first: 0, rows: 1, left: 0, columns: depth, stride: columns };
-            let mut turned = vec![0.0; layout.len()];
-            gather(&x[first..], batch, (1, inputs), layout, &mut turned);
-            sums.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(block, sums)| {
-                let product = Product {
-                    size: (sums.len() / columns, columns),
-                    depth,
-                    a: &w[block * BLOCK * inputs + first..],
-                    a_strides: (inputs, 1),
-                    b: &turned,
-                    b_step: columns,
-                    segments: &[(0, 0)],
-                    c: sums,
-                    c_row: columns,
-                    add: false,
-                };
-                product.compute();
-            });
-            sums
+            let turned = written(layout.len(), |to| gather(&x[first..], batch, (1, inputs), layout, to));
+            written(outputs * columns, |sums| {
+                sums.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(block, sums)| {
+                    let product = Product {
+                        size: (sums.len() / columns, columns),
+                        depth,
+                        a: &w[block * BLOCK * inputs + first..],
+                        a_strides: (inputs, 1),
+                        b: &turned,
+                        b_step: columns,
+                        segments: &[(0, 0)],
+                        c: sums,
+                        c_row: columns,
+                        add: false,
+                    };
+                    product.compute();
+                })
+            })
         })
         .collect();
     let mut y = vec![0.0; batch * outputs];
@@ -118,32 +117,32 @@ fn slice(numbers: &[f32], inputs: usize, first: usize, columns: usize, to: &mut 
 
 /// `C[i, first..] = sum over k of A[i, k] B[k, first..]` for all slices of inputs; `b [depth, inputs]`, `C [rows, inputs]`.
 fn by_slices(inputs: usize, (rows, depth): (usize, usize), a: (&[f32], (usize, usize)), b: &[f32]) -> Vec<f32> {
-    let mut c = vec![0.0; rows * inputs];
-    let window = Window::of(&mut c);
-    (0..inputs).into_par_iter().step_by(SLICE).for_each(|first| {
-        let count = SLICE.min(inputs - first);
-        let columns = count.next_multiple_of(2 * LANES);
-        with_scratch([depth * columns, rows * columns, 0], |packed, sums, _| {
-            slice(b, inputs, first, columns, packed);
-            let product = Product {
-                size: (rows, columns),
-                depth,
-                a: a.0,
-                a_strides: a.1,
-                b: packed,
-                b_step: columns,
-                segments: &[(0, 0)],
-                c: sums,
-                c_row: columns,
-                add: false,
-            };
-            product.compute();
-            for (row, sums) in sums.chunks_exact(columns).enumerate() {
-                window.own(row * inputs + first, count).copy_from_slice(&sums[..count]);
-            }
+    written(rows * inputs, |c| {
+        let window = Window::of(c);
+        (0..inputs).into_par_iter().step_by(SLICE).for_each(|first| {
+            let count = SLICE.min(inputs - first);
+            let columns = count.next_multiple_of(2 * LANES);
+            with_scratch([depth * columns, rows * columns, 0], |packed, sums, _| {
+                slice(b, inputs, first, columns, packed);
+                let product = Product {
+                    size: (rows, columns),
+                    depth,
+                    a: a.0,
+                    a_strides: a.1,
+                    b: packed,
+                    b_step: columns,
+                    segments: &[(0, 0)],
+                    c: sums,
+                    c_row: columns,
+                    add: false,
+                };
+                product.compute();
+                for (row, sums) in sums.chunks_exact(columns).enumerate() {
+                    window.own(row * inputs + first, count).copy_from_slice(&sums[..count]);
+                }
+            });
         });
-    });
-    c
+    })
 }
 
 /// `dX = dY W`.

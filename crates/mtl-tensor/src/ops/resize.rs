@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use crate::Real;
-use crate::real::{for_real, from_host, tensor, with_slice};
+use crate::real::{for_real, from_host, tensor, with_slice, written};
 use crate::tape::{Value, composed, record1};
 
 /// Each pixel becomes a `k x k` block: `[B, C, H, W] -> [B, C, k H, k W]`.
@@ -33,8 +33,7 @@ pub fn upsample_nearest(x: &Tensor, k: usize) -> Result<Tensor> {
     let (oh, ow) = (h * k, w * k);
     for_real!(x, T => {
         let values = with_slice::<T, _>(x, |x| {
-            let mut values = vec![T::default(); b * c * oh * ow];
-            values.par_chunks_mut(k * ow).zip(x.par_chunks(w)).for_each(|(block, line)| {
+            written(b * c * oh * ow, |values| values.par_chunks_mut(k * ow).zip(x.par_chunks(w)).for_each(|(block, line)| {
                 let (first, rest) = block.split_at_mut(ow);
                 for (out, value) in first.chunks_exact_mut(k).zip(line) {
                     out.fill(*value);
@@ -42,8 +41,7 @@ pub fn upsample_nearest(x: &Tensor, k: usize) -> Result<Tensor> {
                 for row in rest.chunks_exact_mut(ow) {
                     row.copy_from_slice(first);
                 }
-            });
-            values
+            }))
         })?;
         record1("upsample_nearest", x, Value::new(values, (b, c, oh, ow)), move |_, grad| {
             let dx = with_slice::<T, _>(grad, |grad| {
@@ -217,27 +215,27 @@ pub fn pixel_unshuffle(x: &Tensor, k: usize) -> Result<Tensor> {
 /// `k k` planes of `h x w` at a time to one of `k h x k w`.
 fn shuffled<T: Real>(x: &[T], (h, w): (usize, usize), k: usize) -> Vec<T> {
     let block = (h * w * k * k).max(1);
-    let mut y = vec![T::default(); x.len()];
-    y.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(y, x)| {
-        for (at, line) in x.chunks_exact(w).enumerate() {
-            let (place, row) = (at / h, at % h);
-            let to = &mut y[(row * k + place / k) * k * w + place % k..];
-            to.iter_mut().step_by(k).zip(line).for_each(|(to, from)| *to = *from);
-        }
-    });
-    y
+    written(x.len(), |y| {
+        y.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(y, x)| {
+            for (at, line) in x.chunks_exact(w).enumerate() {
+                let (place, row) = (at / h, at % h);
+                let to = &mut y[(row * k + place / k) * k * w + place % k..];
+                to.iter_mut().step_by(k).zip(line).for_each(|(to, from)| *to = *from);
+            }
+        })
+    })
 }
 
 /// Back.
 fn unshuffled<T: Real>(y: &[T], (h, w): (usize, usize), k: usize) -> Vec<T> {
     let block = (h * w * k * k).max(1);
-    let mut x = vec![T::default(); y.len()];
-    x.par_chunks_mut(block).zip(y.par_chunks(block)).for_each(|(x, y)| {
-        for (at, line) in x.chunks_exact_mut(w).enumerate() {
-            let (place, row) = (at / h, at % h);
-            let from = &y[(row * k + place / k) * k * w + place % k..];
-            line.iter_mut().zip(from.iter().step_by(k)).for_each(|(to, from)| *to = *from);
-        }
-    });
-    x
+    written(y.len(), |x| {
+        x.par_chunks_mut(block).zip(y.par_chunks(block)).for_each(|(x, y)| {
+            for (at, line) in x.chunks_exact_mut(w).enumerate() {
+                let (place, row) = (at / h, at % h);
+                let from = &y[(row * k + place / k) * k * w + place % k..];
+                line.iter_mut().zip(from.iter().step_by(k)).for_each(|(to, from)| *to = *from);
+            }
+        })
+    })
 }

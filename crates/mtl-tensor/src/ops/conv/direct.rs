@@ -157,12 +157,16 @@ pub(super) fn grad_weight(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<
     dw
 }
 
+/// Numbers of a sum that one task adds.
+const TOTAL_BLOCK: usize = 16 * 1024;
+
 /// The parts' sum, in their order.
 pub(super) fn total(parts: Vec<Vec<f32>>, length: usize) -> Vec<f32> {
     let mut parts = parts.into_iter();
     let mut total = parts.next().unwrap_or_else(|| vec![0.0; length]);
     for part in parts {
-        total.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+        let blocks = total.par_chunks_mut(TOTAL_BLOCK).zip(part.par_chunks(TOTAL_BLOCK));
+        blocks.for_each(|(sums, part)| sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += value));
     }
     total
 }

@@ -7,6 +7,7 @@ use super::images::{Planes, Pool, Sink, Source, Winner};
 use super::scheme::{F2, F4};
 use super::winograd::{self, TileSide};
 use crate::ops::window::Window;
+use crate::real::written;
 
 /// `Y = conv(X, W) + b`.
 pub(super) fn forward(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
@@ -61,9 +62,7 @@ impl Geometry {
     }
 }
 
-/// New numbers, as many as said, written by `body`.
+/// New numbers, as many as said, every one of them written by `body`'s sink.
 pub(super) fn made(count: usize, body: impl FnOnce(Window<'_, f32>)) -> Vec<f32> {
-    let mut numbers = vec![0.0; count];
-    body(Window::of(&mut numbers));
-    numbers
+    written(count, |numbers| body(Window::of(numbers)))
 }

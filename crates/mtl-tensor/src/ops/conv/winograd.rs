@@ -23,6 +23,7 @@ use crate::ops::product::{Product, spread, whole};
 use crate::ops::scratch::with_scratch;
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
+use crate::real::written;
 
 /// Products an image and channel pair from which on they pay for the transforms.
 const FEWEST_PRODUCTS: usize = 16 * 16;
@@ -141,8 +142,7 @@ fn plane(count: usize, row: usize) -> usize {
 /// `U = G k G^T` of every channel pair, `[place, Ci, Co]`, from `w [Co, Ci, 3, 3]`.
 fn kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
     let taps = Rows { first: 0, rows: 1, left: 0, columns: g.in_channels * 9, stride: row };
-    let mut pixels = vec![0.0; taps.len()];
-    gather(w, g.out_channels, (1, g.in_channels * 9), taps, &mut pixels);
+    let mut pixels = written(taps.len(), |to| gather(w, g.out_channels, (1, g.in_channels * 9), taps, to));
     of_kernels::<F>(Way::Kernel, g.in_channels, row, &mut pixels)
 }
 
@@ -157,19 +157,19 @@ fn turned_kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
 }
 
 fn of_kernels<F: Scheme>(way: Way, channels: usize, row: usize, pixels: &mut [f32]) -> Vec<f32> {
-    let mut u = vec![0.0; F::IN * F::IN * plane(channels, row)];
-    kernel_transform::<F>(way, channels, row, pixels, &mut u).compute();
-    u
+    // The few numbers between places are written by nobody, and read by nobody.
+    written(F::IN * F::IN * plane(channels, row), |u| kernel_transform::<F>(way, channels, row, pixels, u).compute())
 }
 
 /// The gradient of the kernels, `[Co, Ci, 3, 3]`, from that of `U`.
 fn kernels_adjoint<F: Scheme>(g: &Geometry, u: &mut [f32], row: usize) -> Vec<f32> {
     let columns = g.in_channels * 9;
-    let mut pixels = vec![0.0; columns * row];
-    kernel_transform::<F>(Way::KernelAdjoint, g.in_channels, row, &mut pixels, u).compute();
-    let mut dw = vec![0.0; g.out_channels * columns];
-    scatter(&pixels, (1, columns, row), g.out_channels, Window::of(&mut dw), (columns, columns));
-    dw
+    let pixels = written(columns * row, |pixels| {
+        kernel_transform::<F>(Way::KernelAdjoint, g.in_channels, row, pixels, u).compute();
+    });
+    written(g.out_channels * columns, |dw| {
+        scatter(&pixels, (1, columns, row), g.out_channels, Window::of(dw), (columns, columns));
+    })
 }
 
 /// Kernels are tiles of 3x3 pixels, one an input channel.

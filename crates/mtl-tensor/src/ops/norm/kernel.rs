@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::EPSILON;
 use crate::Real;
+use crate::real::written;
 use crate::wide::{Loop, wide};
 
 /// What one mean is taken over.
@@ -139,15 +140,15 @@ impl<T: Real> Normalisation<T> {
 
     pub(in crate::ops) fn forward(&self, x: &[T], residual: Option<&[T]>) -> Vec<T> {
         let pixels = self.grouping.pixels;
-        let mut y = vec![T::default(); x.len()];
-        y.par_chunks_mut(pixels).zip(x.par_chunks(pixels)).enumerate().for_each(|(plane, (y, x))| {
-            let affine = self.affine(plane);
-            match residual {
-                Some(kept) => wide::<ApplyOnto, _>((y, x, &kept[plane * pixels..][..pixels], affine, self.relu)),
-                None => wide::<Apply, _>((y, x, affine, self.relu)),
-            }
-        });
-        y
+        written(x.len(), |y| {
+            y.par_chunks_mut(pixels).zip(x.par_chunks(pixels)).enumerate().for_each(|(plane, (y, x))| {
+                let affine = self.affine(plane);
+                match residual {
+                    Some(kept) => wide::<ApplyOnto, _>((y, x, &kept[plane * pixels..][..pixels], affine, self.relu)),
+                    None => wide::<Apply, _>((y, x, affine, self.relu)),
+                }
+            })
+        })
     }
 
     /// `y`: the result, where a residual was added; without one, where the ReLU was closed is seen from `x`.
@@ -186,18 +187,19 @@ impl<T: Real> Normalisation<T> {
             alongs[at] += along * self.gammas[channel].f64();
         }
         let count = if g.group == 0 { f64::INFINITY } else { g.numbers() as f64 };
-        let mut dx = vec![T::default(); x.len()];
-        dx.par_chunks_mut(pixels).enumerate().for_each(|(plane, dx)| {
-            let (at, (mean, inverse)) = (g.of(plane), centre(plane));
-            let affine = self.affine(plane);
-            // dx = g scale - mean(g gamma) inverse - (x - mean) mean(g gamma xhat) inverse^2
-            let slope = T::of(alongs[at] / count) * inverse * inverse;
-            let centre = T::of(totals[at] / count) * inverse;
-            let (grad, closed_below) = match &open {
-                Some(open) => (&open[range(plane)], None),
-                None => (&grad[range(plane)], self.relu.then_some(affine)),
-            };
-            wide::<InputGradient, _>((dx, &x[range(plane)], grad, (affine.0, slope, mean, centre), closed_below));
+        let dx = written(x.len(), |dx| {
+            dx.par_chunks_mut(pixels).enumerate().for_each(|(plane, dx)| {
+                let (at, (mean, inverse)) = (g.of(plane), centre(plane));
+                let affine = self.affine(plane);
+                // dx = g scale - mean(g gamma) inverse - (x - mean) mean(g gamma xhat) inverse^2
+                let slope = T::of(alongs[at] / count) * inverse * inverse;
+                let centre = T::of(totals[at] / count) * inverse;
+                let (grad, closed_below) = match &open {
+                    Some(open) => (&open[range(plane)], None),
+                    None => (&grad[range(plane)], self.relu.then_some(affine)),
+                };
+                wide::<InputGradient, _>((dx, &x[range(plane)], grad, (affine.0, slope, mean, centre), closed_below));
+            })
         });
         let cast = |values: Vec<f64>| values.into_iter().map(T::of).collect();
         Gradients { x: dx, residual: open, gamma: cast(dgamma), beta: cast(dbeta) }
