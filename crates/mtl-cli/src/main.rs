@@ -7,7 +7,6 @@ mod args;
 mod failure;
 mod interrupt;
 mod output;
-#[cfg(feature = "mimalloc")]
 mod process;
 mod screen;
 mod table;
@@ -20,7 +19,6 @@ use clap::Parser;
 use crate::args::{Args, Verb};
 
 fn main() -> ExitCode {
-    #[cfg(feature = "mimalloc")]
     process::prepare();
     let args = match Args::try_parse() {
         Ok(args) => args,
@@ -32,7 +30,7 @@ fn main() -> ExitCode {
     };
     mtl_train::built_from(option_env!("MTL_GIT_REVISION").unwrap_or("unknown"));
     let display = args.display;
-    let result = match args.verb.unwrap_or_default() {
+    let result = process::on_a_worker(|| match args.verb.unwrap_or_default() {
         Verb::Train(train) => verbs::train::run(train, display),
         Verb::Resume(resume) => verbs::resume::run(&resume, display),
         Verb::Eval(eval) => verbs::eval::run(&eval),
@@ -40,7 +38,7 @@ fn main() -> ExitCode {
         Verb::Generate(generate) => verbs::generate::run(&generate),
         Verb::Data { verb } => verbs::data::run(&verb),
         Verb::List { what } => verbs::list::run(what),
-    };
+    });
     match result.and_then(|()| output::delivered()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

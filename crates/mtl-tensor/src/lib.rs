@@ -1,38 +1,50 @@
 //! Differentiable ops with right gradients and fast CPU kernels, layers, optimizers, gradient checking.
 //!
-//! Built on candle, whose tensors, devices and tape it uses, and some of whose gradients it replaces: max-pooling (candle's
-//! is four times too small), nearest and bilinear up-sampling (overwritten, missing), norms that cut the graph, losses
-//! that overflow. Every op in [`ops`] passes a central-difference check in f64 ([`gradcheck`]), on the CPU kernel and on the
-//! composition that runs on CUDA and Metal. Convolutions have kernels of their own for f32, which are held against the f64
-//! ones over random shapes: root mean square errors stay below 5e-6 of the values.
+//! Built on candle, whose tensors and devices it uses, and some of whose gradients it replaces: max-pooling (candle's is four
+//! times too small), nearest and bilinear up-sampling (overwritten, missing), norms that cut the graph, losses that
+//! overflow. Every op in [`ops`] passes a central-difference check in f64 ([`gradcheck`]), on the CPU kernel and on the
+//! composition that runs on CUDA and Metal. Convolutions and what is fused with them have kernels of their own for f32, held
+//! against the f64 ones over random shapes: root mean square errors stay below 5e-6 of the values for a convolution.
 //!
 //! * [`ops`]: functions of tensors. [`layers`]: named parameters around them. [`params`]: seeded, sorted by name.
+//! * [`backward`]: gradients, by a tape of our own between candle's ops.
 //! * [`optim`]: Adam, AdamW, SGD with state that can be saved, schedule, clipping, weight averages.
 //! * [`Ctx`]: training or inference, and the only source of noise.
 //!
-//! Cost: a 3x3 convolution at stride 1 takes about half the time of its multiplications at the processor's peak
-//! (Winograd F(2x2)), any other about that time, from 16 channels on; gradients nobody asked for are not computed. All
-//! results are the same bytes at any number of threads. `unsafe` is confined to the inner loops of `ops/conv`.
+//! Cost: a 3x3 convolution at stride 1 takes half to a third of the time of its multiplications at the processor's peak
+//! (Winograd), any other about that time, from 16 channels on; gradients nobody asked for are not computed. All results are
+//! the same bytes at any number of threads. `unsafe` is confined to the inner loops of `ops` and to memory that is written
+//! before it is read. `cargo xtask bench` measures all of it beside PyTorch.
 //!
-//! Fitting a line, which is all of deep learning in small:
+//! A convolutional network that learns which way stripes run:
 //! ```
 //! use mtl_rng::Seed;
-//! use mtl_tensor::layers::Linear;
+//! use mtl_tensor::layers::{Conv2d, Linear};
 //! use mtl_tensor::optim::{Config, Optimizer, collect};
 //! use mtl_tensor::{DType, Device, Params, Tensor, backward, ops::loss};
 //! # fn main() -> mtl_tensor::Result<()> {
-//! let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
-//! let line = Linear::new(&params.scope("line"), 1, 1)?;
-//! let mut adam = Optimizer::new(Config::Adam { beta1: 0.9, beta2: 0.999 }, &params.trained(), |_| 1.0)?;
-//! let x = Tensor::new(&[[0f32], [1.0], [2.0]], &Device::Cpu)?;
-//! let y = [1f32, 3.0, 5.0]; // 2 x + 1
-//! let mut error = 0.0;
-//! for _ in 0..500 {
-//!     let loss = loss::mean_squared(&line.forward(&x)?, &y)?;
-//!     adam.step(&collect(&backward(&loss)?, &params.trained()), 0.05, 1.0)?;
-//!     error = loss.to_scalar::<f32>()?;
+//! let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+//! let mut chance = Seed::new(2).stream("stripes", &[]);
+//! for _ in 0..64 {
+//!     let (down, shift) = (chance.below(2), chance.below(4));
+//!     labels.push(down as i32);
+//!     pixels.extend((0..256).map(|at| if ([at / 16, at % 16][down] + shift) % 4 < 2 { 1f32 } else { -1.0 }));
 //! }
-//! assert!(error < 1e-3, "{error}");
+//! let images = Tensor::from_vec(pixels, (64, 1, 16, 16), &Device::Cpu)?;
+//!
+//! let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+//! let first = Conv2d::new(&params.scope("first"), (1, 8), 3, 1, true)?;
+//! let second = Conv2d::new(&params.scope("second"), (8, 16), 3, 1, true)?;
+//! let classes = Linear::new(&params.scope("classes"), 16 * 4 * 4, 2)?;
+//! let mut adam = Optimizer::new(Config::Adam { beta1: 0.9, beta2: 0.999 }, &params.trained(), |_| 1.0)?;
+//! let mut last = f32::NAN;
+//! for _ in 0..30 {
+//!     let features = second.forward_relu_pool(&first.forward_relu_pool(&images)?)?;
+//!     let loss = loss::cross_entropy(&classes.forward(&features)?, &labels, &Default::default())?;
+//!     adam.step(&collect(&backward(&loss)?, &params.trained()), 1e-2, 1.0)?;
+//!     last = loss.to_scalar()?;
+//! }
+//! assert!(last < 0.1, "{last}");
 //! # Ok(())
 //! # }
 //! ```

@@ -49,7 +49,7 @@ struct Args {
 fn main() -> ExitCode {
     process::prepare();
     let args = Args::parse();
-    match if args.list { list() } else { play(&args) } {
+    match process::on_a_worker(|| if args.list { list() } else { play(&args) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("{}", json!({ "failed": format!("{error:#}") }));

@@ -5,6 +5,7 @@ mod fast;
 mod geometry;
 mod im2col;
 mod images;
+mod kept;
 mod scheme;
 mod winograd;
 
@@ -13,6 +14,7 @@ use candle_core::{DType, Result, Tensor};
 use self::fast::made;
 pub(super) use self::geometry::Geometry;
 use self::images::{Affine, Planes, Pool, Relu};
+pub use self::winograd::{TileSide, with_largest_tile};
 use super::sum;
 use crate::real::{for_real, tensor, with_slice};
 use crate::tape::{Value, composed, is_learnt, record2, record3};

@@ -5,11 +5,13 @@
 //! matrix product a place. The gradient of the weights is the exact adjoint with the same transforms,
 //! `dk = G^T [(B^T d B) * (A dy A^T)] G`, summed over tiles; that of the input is the convolution with the turned kernel.
 //!
-//! [`F2`](super::scheme::F2) (`m = 2`) multiplies 2.25 times less than the definition. Its transforms add and subtract only,
-//! and halve, so its rounding errors are those of the definition summed in another order: below 5e-6 of the values, root
-//! mean square, over random shapes (a test). One thing is different: a gradient whose terms are all exactly zero can come
-//! out as a rounding error instead, which Adam, dividing by the gradient's own size, makes a step of.
+//! [`F2`](super::scheme::F2) (`m = 2`) multiplies 2.25 times less than the definition, and its transforms only add, subtract
+//! and halve; [`F4`](super::scheme::F4) (`m = 4`) multiplies 4 times less. Rounding errors of both stay below 5e-6 of the
+//! values, root mean square, over random shapes (a test); [`with_largest_tile`] keeps to the smaller tiles. One thing is
+//! different from the definition: a gradient whose terms are all exactly zero can come out as a rounding error instead, which
+//! Adam, dividing by the gradient's own size, makes a step of.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
@@ -18,6 +20,7 @@ use rayon::prelude::*;
 use super::direct::{WEIGHT_PARTS, total};
 use super::geometry::{Geometry, Strip, strips};
 use super::images::{Sink, Source};
+use super::kept::kept;
 use super::scheme::{Axis, F2, F4, Input, Kernel, KernelAdjoint, LINE, Line, Output, OutputAdjoint, Scheme, Tile};
 use crate::ops::product::{Product, spread, whole};
 use crate::ops::scratch::with_scratch;
@@ -28,13 +31,26 @@ use crate::real::written;
 /// Products an image and channel pair from which on they pay for the transforms.
 const FEWEST_PRODUCTS: usize = 16 * 16;
 
-/// Output pixels a tile and axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TileSide {
-    /// [`F2`].
+/// Output pixels a tile and axis of a fast convolution: larger tiles multiply less and round more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TileSide {
+    /// 2: 2.25 times fewer multiplications than the definition.
     Two,
-    /// [`F4`].
+    /// 4: 4 times fewer.
     Four,
+}
+
+thread_local! {
+    static LARGEST: Cell<TileSide> = const { Cell::new(TileSide::Four) };
+}
+
+/// Runs `body` with tiles of at most this size on this thread; without, [`TileSide::Four`] where shapes allow. Gradients are
+/// computed where [`backward`](crate::backward) is called, so that belongs inside too.
+pub fn with_largest_tile<R>(side: TileSide, body: impl FnOnce() -> R) -> R {
+    let before = LARGEST.replace(side);
+    let result = body();
+    LARGEST.set(before);
+    result
 }
 
 /// Whether these shapes gain, and from which tiles: those that need fewer products, whole tiles counted. The batch has no
@@ -45,7 +61,7 @@ pub(super) fn suits(g: &Geometry) -> Option<TileSide> {
     // The larger tiles' transforms cost more.
     if !fits || two < FEWEST_PRODUCTS {
         None
-    } else if 6 * four <= 5 * two && std::env::var_os("MTL_F2").is_none() {
+    } else if 6 * four <= 5 * two && LARGEST.get() == TileSide::Four {
         Some(TileSide::Four)
     } else {
         Some(TileSide::Two)
@@ -74,6 +90,9 @@ struct Tiling {
     strips: Vec<Strip>,
 }
 
+/// Tiles up to which transformed kernels are kept: a single image of 32x32.
+const FEW_TILES: usize = 256;
+
 /// Numbers a place that a group of tiles aims at: with all places, about what the second-level cache holds.
 const PLACE_NUMBERS: usize = 5400;
 
@@ -85,6 +104,11 @@ impl Tiling {
         let rows = PLACE_NUMBERS / ((input_row + output_row) * tiles.1).max(1);
         let strips = strips(g.batch, tiles.0, rows);
         Self { tiles, input_row, output_row, input_width, output_width, strips }
+    }
+
+    /// Whether there are so few tiles that transforming the kernels is a large part of the work.
+    fn is_small(&self, g: &Geometry) -> bool {
+        g.batch * self.tiles.0 * self.tiles.1 <= FEW_TILES
     }
 
     /// Tiles of a strip.
@@ -352,7 +376,12 @@ impl Reading<'_> {
 /// `Y = conv(X, W) + b`, as [`super::direct::forward`].
 pub(super) fn forward<F: Scheme>(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
     let t = Tiling::new::<F>(g);
-    convolve::<F>(g, &t, x, &kernels::<F>(g, w, t.output_row), bias, y);
+    let transform = || kernels::<F>(g, w, t.output_row);
+    if t.is_small(g) {
+        convolve::<F>(g, &t, x, &kept(w, F::IN as u8, g.in_channels, transform), bias, y);
+    } else {
+        convolve::<F>(g, &t, x, &transform(), bias, y);
+    }
 }
 
 /// `dX` from `dY`: `g` is [`Geometry::turned`], so `dY` is its input; `w` is still the kernel of the way there.
