@@ -7,6 +7,7 @@ mod im2col;
 mod images;
 mod kept;
 mod scheme;
+mod tiles;
 mod winograd;
 
 use candle_core::{DType, Result, Tensor};

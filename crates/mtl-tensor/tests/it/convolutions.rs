@@ -54,7 +54,7 @@ impl Case {
         let conv = if self.transposed { ops::conv_transpose2d } else { ops::conv2d };
         let y = conv(&x, &w, Some(&b), self.stride, self.padding).ok()?;
         let upstream = make("dy", y.dims());
-        let grads = backward_from(&[y.clone()], &[upstream.as_tensor().clone()]).unwrap();
+        let grads = backward_from(std::slice::from_ref(&y), std::slice::from_ref(upstream.as_tensor())).unwrap();
         let of = |var: &Var| grads.get(var).unwrap().clone();
         Some([y.detach(), of(&x), of(&w), of(&b)])
     }

@@ -13,7 +13,7 @@ fn run(shapes: &[Vec<usize>], dtype: DType, seed: u64, f: &dyn Fn(&[Var]) -> Res
     let vars: Vec<Var> = shapes.iter().enumerate().map(|(i, shape)| make(&i.to_string(), shape, dtype, seed)).collect();
     let y = f(&vars).unwrap();
     let upstream = make("upstream", y.dims(), dtype, seed);
-    let grads = backward_from(&[y.clone()], &[upstream.as_tensor().clone()]).unwrap();
+    let grads = backward_from(std::slice::from_ref(&y), std::slice::from_ref(upstream.as_tensor())).unwrap();
     let mut all = vec![to_f64(&y).unwrap()];
     all.extend(vars.iter().map(|var| to_f64(grads.get(var).unwrap()).unwrap()));
     all

@@ -14,14 +14,14 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::direct::{WEIGHT_PARTS, total};
 use super::geometry::{Geometry, Strip, strips};
 use super::images::{Sink, Source};
 use super::kept::kept;
-use super::scheme::{Axis, F2, F4, Input, Kernel, KernelAdjoint, LINE, Line, Output, OutputAdjoint, Scheme, Tile};
+use super::scheme::{F2, F4, Scheme};
+use super::tiles::{Transform, Way, plane};
 use crate::ops::product::{Product, spread, whole};
 use crate::ops::scratch::with_scratch;
 use crate::ops::transpose::{Rows, gather, scatter};
@@ -157,12 +157,6 @@ impl Tiling {
     }
 }
 
-/// The distance between places that hold `count` tiles, `row` apart: one cache line more than they need. A tile writes to
-/// all places at once, and distances of whole pages would send all those lines to one set of the first-level cache.
-fn plane(count: usize, row: usize) -> usize {
-    count * row + 16
-}
-
 /// `U = G k G^T` of every channel pair, `[place, Ci, Co]`, from `w [Co, Ci, 3, 3]`.
 fn kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
     let taps = Rows { first: 0, rows: 1, left: 0, columns: g.in_channels * 9, stride: row };
@@ -207,150 +201,6 @@ fn kernel_transform<'a, F: Scheme>(
     let layout = Rows { first: 0, rows: 3, left: 0, columns: 3, stride: row };
     let (scheme, tiles, bias) = (PhantomData, (1, 1), [].as_slice());
     Transform { way, scheme, images: channels, tiles, layout, pixels, places, tile_row: row, bias }
-}
-
-/// Which way a group of tiles goes between pixels and places.
-#[derive(Clone, Copy)]
-enum Way {
-    /// `B^T d B`: overlapping tiles of pixels to places.
-    Input,
-    /// `A dy A^T`: tiles of pixels to places.
-    OutputAdjoint,
-    /// `A^T p A + bias`: places to tiles of pixels.
-    Output,
-    /// `G k G^T`: kernels to places.
-    Kernel,
-    /// The same of the kernel turned by 180 degrees.
-    TurnedKernel,
-    /// `G^T u G`: places to kernels.
-    KernelAdjoint,
-}
-
-/// A group of tiles through one transform: pixels `[images, rows, columns, channels]`, places `[place, tile, channels]`.
-struct Transform<'a, F> {
-    way: Way,
-    scheme: PhantomData<F>,
-    images: usize,
-    /// Tiles down and across an image.
-    tiles: (usize, usize),
-    /// Of one image; its stride is the number of channels, whole vectors.
-    layout: Rows,
-    pixels: &'a mut [f32],
-    places: &'a mut [f32],
-    /// Distance between tiles in a place.
-    tile_row: usize,
-    /// One number a channel, whole vectors; added by [`Way::Output`].
-    bias: &'a [f32],
-}
-
-impl<F: Scheme> Transform<'_, F> {
-    fn compute(self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if let (false, Some(simd)) = (self.layout.stride.is_multiple_of(16), pulp::x86::V3::try_new()) {
-                return Simd::vectorize(simd, self);
-            }
-        }
-        pulp::Arch::new().dispatch(self);
-    }
-}
-
-impl<F: Scheme> WithSimd for Transform<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        match self.way {
-            Way::Input => self.to_places::<S, Input>(simd, false),
-            Way::OutputAdjoint => self.to_places::<S, OutputAdjoint>(simd, false),
-            Way::Kernel => self.to_places::<S, Kernel>(simd, false),
-            Way::TurnedKernel => self.to_places::<S, Kernel>(simd, true),
-            Way::Output => self.to_pixels::<S, Output>(simd),
-            Way::KernelAdjoint => self.to_pixels::<S, KernelAdjoint>(simd),
-        }
-    }
-}
-
-impl<F: Scheme> Transform<'_, F> {
-    /// Tiles of pixels to places, lines first, then columns.
-    #[inline(always)]
-    fn to_places<S: Simd, A: Axis>(&mut self, simd: S, turned: bool) {
-        let side = A::pixels::<F>();
-        let plane = plane(self.images * self.tiles.0 * self.tiles.1, self.tile_row);
-        for at in 0..self.images * self.tiles.0 * self.tiles.1 {
-            let corner = self.corner(at);
-            for offset in (0..self.layout.stride).step_by(S::F32_LANES) {
-                let mut tile: Tile<S> = [[simd.splat_f32s(0.0); LINE]; LINE];
-                for y in 0..side {
-                    let from = if turned { side - 1 - y } else { y };
-                    let start = corner + from * self.layout.row() + offset;
-                    for x in 0..side {
-                        let from = if turned { side - 1 - x } else { x };
-                        tile[y][x] = load::<S>(self.pixels, start + from * self.layout.stride);
-                    }
-                    A::apply::<S, F>(simd, &mut tile[y]);
-                }
-                for x in 0..F::IN {
-                    let mut column = column::<S>(&tile, x);
-                    A::apply::<S, F>(simd, &mut column);
-                    for y in 0..F::IN {
-                        store::<S>(self.places, (y * F::IN + x) * plane + at * self.tile_row + offset, column[y]);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Places to tiles of pixels.
-    #[inline(always)]
-    fn to_pixels<S: Simd, A: Axis>(&mut self, simd: S) {
-        let side = A::pixels::<F>();
-        let plane = plane(self.images * self.tiles.0 * self.tiles.1, self.tile_row);
-        for at in 0..self.images * self.tiles.0 * self.tiles.1 {
-            let corner = self.corner(at);
-            for offset in (0..self.layout.stride).step_by(S::F32_LANES) {
-                let mut tile: Tile<S> = [[simd.splat_f32s(0.0); LINE]; LINE];
-                for y in 0..F::IN {
-                    for x in 0..F::IN {
-                        tile[y][x] = load::<S>(self.places, (y * F::IN + x) * plane + at * self.tile_row + offset);
-                    }
-                    A::apply::<S, F>(simd, &mut tile[y]);
-                }
-                let bias = if self.bias.is_empty() { simd.splat_f32s(0.0) } else { load::<S>(self.bias, offset) };
-                for x in 0..side {
-                    let mut column = column::<S>(&tile, x);
-                    A::apply::<S, F>(simd, &mut column);
-                    let start = corner + x * self.layout.stride + offset;
-                    for y in 0..side {
-                        store::<S>(self.pixels, start + y * self.layout.row(), simd.add_f32s(column[y], bias));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Where tile `at` begins in the pixels.
-    #[inline(always)]
-    fn corner(&self, at: usize) -> usize {
-        let (down, across) = self.tiles;
-        let (image, y, x) = (at / (down * across), at / across % down, at % across);
-        image * self.layout.len() + (y * self.layout.row() + x * self.layout.stride) * F::OUT
-    }
-}
-
-#[inline(always)]
-fn load<S: Simd>(from: &[f32], at: usize) -> S::f32s {
-    S::as_simd_f32s(&from[at..at + S::F32_LANES]).0[0]
-}
-
-#[inline(always)]
-fn store<S: Simd>(to: &mut [f32], at: usize, value: S::f32s) {
-    S::as_mut_simd_f32s(&mut to[at..at + S::F32_LANES]).0[0] = value;
-}
-
-#[inline(always)]
-fn column<S: Simd>(tile: &Tile<S>, x: usize) -> Line<S> {
-    [tile[0][x], tile[1][x], tile[2][x], tile[3][x], tile[4][x], tile[5][x]]
 }
 
 /// The images of a strip to places: `layout` of each of them, in tiles.

@@ -85,7 +85,7 @@ impl<'a, T: Real> Loop<&'a [T]> for PlaneMoments {
 /// Means and biased variances. Each plane is read once while it is near; means and squares of planes are put together as
 /// Chan, Golub and LeVeque (1983) do, so channels whose mean is far from zero keep their variance.
 pub(in crate::ops) fn moments<T: Real>(x: &[T], g: Grouping) -> (Vec<T>, Vec<T>) {
-    let planes: Vec<(f64, f64)> = x.par_chunks(g.pixels).map(|plane| wide::<PlaneMoments, _>(plane)).collect();
+    let planes: Vec<(f64, f64)> = x.par_chunks(g.pixels).map(wide::<PlaneMoments, _>).collect();
     let pixels = g.pixels as f64;
     let (mut means, mut vars) = (vec![0.0; g.count()], vec![0.0; g.count()]);
     for (plane, (mean, _)) in planes.iter().enumerate() {
