@@ -296,3 +296,63 @@ impl Pass {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::to_f64;
+
+    fn var(values: &[f64]) -> Var {
+        Var::from_tensor(&Tensor::new(values, &Device::Cpu).unwrap()).unwrap()
+    }
+
+    /// Ours, candle's, ours again, the same tensor used on both sides and twice: d/dx of 2 tanh(x)^2 + relu(tanh(x)) + x.
+    #[test]
+    fn candle_between_ours_and_several_ways_to_one_input() {
+        let x = var(&[0.3, -0.7]);
+        let t = ops::tanh(&x).unwrap();
+        let squares = t.sqr().unwrap();
+        let twice = ops::add(&squares, &squares).unwrap();
+        let sum = ops::add(&twice, &ops::relu(&t).unwrap()).unwrap();
+        let value = (sum + x.as_tensor()).unwrap().sum_all().unwrap();
+        let expected: Vec<f64> = [0.3f64, -0.7]
+            .iter()
+            .map(|x| {
+                let t = x.tanh();
+                (4.0 * t + f64::from(t > 0.0)) * (1.0 - t * t) + 1.0
+            })
+            .collect();
+        for _ in 0..2 {
+            let found = to_f64(backward(&value).unwrap().get(&x).unwrap()).unwrap();
+            assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?} and {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_pass_from_the_middle_is_that_of_the_weighted_sum() {
+        let x = var(&[0.5, 2.0]);
+        let y = ops::tanh(&x).unwrap();
+        let weights = Tensor::new(&[3.0f64, -1.0], &Device::Cpu).unwrap();
+        let sum = (&y * &weights).unwrap().sum_all().unwrap();
+        let of = |found: Gradients| to_f64(found.get(&x).unwrap()).unwrap();
+        let middle = backward_from(std::slice::from_ref(&y), std::slice::from_ref(&weights)).unwrap();
+        assert_eq!(of(middle), of(backward(&sum).unwrap()));
+        assert!(backward_from(&[y], &[sum]).is_err(), "another shape");
+    }
+
+    #[test]
+    fn nothing_is_recorded_for_constants_and_nothing_stays_of_a_graph() {
+        let constant = Tensor::new(&[1.0f64, -1.0], &Device::Cpu).unwrap();
+        assert!(!ops::relu(&constant).unwrap().track_op());
+        let x = var(&[1.0, -1.0]);
+        let y = ops::relu(&x).unwrap();
+        let id = y.id();
+        let known = || NODES.lock().unwrap().contains_key(&id);
+        assert!(known());
+        let z = ops::tanh(&y).unwrap();
+        drop(y);
+        assert!(known(), "z still needs it");
+        drop(z);
+        assert!(!known());
+    }
+}

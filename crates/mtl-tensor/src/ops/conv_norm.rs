@@ -1,7 +1,7 @@
 //! Convolution, normalisation, residual and ReLU as one step of the graph.
 //!
-//! The same numbers as [`conv2d`](super::conv2d), [`batch_norm`](super::batch_norm) or [`group_norm`](super::group_norm) and
-//! [`add_relu`](super::add_relu) one after the other, without the passes over memory between them, there and back.
+//! The same numbers as [`conv2d`], [`batch_norm`] or [`group_norm`] and
+//! `add_relu` one after the other, without the passes over memory between them, there and back.
 
 use candle_core::{Result, Tensor};
 
@@ -13,9 +13,9 @@ use crate::tape::{Value, composed, is_learnt, record_many};
 /// Over which numbers [`conv_norm`] takes its moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// Batch and pixels of a channel, as [`batch_norm`](super::batch_norm).
+    /// Batch and pixels of a channel, as [`batch_norm`].
     Batch,
-    /// Groups of channels of an image, as many as said, as [`group_norm`](super::group_norm).
+    /// Groups of channels of an image, as many as said, as [`group_norm`].
     Groups(usize),
 }
 
