@@ -6,7 +6,7 @@ use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
-  mtl                                        the main job on built-in scenes, three minutes
+  mtl                                        the main job on built-in scenes, about a minute
   mtl data check photos                      what is in a folder, and what is wrong with it
   mtl train --data photos --minutes 20       the main job on your images
   mtl train --data photos --set balancer=pcgrad --set joint.batch=32
