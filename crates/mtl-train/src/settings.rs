@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 pub const PRESETS: &[Entry<&str>] = &[
     Entry {
         name: "small",
-        summary: "32x32, resnet xs, ends in three minutes on two cores: what runs on the built-in scenes",
+        summary: "32x32, resnet xs, ends in little more than a minute on two cores: what runs on the built-in scenes",
         item: include_str!("presets/small.toml"),
     },
     Entry {
