@@ -13,10 +13,19 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// `mi_option_purge_delay` of mimalloc 2 and 3: milliseconds until freed memory goes back to the system; -1 is never.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
+/// What a main thread usually has; a graph is dropped and walked through by recursion.
+const STACK: usize = 8 << 20;
+
 /// Runs `body` on one of the threads that compute. From any other thread, each parallel loop is first handed over and then
 /// waited for, which small steps feel: a fifth of a GAN step, a quarter of the tutorial's step on one image.
+///
+/// With one such thread, whoever `body` waits for must not need it: the loader's threads are its own.
 pub fn on_a_worker<R: Send>(body: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| body())
+    match rayon::ThreadPoolBuilder::new().stack_size(STACK).build_global() {
+        Ok(()) => rayon::scope(|_| body()),
+        // No threads to be had: what needs none still works.
+        Err(_) => body(),
+    }
 }
 
 /// To be called first of all, while there is one thread. What the user has set stays.

@@ -1,7 +1,7 @@
 //! The tape: what was computed from what, and the backward pass over it.
 //!
-//! An op is two plain functions over slices: the forward one runs first, and [`record1`], [`record2`] or [`record3`] put its
-//! result into the graph together with the backward closure, which may own whatever the forward pass saved (an arg-max,
+//! An op is two plain functions over slices: the forward one runs first, and [`record`] puts its result into
+//! the graph together with the backward closure, which may own whatever the forward pass saved (an arg-max,
 //! batch statistics). [`backward`] goes back over these nodes, latest first.
 //!
 //! candle's own ops may stand between ours. Each result of ours is, to candle, made of one hidden variable, so candle's backward
@@ -16,7 +16,8 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, TensorId, Var};
 
-use crate::ops;
+use crate::real::tensor;
+use crate::{Real, ops};
 
 thread_local! {
     static CONSTANT_WEIGHTS: Cell<bool> = const { Cell::new(false) };
@@ -25,7 +26,7 @@ thread_local! {
     static ARRIVED: RefCell<Vec<(Arc<Node>, Tensor)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `body` with the weights of convolutions and normalisations as constants: gradients flow through a network that is
+/// Runs `body` with the weights of convolutions, linear maps and normalisations as constants: gradients flow through a network that is
 /// not being trained, and those of its weights, a third of its backward pass, are not computed.
 pub fn with_constant_weights<R>(body: impl FnOnce() -> R) -> R {
     let before = CONSTANT_WEIGHTS.replace(true);
@@ -34,8 +35,8 @@ pub fn with_constant_weights<R>(body: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Whether the gradient of a weight will be asked for. Only parameters themselves can be constants here: candle expects
-/// a gradient for everything that was computed from them (see [`weight`]).
+/// Whether the gradient of a weight will be asked for. Only parameters themselves can be constants here: scales and shifts of
+/// conditional norms are computed, and what they are computed from has a gradient (see [`weight`]).
 pub(crate) fn is_learnt(weight: &Tensor) -> bool {
     weight.track_op() && !(CONSTANT_WEIGHTS.get() && weight.is_variable())
 }
@@ -129,7 +130,12 @@ impl CustomOp1 for Recorded {
 /// What every result of ours is made of in candle's eyes.
 static HIDDEN: LazyLock<Result<Var>> = LazyLock::new(|| Var::zeros(1, DType::F32, &Device::Cpu));
 
-fn record(name: &'static str, inputs: &[&Tensor], value: Value, backward: Backward) -> Result<Tensor> {
+/// Records an op; the closure gets (result, its gradient) and gives the gradients of the inputs, in their order. Where no
+/// input is tracked nothing is recorded.
+pub(crate) fn record<B>(name: &'static str, inputs: &[&Tensor], value: Value, backward: B) -> Result<Tensor>
+where
+    B: Fn(&Tensor, &Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
+{
     static ORDER: AtomicU64 = AtomicU64::new(0);
     let hidden = match &*HIDDEN {
         Ok(hidden) => hidden.as_tensor(),
@@ -143,7 +149,7 @@ fn record(name: &'static str, inputs: &[&Tensor], value: Value, backward: Backwa
         order: ORDER.fetch_add(1, Ordering::Relaxed),
         inputs: inputs.iter().map(|&input| input.clone()).collect(),
         result: OnceLock::new(),
-        backward,
+        backward: Box::new(backward),
     });
     let result = hidden.apply_op1(Recorded { name, value, node: Some(Arc::clone(&node)) })?;
     NODES.lock().unwrap_or_else(PoisonError::into_inner).insert(result.id(), Arc::downgrade(&node));
@@ -151,45 +157,21 @@ fn record(name: &'static str, inputs: &[&Tensor], value: Value, backward: Backwa
     Ok(result)
 }
 
-/// Records an op of one input; the closure gets (result, gradient of the result).
-pub(crate) fn record1<B>(name: &'static str, a: &Tensor, value: Value, backward: B) -> Result<Tensor>
+/// Records an op of one input.
+pub(crate) fn record1<B>(name: &'static str, input: &Tensor, value: Value, backward: B) -> Result<Tensor>
 where
     B: Fn(&Tensor, &Tensor) -> Result<Option<Tensor>> + Send + Sync + 'static,
 {
-    record(name, &[a], value, Box::new(move |y, grad| Ok(vec![backward(y, grad)?])))
+    record(name, &[input], value, move |y, grad| Ok(vec![backward(y, grad)?]))
 }
 
-/// Records an op of two inputs.
-pub(crate) fn record2<B>(name: &'static str, a: &Tensor, b: &Tensor, value: Value, backward: B) -> Result<Tensor>
-where
-    B: Fn(&Tensor, &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> + Send + Sync + 'static,
-{
-    let all = move |y: &Tensor, grad: &Tensor| backward(y, grad).map(|(a, b)| vec![a, b]);
-    record(name, &[a, b], value, Box::new(all))
-}
-
-/// Records an op of three inputs.
-pub(crate) fn record3<B>(
-    name: &'static str,
-    a: &Tensor,
-    b: &Tensor,
-    c: &Tensor,
-    value: Value,
-    backward: B,
-) -> Result<Tensor>
-where
-    B: Fn(&Tensor, &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> + Send + Sync + 'static,
-{
-    let all = move |y: &Tensor, grad: &Tensor| backward(y, grad).map(|(a, b, c)| vec![a, b, c]);
-    record(name, &[a, b, c], value, Box::new(all))
-}
-
-/// Records an op of any number of inputs; the closure gives as many gradients.
-pub(crate) fn record_many<B>(name: &'static str, inputs: &[&Tensor], value: Value, backward: B) -> Result<Tensor>
-where
-    B: Fn(&Tensor, &Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
-{
-    record(name, inputs, value, Box::new(backward))
+/// A gradient where it is asked for.
+pub(crate) fn gradient<T: Real>(
+    asked: bool,
+    shape: impl Into<Shape>,
+    numbers: impl FnOnce() -> Result<Vec<T>>,
+) -> Result<Option<Tensor>> {
+    asked.then(|| tensor(numbers()?, shape)).transpose()
 }
 
 /// What [`backward`] found: the gradient of every variable that the value depends on.
@@ -225,8 +207,11 @@ pub fn backward(value: &Tensor) -> Result<Gradients> {
 /// The gradients of a value whose own gradients at `tensors` are `grads`: a backward pass that begins in the middle.
 ///
 /// # Errors
-/// Shapes that differ, any error of an op's gradient.
+/// Another number of gradients, shapes that differ, any error of an op's gradient.
 pub fn backward_from(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
+    if tensors.len() != grads.len() {
+        candle_core::bail!("backward_from: {} gradients of {} tensors", grads.len(), tensors.len());
+    }
     let mut pass = Pass::default();
     for (tensor, grad) in tensors.iter().zip(grads) {
         if tensor.shape() != grad.shape() {
@@ -288,9 +273,10 @@ impl Pass {
         for (node, grad) in ARRIVED.take() {
             self.arrive_at(node, grad)?;
         }
-        for &id in store.get_ids() {
-            if let Some(grad) = store.get_id(id) {
-                self.found.add(id, grad.clone())?;
+        // candle leaves the gradients of constants too.
+        for variable in value.sorted_nodes().into_iter().filter(|node| node.is_variable()) {
+            if let Some(grad) = store.get(variable) {
+                self.found.add(variable.id(), grad.clone())?;
             }
         }
         Ok(())
@@ -337,7 +323,8 @@ mod tests {
         let of = |found: Gradients| to_f64(found.get(&x).unwrap()).unwrap();
         let middle = backward_from(std::slice::from_ref(&y), std::slice::from_ref(&weights)).unwrap();
         assert_eq!(of(middle), of(backward(&sum).unwrap()));
-        assert!(backward_from(&[y], &[sum]).is_err(), "another shape");
+        assert!(backward_from(std::slice::from_ref(&y), &[sum]).is_err(), "another shape");
+        assert!(backward_from(&[y], &[]).is_err(), "one too few");
     }
 
     #[test]

@@ -55,8 +55,7 @@ impl ConvNorm {
             Norm::Batch(_) => ops::Over::Batch,
             Norm::Group(norm) => ops::Over::Groups(norm.groups()),
         };
-        let (y, moments) =
-            ops::conv_norm(x, self.conv.weight(), self.conv.steps(), over, self.norm.weights(), kept, relu)?;
+        let (y, moments) = ops::conv_norm(x, w, steps, over, weights, kept, relu)?;
         if let (Norm::Batch(norm), Some(moments), Mode::Train) = (&self.norm, moments, cx.mode) {
             norm.record(moments, y.elem_count() / y.dim(1)?)?;
         }

@@ -1,11 +1,13 @@
 //! Element-wise functions in one pass each way.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice, written};
-use crate::tape::{Value, composed, record1, record2};
+use crate::tape::{Value, composed, record, record1};
 use crate::wide::{Loop, wide};
 
 /// Elements a task: large enough that handing it out costs nothing.
@@ -19,13 +21,13 @@ fn map<T: Real>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
 
 struct Each;
 
-impl<'a, T: Real, F: Fn(T) -> T> Loop<(&'a mut [T], &'a [T], F)> for Each {
+impl<'a, T: Real, F: Fn(T) -> T> Loop<(&'a mut [MaybeUninit<T>], &'a [T], F)> for Each {
     type Output = ();
 
     #[inline(always)]
-    fn run((y, x, f): (&'a mut [T], &'a [T], F)) {
+    fn run((y, x, f): (&'a mut [MaybeUninit<T>], &'a [T], F)) {
         for (y, x) in y.iter_mut().zip(x) {
-            *y = f(*x);
+            y.write(f(*x));
         }
     }
 }
@@ -39,13 +41,13 @@ fn map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Sync) -> Vec<T
 
 struct Each2;
 
-impl<'a, T: Real, F: Fn(T, T) -> T> Loop<(&'a mut [T], &'a [T], &'a [T], F)> for Each2 {
+impl<'a, T: Real, F: Fn(T, T) -> T> Loop<(&'a mut [MaybeUninit<T>], &'a [T], &'a [T], F)> for Each2 {
     type Output = ();
 
     #[inline(always)]
-    fn run((y, a, b, f): (&'a mut [T], &'a [T], &'a [T], F)) {
+    fn run((y, a, b, f): (&'a mut [MaybeUninit<T>], &'a [T], &'a [T], F)) {
         for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
-            *y = f(*a, *b);
+            y.write(f(*a, *b));
         }
     }
 }
@@ -55,7 +57,7 @@ pub(super) fn opened<T: Real>(y: &[T], grad: &[T]) -> Vec<T> {
     map2(y, grad, |y, g| if y > T::default() || y.is_nan() { g } else { T::default() })
 }
 
-/// `max(x, slope x)`; `slope` 0 is ReLU, 0.2 the usual leak of GAN networks. NaN stays NaN.
+/// `max(x, slope x)`; 0.2 is the usual leak of GAN networks. NaN stays NaN.
 ///
 /// # Errors
 /// Other types than f32 and f64.
@@ -76,12 +78,22 @@ pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     })
 }
 
-/// `max(x, 0)`.
+/// `max(x, 0)`. NaN stays NaN.
 ///
 /// # Errors
 /// Other types than f32 and f64.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
-    leaky_relu(x, 0.0)
+    if composed(x) {
+        return x.relu();
+    }
+    for_real!(x, T => {
+        let zero = T::default();
+        let y = with_slice::<T, _>(x, |x| map(x, |v| if v < zero { zero } else { v }))?;
+        record1("relu", x, Value::new(y, x.shape().clone()), |y, grad| {
+            let dx = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| opened(y, grad)))??;
+            Ok(Some(tensor(dx, y.shape())?))
+        })
+    })
 }
 
 /// `a + b`, of one shape.
@@ -97,7 +109,7 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
     for_real!(a, T => {
         let y = with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| map2(a, b, |a, b| a + b)))??;
-        record2("add", a, b, Value::new(y, a.shape().clone()), |_, grad| Ok((Some(grad.clone()), Some(grad.clone()))))
+        record("add", &[a, b], Value::new(y, a.shape().clone()), |_, grad| Ok(vec![Some(grad.clone()); 2]))
     })
 }
 
@@ -115,10 +127,9 @@ pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     for_real!(a, T => {
         let zero = T::default();
         let y = with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| map2(a, b, |a, b| { let v = a + b; if v < zero { zero } else { v } })))??;
-        record2("add_relu", a, b, Value::new(y, a.shape().clone()), move |y, grad| {
+        record("add_relu", &[a, b], Value::new(y, a.shape().clone()), |y, grad| {
             let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| opened(y, grad)))??;
-            let d = tensor(d, y.shape())?;
-            Ok((Some(d.clone()), Some(d)))
+            Ok(vec![Some(tensor(d, y.shape())?); 2])
         })
     })
 }

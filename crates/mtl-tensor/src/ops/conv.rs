@@ -18,7 +18,7 @@ use self::images::{Affine, Planes, Pool, Relu};
 pub use self::winograd::{TileSide, with_largest_tile};
 use super::sum;
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, is_learnt, record2, record3};
+use crate::tape::{Value, composed, gradient, is_learnt, record};
 
 /// `y[b, o, i, j] = bias[o] + sum_{c, u, v} x[b, c, i s + u - p, j s + v - p] w[o, c, u, v]`.
 ///
@@ -54,7 +54,7 @@ fn gathering(
     for_real!(x, T => {
         let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::forward(&g, x, w, bias, relu))?;
         let value = Value::new(y, (g.batch, g.out_channels, g.out_height, g.out_width));
-        record::<T>(x, w, bias, value, Layer { g, direction: Direction::Gathering, relu })
+        record_layer::<T>(x, w, bias, value, Layer { g, direction: Direction::Gathering, relu })
     })
 }
 
@@ -78,35 +78,22 @@ pub fn conv2d_relu_pool(
     let (y, winners) = slices3::<f32, _>(x, w, bias, |x, w, bias| fast::forward_pooled(&g, x, w, bias))?;
     let (height, width) = (g.out_height / 2, g.out_width / 2);
     let value = Value::new(y, (g.batch, g.out_channels, height, width));
-    let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), is_learnt(w));
-    let gradients = move |dy: &[f32]| -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let dy = Pool {
-            planes: Planes { numbers: dy, channels: g.out_channels, size: (height, width) },
-            winners: &*winners,
-        };
-        let dx = if saved_x.track_op() {
-            let count = g.batch * g.in_image();
-            let dx = with_slice::<f32, _>(&saved_w, |w| made(count, |dx| fast::grad_input(&g, w, &dy, &g.input(dx))))?;
-            Some(tensor(dx, saved_x.shape())?)
-        } else {
-            None
-        };
-        let dw = if learnt {
-            let dw = with_slice::<f32, _>(&saved_x, |x| fast::grad_weight(&g, &g.input(x), &dy))?;
-            Some(tensor(dw, saved_w.shape())?)
-        } else {
-            None
-        };
-        Ok((dx, dw))
-    };
-    let Some(bias) = bias else {
-        return record2("conv_pool", x, w, value, move |_, dy| with_slice::<f32, _>(dy, |dy| gradients(dy))?);
-    };
-    let tracked = is_learnt(bias);
-    record3("conv_pool", x, w, bias, value, move |y, dy| {
-        let (dx, dw) = with_slice::<f32, _>(dy, |dy| gradients(dy))??;
-        let db = if tracked { Some(bias_gradient::<f32>(&opened::<f32>(y, dy)?, g.out_channels)?) } else { None };
-        Ok((dx, dw, db))
+    let (saved_x, saved_w) = (x.clone(), w.clone());
+    let asked = (x.track_op(), is_learnt(w), bias.is_some_and(is_learnt));
+    let inputs: Vec<&Tensor> = [x, w].into_iter().chain(bias).collect();
+    record("conv_pool", &inputs, value, move |y, dy| {
+        let (dx, dw) = with_slice::<f32, _>(dy, |dy| -> Result<_> {
+            let planes = Planes { numbers: dy, channels: g.out_channels, size: (height, width) };
+            let dy = Pool { planes, winners: &*winners };
+            let dx = |w: &[f32]| made(g.batch * g.in_image(), |dx| fast::grad_input(&g, w, &dy, &g.input(dx)));
+            let dw = |x: &[f32]| fast::grad_weight(&g, &g.input(x), &dy);
+            Ok((
+                gradient(asked.0, saved_x.shape(), || with_slice(&saved_w, dx))?,
+                gradient(asked.1, saved_w.shape(), || with_slice(&saved_x, dw))?,
+            ))
+        })??;
+        let db = gradient(asked.2, g.out_channels, || bias_gradient::<f32>(&opened::<f32>(y, dy)?))?;
+        Ok(vec![dx, dw, db])
     })
 }
 
@@ -116,9 +103,10 @@ fn opened<T: crate::Real>(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
     tensor(dy, y.shape())
 }
 
-fn bias_gradient<T: crate::Real>(dy: &Tensor, channels: usize) -> Result<Tensor> {
-    let pixels = dy.dim(2)? * dy.dim(3)?;
-    tensor(with_slice::<T, _>(dy, |dy| sum::of_channels(channels, pixels, dy))?, channels)
+/// Sums of `[B, C, H, W]` over all but channels.
+fn bias_gradient<T: crate::Real>(dy: &Tensor) -> Result<Vec<T>> {
+    let (_, channels, height, width) = dy.dims4()?;
+    with_slice::<T, _>(dy, |dy| sum::of_channels(channels, height * width, dy))
 }
 
 /// What [`conv2d`] convolves with what.
@@ -215,7 +203,7 @@ fn spreading(
     for_real!(x, T => {
         let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::spread(&g, w, x, bias, relu))?;
         let value = Value::new(y, (batch, out_channels, out_height, out_width));
-        record::<T>(x, w, bias, value, Layer { g, direction: Direction::Spreading, relu })
+        record_layer::<T>(x, w, bias, value, Layer { g, direction: Direction::Spreading, relu })
     })
 }
 
@@ -241,47 +229,33 @@ struct Layer {
 }
 
 /// Puts the value into the graph, with or without a bias as third input. Gradients nobody asks for are not computed.
-fn record<T: Kernels>(
+fn record_layer<T: Kernels>(
     x: &Tensor,
     w: &Tensor,
     bias: Option<&Tensor>,
     value: Value,
     Layer { g, direction, relu }: Layer,
 ) -> Result<Tensor> {
-    let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), is_learnt(w));
-    let gradients = move |dy: &Tensor| -> Result<(Option<Tensor>, Option<Tensor>)> {
-        with_slice::<T, _>(dy, |dy| {
-            let dx = if saved_x.track_op() {
-                let dx = with_slice::<T, _>(&saved_w, |w| match direction {
-                    Direction::Gathering => T::grad_input(&g, w, dy),
-                    Direction::Spreading => T::forward(&g, dy, w, None, false),
-                })?;
-                Some(tensor(dx, saved_x.shape())?)
-            } else {
-                None
+    let (saved_x, saved_w) = (x.clone(), w.clone());
+    let asked = (x.track_op(), is_learnt(w), bias.is_some_and(is_learnt));
+    let inputs: Vec<&Tensor> = [x, w].into_iter().chain(bias).collect();
+    record("conv", &inputs, value, move |y, dy| {
+        let dy = if relu { opened::<T>(y, dy)? } else { dy.clone() };
+        let (dx, dw) = with_slice::<T, _>(&dy, |dy| -> Result<_> {
+            let dx = |w: &[T]| match direction {
+                Direction::Gathering => T::grad_input(&g, w, dy),
+                Direction::Spreading => T::forward(&g, dy, w, None, false),
             };
-            let dw = if learnt {
-                let dw = with_slice::<T, _>(&saved_x, |x| match direction {
-                    Direction::Gathering => T::grad_weight(&g, x, dy),
-                    Direction::Spreading => T::grad_weight(&g, dy, x),
-                })?;
-                Some(tensor(dw, saved_w.shape())?)
-            } else {
-                None
+            let dw = |x: &[T]| match direction {
+                Direction::Gathering => T::grad_weight(&g, x, dy),
+                Direction::Spreading => T::grad_weight(&g, dy, x),
             };
-            Ok((dx, dw))
-        })?
-    };
-    let open = move |y: &Tensor, dy: &Tensor| if relu { opened::<T>(y, dy) } else { Ok(dy.clone()) };
-    let Some(bias) = bias else {
-        return record2("conv", x, w, value, move |y, dy| gradients(&open(y, dy)?));
-    };
-    let tracked = is_learnt(bias);
-    record3("conv", x, w, bias, value, move |y, dy| {
-        let dy = open(y, dy)?;
-        let (dx, dw) = gradients(&dy)?;
-        let db = if tracked { Some(bias_gradient::<T>(&dy, y.dim(1)?)?) } else { None };
-        Ok((dx, dw, db))
+            Ok((
+                gradient(asked.0, saved_x.shape(), || with_slice(&saved_w, dx))?,
+                gradient(asked.1, saved_w.shape(), || with_slice(&saved_x, dw))?,
+            ))
+        })??;
+        Ok(vec![dx, dw, gradient(asked.2, y.dim(1)?, || bias_gradient::<T>(&dy))?])
     })
 }
 

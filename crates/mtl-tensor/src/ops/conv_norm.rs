@@ -3,12 +3,14 @@
 //! The same numbers as [`conv2d`], [`batch_norm`] or [`group_norm`] and
 //! `add_relu` one after the other, without the passes over memory between them, there and back.
 
+use std::marker::PhantomData;
+
 use candle_core::{Result, Tensor};
 
 use super::conv::{Geometry, Kernels, conv2d, geometry};
-use super::norm::{Grouping, Moments, Normalisation, batch_norm, batch_norm_with, group_norm, moments};
+use super::norm::{Gradients, Grouping, Moments, Normalisation, batch_norm, batch_norm_with, group_norm, moments};
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, is_learnt, record_many};
+use crate::tape::{Value, composed, gradient, is_learnt, record};
 
 /// Over which numbers [`conv_norm`] takes its moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,15 @@ pub fn conv_norm(
             Some(kept) => with_slice::<T, _>(kept, |kept| norm.forward(&z, Some(kept)))?,
             None => norm.forward(&z, None),
         };
-        let y = record::<T>(x, w, (gamma, beta), residual, Step { g, norm, z, value: Value::new(y, shape) })?;
+        let layer = Layer::<T>::new(g, x, w, (gamma, beta));
+        let inputs: Vec<&Tensor> = [x, w, gamma, beta].into_iter().chain(residual).collect();
+        let has_residual = residual.is_some();
+        let y = record("conv_norm", &inputs, Value::new(y, shape), move |y, grad| {
+            let d = with_slice::<T, _>(y, |y| {
+                with_slice::<T, _>(grad, |grad| norm.backward(&z, has_residual.then_some(y), grad))
+            })??;
+            layer.gradients(d)
+        })?;
         Ok((y, taken.map(|(mean, var)| Ok::<_, candle_core::Error>((mean?, var?))).transpose()?))
     })
 }
@@ -120,67 +130,53 @@ pub fn conv_norm_with(
             with_slice::<T, _>(w, |w| T::forward_affine(&g, x, w, (&scale, &shift), relu))
         })??;
         let value = Value::new(y, (g.batch, g.out_channels, g.out_height, g.out_width));
-        let (saved_x, saved_w) = (x.clone(), w.clone());
-        let learnt = (is_learnt(w), is_learnt(gamma) || is_learnt(beta));
-        record_many("conv_norm_with", &[x, w, gamma, beta], value, move |y, grad| {
-            // The convolution's own result was not kept. Only scales ask for it, and those seldom learn from known moments.
-            let z = match learnt.1 {
-                true => with_slice::<T, _>(&saved_x, |x| {
-                    with_slice::<T, _>(&saved_w, |w| T::forward(&g, x, w, None, false))
-                })??,
-                false => with_slice::<T, _>(y, <[T]>::to_vec)?,
-            };
-            let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| norm.backward(&z, Some(y), grad)))??;
-            let dx = gradient_of_input::<T>(&g, &saved_x, &saved_w, &d.x)?;
-            let dw = match learnt.0 {
-                true => Some(with_slice::<T, _>(&saved_x, |x| tensor(T::grad_weight(&g, x, &d.x), saved_w.shape()))??),
-                false => None,
-            };
-            let weight = |values: Vec<T>| if learnt.1 { tensor(values, g.out_channels).map(Some) } else { Ok(None) };
-            Ok(vec![dx, dw, weight(d.gamma)?, weight(d.beta)?])
+        let layer = Layer::<T>::new(g, x, w, (gamma, beta));
+        record("conv_norm_with", &[x, w, gamma, beta], value, move |y, grad| {
+            let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| -> Result<_> {
+                if !layer.asks_for_norm() {
+                    return Ok(norm.backward_of_scale(y, grad));
+                }
+                // The convolution's own result was not kept: scales seldom learn from known moments.
+                let z = with_slice::<T, _>(&layer.x, |x| {
+                    with_slice::<T, _>(&layer.w, |w| T::forward(&g, x, w, None, false))
+                })??;
+                Ok(norm.backward(&z, Some(y), grad))
+            }))???;
+            layer.gradients(d)
         })
     })
 }
 
-/// Where it is asked for.
-fn gradient_of_input<T: Kernels>(g: &Geometry, x: &Tensor, w: &Tensor, dz: &[T]) -> Result<Option<Tensor>> {
-    if !x.track_op() {
-        return Ok(None);
-    }
-    Ok(Some(tensor(with_slice::<T, _>(w, |w| T::grad_input(g, w, dz))?, x.shape())?))
-}
-
-/// What the backward pass needs of the forward one.
-struct Step<T> {
+/// A convolution and its normalisation in the backward pass.
+struct Layer<T> {
     g: Geometry,
-    norm: Normalisation<T>,
-    /// The convolution's result.
-    z: Vec<T>,
-    value: Value,
+    x: Tensor,
+    w: Tensor,
+    /// Input, weight, scale, shift.
+    asked: [bool; 4],
+    number: PhantomData<T>,
 }
 
-/// Puts the value into the graph.
-fn record<T: Kernels>(
-    x: &Tensor,
-    w: &Tensor,
-    (gamma, beta): (&Tensor, &Tensor),
-    residual: Option<&Tensor>,
-    Step { g, norm, z, value }: Step<T>,
-) -> Result<Tensor> {
-    let learnt = (is_learnt(w), is_learnt(gamma) || is_learnt(beta));
-    let (saved_x, saved_w, has_residual) = (x.clone(), w.clone(), residual.is_some());
-    let inputs: Vec<&Tensor> = [x, w, gamma, beta].into_iter().chain(residual).collect();
-    record_many("conv_norm", &inputs, value, move |y, grad| {
-        let d = with_slice::<T, _>(y, |y| {
-            with_slice::<T, _>(grad, |grad| norm.backward(&z, has_residual.then_some(y), grad))
-        })??;
-        let dx = gradient_of_input::<T>(&g, &saved_x, &saved_w, &d.x)?;
-        let dw = match learnt.0 {
-            true => Some(with_slice::<T, _>(&saved_x, |x| tensor(T::grad_weight(&g, x, &d.x), saved_w.shape()))??),
-            false => None,
-        };
-        let weight = |values: Vec<T>| if learnt.1 { tensor(values, g.out_channels).map(Some) } else { Ok(None) };
-        let kept = d.residual.map(|kept| tensor(kept, grad.shape())).transpose()?;
-        Ok([dx, dw, weight(d.gamma)?, weight(d.beta)?].into_iter().chain(has_residual.then_some(kept)).collect())
-    })
+impl<T: Kernels> Layer<T> {
+    fn new(g: Geometry, x: &Tensor, w: &Tensor, (gamma, beta): (&Tensor, &Tensor)) -> Self {
+        let asked = [x.track_op(), is_learnt(w), is_learnt(gamma), is_learnt(beta)];
+        Self { g, x: x.clone(), w: w.clone(), asked, number: PhantomData }
+    }
+
+    fn asks_for_norm(&self) -> bool {
+        self.asked[2] || self.asked[3]
+    }
+
+    /// From those of the normalisation's input, scale, shift, and of what was added behind it, in the order of the op's inputs.
+    fn gradients(&self, d: Gradients<T>) -> Result<Vec<Option<Tensor>>> {
+        let g = &self.g;
+        let shape = (g.batch, g.out_channels, g.out_height, g.out_width);
+        Ok(vec![
+            gradient(self.asked[0], self.x.shape(), || with_slice(&self.w, |w| T::grad_input(g, w, &d.x)))?,
+            gradient(self.asked[1], self.w.shape(), || with_slice(&self.x, |x| T::grad_weight(g, x, &d.x)))?,
+            gradient(self.asked[2], g.out_channels, || Ok(d.gamma))?,
+            gradient(self.asked[3], g.out_channels, || Ok(d.beta))?,
+            d.residual.map(|kept| tensor(kept, shape)).transpose()?,
+        ])
+    }
 }

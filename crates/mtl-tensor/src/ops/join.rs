@@ -4,7 +4,7 @@ use candle_core::{Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::real::{for_real, tensor, with_slice, written};
-use crate::tape::{Value, composed, record_many, record1};
+use crate::tape::{Value, composed, record, record1};
 
 /// Side by side along the second dimension: `[B, C1, ...], [B, C2, ...], ... -> [B, C1 + C2 + ..., ...]`.
 ///
@@ -41,12 +41,12 @@ pub fn cat_channels(tensors: &[&Tensor]) -> Result<Tensor> {
             })?;
         }
         let shapes: Vec<Shape> = tensors.iter().map(|tensor| tensor.shape().clone()).collect();
-        record_many("cat_channels", tensors, Value::new(values, shape), move |_, grad| {
+        record("cat_channels", tensors, Value::new(values, shape), move |_, grad| {
             with_slice::<T, _>(grad, |grad| {
                 let parts = shapes.iter().zip(&lengths).zip(&starts);
                 let part = |((shape, &length), &start): ((&Shape, &usize), &usize)| {
                     let part = written::<T>(batch * length, |part| part.par_chunks_mut(length.max(1)).zip(grad.par_chunks(row.max(1))).for_each(|(to, from)| {
-                        to.copy_from_slice(&from[start..start + length]);
+                        to.write_copy_of_slice(&from[start..start + length]);
                     }));
                     Ok(Some(tensor(part, shape.clone())?))
                 };

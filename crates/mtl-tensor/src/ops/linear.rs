@@ -10,8 +10,8 @@ use super::product::{LANES, Product, whole};
 use super::scratch::with_scratch;
 use super::transpose::{Rows, gather};
 use super::window::Window;
-use crate::real::{tensor, with_slice, written};
-use crate::tape::{Value, composed, is_learnt, record3};
+use crate::real::{with_slice, written};
+use crate::tape::{Value, composed, gradient, is_learnt, record};
 
 /// Affine map of rows: `x [B, I]`, or `[B, ...]` with `I` numbers a row, `w [O, I]`, `bias [O]`, result `[B, O]`.
 ///
@@ -30,22 +30,16 @@ pub fn linear(x: &Tensor, w: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let y = with_slice::<f32, _>(x, |x| {
         with_slice::<f32, _>(w, |w| with_slice::<f32, _>(bias, |bias| forward(s, x, w, bias)))
     })???;
-    let (saved_x, saved_w, learnt) = (x.clone(), w.clone(), (is_learnt(w), is_learnt(bias)));
-    record3("linear", x, w, bias, Value::new(y, (batch, outputs)), move |_, dy| {
+    let (saved_x, saved_w) = (x.clone(), w.clone());
+    let asked = (x.track_op(), is_learnt(w), is_learnt(bias));
+    record("linear", &[x, w, bias], Value::new(y, (batch, outputs)), move |_, dy| {
         with_slice::<f32, _>(dy, |dy| {
-            let dx = if saved_x.track_op() {
-                Some(tensor(with_slice::<f32, _>(&saved_w, |w| grad_input(s, w, dy))?, saved_x.shape())?)
-            } else {
-                None
-            };
-            let dw = if learnt.0 {
-                Some(tensor(with_slice::<f32, _>(&saved_x, |x| grad_weight(s, x, dy))?, (outputs, inputs))?)
-            } else {
-                None
-            };
             let column = |o: usize| (0..batch).map(|b| f64::from(dy[b * outputs + o])).sum::<f64>() as f32;
-            let db = if learnt.1 { Some(tensor((0..outputs).map(column).collect(), outputs)?) } else { None };
-            Ok((dx, dw, db))
+            Ok(vec![
+                gradient(asked.0, saved_x.shape(), || with_slice::<f32, _>(&saved_w, |w| grad_input(s, w, dy)))?,
+                gradient(asked.1, saved_w.shape(), || with_slice::<f32, _>(&saved_x, |x| grad_weight(s, x, dy)))?,
+                gradient::<f32>(asked.2, outputs, || Ok((0..outputs).map(column).collect()))?,
+            ])
         })?
     })
 }
@@ -74,24 +68,14 @@ fn forward(s: Sizes, x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f32> {
             let depth = PART.min(inputs - first);
             // An image is one channel here, its inputs a line of pixels.
             let layout = Rows { first: 0, rows: 1, left: 0, columns: depth, stride: columns };
-            let turned = written(layout.len(), |to| gather(&x[first..], batch, (1, inputs), layout, to));
-            written(outputs * columns, |sums| {
-                sums.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(block, sums)| {
-                    let product = Product {
-                        size: (sums.len() / columns, columns),
-                        depth,
-                        a: &w[block * BLOCK * inputs + first..],
-                        a_strides: (inputs, 1),
-                        b: &turned,
-                        b_step: columns,
-                        segments: &[(0, 0)],
-                        c: sums,
-                        c_row: columns,
-                        add: false,
-                    };
-                    product.compute();
-                })
-            })
+            let mut turned = vec![0.0; layout.len()];
+            gather(&x[first..], batch, (1, inputs), layout, &mut turned);
+            let mut sums = vec![0.0; outputs * columns];
+            sums.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(block, sums)| {
+                let a = (&w[block * BLOCK * inputs + first..], (inputs, 1));
+                Product::of((sums.len() / columns, columns), depth, a, &turned, sums, columns, false).compute();
+            });
+            sums
         })
         .collect();
     let mut y = vec![0.0; batch * outputs];
@@ -118,27 +102,15 @@ fn slice(numbers: &[f32], inputs: usize, first: usize, columns: usize, to: &mut 
 /// `C[i, first..] = sum over k of A[i, k] B[k, first..]` for all slices of inputs; `b [depth, inputs]`, `C [rows, inputs]`.
 fn by_slices(inputs: usize, (rows, depth): (usize, usize), a: (&[f32], (usize, usize)), b: &[f32]) -> Vec<f32> {
     written(rows * inputs, |c| {
-        let window = Window::of(c);
+        let window = Window::of_unwritten(c);
         (0..inputs).into_par_iter().step_by(SLICE).for_each(|first| {
             let count = SLICE.min(inputs - first);
             let columns = count.next_multiple_of(2 * LANES);
             with_scratch([depth * columns, rows * columns, 0], |packed, sums, _| {
                 slice(b, inputs, first, columns, packed);
-                let product = Product {
-                    size: (rows, columns),
-                    depth,
-                    a: a.0,
-                    a_strides: a.1,
-                    b: packed,
-                    b_step: columns,
-                    segments: &[(0, 0)],
-                    c: sums,
-                    c_row: columns,
-                    add: false,
-                };
-                product.compute();
+                Product::of((rows, columns), depth, a, packed, &mut *sums, columns, false).compute();
                 for (row, sums) in sums.chunks_exact(columns).enumerate() {
-                    window.own(row * inputs + first, count).copy_from_slice(&sums[..count]);
+                    window.copy_from(row * inputs + first, &sums[..count]);
                 }
             });
         });

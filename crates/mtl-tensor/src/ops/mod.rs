@@ -1,5 +1,5 @@
-//! Differentiable functions of tensors. On the CPU each is our own kernel; on CUDA and Metal a composition of candle
-//! ops whose gradients are right there too. `f32` and `f64` everywhere.
+//! Differentiable functions of tensors, f32 and f64. On the CPU each is our own kernel in f32, and with few exceptions (linear
+//! maps) in f64; on CUDA and Metal a composition of candle ops whose gradients are right there too.
 
 pub mod activation;
 pub mod conv;

@@ -8,10 +8,10 @@ mod kernel;
 
 use candle_core::{Result, Tensor};
 
-pub(super) use self::kernel::{Grouping, Normalisation, moments};
+pub(super) use self::kernel::{Gradients, Grouping, Normalisation, moments};
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, is_learnt, record3, weight};
+use crate::tape::{Value, composed, gradient, is_learnt, record, weight};
 
 /// Added to every variance (PyTorch's default).
 pub const EPSILON: f64 = 1e-5;
@@ -139,13 +139,13 @@ fn normalise<T: Real>(
     let norm = Normalisation::new(grouping, weights, moments, relu);
     let values = with_slice::<T, _>(x, |x| norm.forward(x, None))?;
     let (saved, shape) = (x.clone(), gamma.shape().clone());
-    let tracked = (x.track_op(), is_learnt(gamma) || is_learnt(beta));
-    record3("norm", x, gamma, beta, Value::new(values, x.shape().clone()), move |_, grad| {
+    let asked = (x.track_op(), is_learnt(gamma), is_learnt(beta));
+    record("norm", &[x, gamma, beta], Value::new(values, x.shape().clone()), move |_, grad| {
         let d = with_slice::<T, _>(&saved, |x| with_slice::<T, _>(grad, |grad| norm.backward(x, None, grad)))??;
-        Ok((
-            if tracked.0 { Some(tensor(d.x, saved.shape())?) } else { None },
-            if tracked.1 { Some(tensor(d.gamma, &shape)?) } else { None },
-            if tracked.1 { Some(tensor(d.beta, &shape)?) } else { None },
-        ))
+        Ok(vec![
+            gradient(asked.0, saved.shape(), || Ok(d.x))?,
+            gradient(asked.1, &shape, || Ok(d.gamma))?,
+            gradient(asked.2, &shape, || Ok(d.beta))?,
+        ])
     })
 }

@@ -40,7 +40,20 @@ pub(super) struct Product<'a> {
     pub add: bool,
 }
 
-impl Product<'_> {
+impl<'a> Product<'a> {
+    /// `C (+)= A B` of one segment, rows of `B` and `C` equally far apart.
+    pub(super) fn of(
+        size: (usize, usize),
+        depth: usize,
+        (a, a_strides): (&'a [f32], (usize, usize)),
+        b: &'a [f32],
+        c: &'a mut [f32],
+        row: usize,
+        add: bool,
+    ) -> Self {
+        Self { size, depth, a, a_strides, b, b_step: row, segments: &[(0, 0)], c, c_row: row, add }
+    }
+
     pub(super) fn compute(mut self) {
         let Self { size: (rows, columns), depth, a_strides: (row, step), .. } = self;
         if rows == 0 || columns == 0 {

@@ -3,6 +3,8 @@
 //! candle's `upsample_nearest2d` overwrites the gradient of a tensor that is used twice, and `upsample_bilinear2d` has
 //! none; both are separable linear maps here, whose gradient is the transposed map.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
@@ -36,7 +38,7 @@ pub fn upsample_nearest(x: &Tensor, k: usize) -> Result<Tensor> {
             written(b * c * oh * ow, |values| values.par_chunks_mut(k * ow).zip(x.par_chunks(w)).for_each(|(block, line)| {
                 let (first, rest) = block.split_at_mut(ow);
                 for (out, value) in first.chunks_exact_mut(k).zip(line) {
-                    out.fill(*value);
+                    out.fill(MaybeUninit::new(*value));
                 }
                 for row in rest.chunks_exact_mut(ow) {
                     row.copy_from_slice(first);
@@ -220,7 +222,9 @@ fn shuffled<T: Real>(x: &[T], (h, w): (usize, usize), k: usize) -> Vec<T> {
             for (at, line) in x.chunks_exact(w).enumerate() {
                 let (place, row) = (at / h, at % h);
                 let to = &mut y[(row * k + place / k) * k * w + place % k..];
-                to.iter_mut().step_by(k).zip(line).for_each(|(to, from)| *to = *from);
+                for (to, from) in to.iter_mut().step_by(k).zip(line) {
+                    to.write(*from);
+                }
             }
         })
     })
@@ -234,7 +238,9 @@ fn unshuffled<T: Real>(y: &[T], (h, w): (usize, usize), k: usize) -> Vec<T> {
             for (at, line) in x.chunks_exact_mut(w).enumerate() {
                 let (place, row) = (at / h, at % h);
                 let from = &y[(row * k + place / k) * k * w + place % k..];
-                line.iter_mut().zip(from.iter().step_by(k)).for_each(|(to, from)| *to = *from);
+                for (to, from) in line.iter_mut().zip(from.iter().step_by(k)) {
+                    to.write(*from);
+                }
             }
         })
     })

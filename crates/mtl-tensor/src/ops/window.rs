@@ -1,6 +1,7 @@
 //! Memory that several tasks write at once, each its own elements.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// A place in memory that other tasks, on other threads, write beside and between.
 ///
@@ -23,6 +24,11 @@ unsafe impl<T: Send> Sync for Window<'_, T> {}
 impl<'a, T: Copy> Window<'a, T> {
     pub(super) fn of(numbers: &'a mut [T]) -> Self {
         Self { start: numbers.as_mut_ptr(), len: numbers.len(), memory: PhantomData }
+    }
+
+    /// Memory of which every element is written, and none read, through windows.
+    pub(super) fn of_unwritten(numbers: &'a mut [MaybeUninit<T>]) -> Self {
+        Self { start: numbers.as_mut_ptr().cast(), len: numbers.len(), memory: PhantomData }
     }
 
     /// The same memory from `offset` on.
@@ -49,6 +55,16 @@ impl<'a, T: Copy> Window<'a, T> {
         #[allow(unsafe_code)]
         unsafe {
             std::slice::from_raw_parts_mut(self.start.add(offset), count)
+        }
+    }
+
+    /// Copies `values` to `offset` and what follows.
+    pub(super) fn copy_from(&self, offset: usize, values: &[T]) {
+        assert!(offset + values.len() <= self.len);
+        // SAFETY: inside the window by the assertion; the caller's task owns these elements, so `values` lies elsewhere.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::ptr::copy_nonoverlapping(values.as_ptr(), self.start.add(offset), values.len());
         }
     }
 

@@ -135,6 +135,44 @@ fn convolution_norm_and_residual() {
 }
 
 #[test]
+fn convolution_and_known_moments() {
+    let mut stream = Seed::new(7).stream("shapes", &[]);
+    for seed in 0..40 {
+        let Drawn { batch, from, to, size, kernel, stride } = drawn(&mut stream);
+        let padding = kernel / 2;
+        let shapes = [vec![batch, from, size.0, size.1], vec![to, from, kernel, kernel], vec![to], vec![to]];
+        let moments = |dtype: DType| {
+            let [mean, var] = ["mean", "var"].map(|name| make(name, &[to], dtype, seed).as_tensor().detach());
+            (mean, (var.sqr().unwrap() + 0.1).unwrap())
+        };
+        for relu in [false, true] {
+            let fused = |v: &[Var]| {
+                let (mean, var) = moments(DType::F32);
+                ops::conv_norm_with(&v[0], &v[1], (stride, padding), (&mean, &var), (&v[2], &v[3]), relu)
+            };
+            let single = |v: &[Var]| {
+                let (mean, var) = moments(DType::F64);
+                let z = ops::conv2d(&v[0], &v[1], None, stride, padding)?;
+                ops::batch_norm_with(&z, &v[2], &v[3], &mean, &var, relu)
+            };
+            agree("conv_norm_with", &shapes, seed, &fused, &single);
+            // A network that is not being trained: the same gradient of the images, and none of anything else.
+            let vars: Vec<Var> =
+                shapes.iter().enumerate().map(|(i, shape)| make(&i.to_string(), shape, DType::F32, seed)).collect();
+            let pass = || {
+                let y = fused(&vars).unwrap();
+                let upstream = make("upstream", y.dims(), DType::F32, seed).as_tensor().detach();
+                backward_from(&[y], &[upstream]).unwrap()
+            };
+            let (learning, constant) = (pass(), mtl_tensor::with_constant_weights(pass));
+            let of_images = |found: &mtl_tensor::Gradients| to_f64(found.get(&vars[0]).unwrap()).unwrap();
+            assert!(error(&of_images(&constant), &of_images(&learning)) < 1e-6, "{shapes:?}");
+            assert!(vars[1..].iter().all(|var| constant.get(var).is_none()));
+        }
+    }
+}
+
+#[test]
 fn linear() {
     for (seed, (batch, inputs, outputs)) in
         [(1, 1, 1), (3, 7, 5), (64, 130, 10), (9, 5000, 70), (1, 2049, 129), (17, 300, 257)].into_iter().enumerate()

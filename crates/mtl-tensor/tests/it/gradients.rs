@@ -190,6 +190,22 @@ fn constant_weights_get_no_gradient_and_change_no_other() {
     assert!(learning.get(&w).is_some() && constant.get(&w).is_none() && constant.get(&g).is_none());
 }
 
+/// Single and fused, on both code paths.
+#[test]
+fn relu_of_infinities() {
+    let x = mtl_tensor::Var::from_vec(vec![f64::NEG_INFINITY, -1.0, 2.0, f64::INFINITY], (1, 4), &Device::Cpu).unwrap();
+    let zero = Tensor::zeros((1, 4), mtl_tensor::DType::F64, &Device::Cpu).unwrap();
+    let run = || {
+        for y in [ops::relu(&x).unwrap(), ops::add_relu(&x, &zero).unwrap()] {
+            assert_eq!(mtl_tensor::to_f64(&y).unwrap(), [0.0, 0.0, 2.0, f64::INFINITY]);
+            let found = backward(&y.sum_all().unwrap()).unwrap();
+            assert_eq!(mtl_tensor::to_f64(found.get(&x).unwrap()).unwrap(), [0.0, 0.0, 1.0, 1.0]);
+        }
+    };
+    run();
+    on_accelerator_code(run);
+}
+
 #[test]
 fn saturated_logits_stay_finite() {
     let x = mtl_tensor::Var::from_vec(vec![1e4f32, -1e4, 1e4, -1e4], (2, 2), &Device::Cpu).unwrap();

@@ -64,5 +64,5 @@ impl Geometry {
 
 /// New numbers, as many as said, every one of them written by `body`'s sink.
 pub(super) fn made(count: usize, body: impl FnOnce(Window<'_, f32>)) -> Vec<f32> {
-    written(count, |numbers| body(Window::of(numbers)))
+    written(count, |numbers| body(Window::of_unwritten(numbers)))
 }

@@ -1,23 +1,30 @@
-//! Transformed kernels that are kept from one call to the next, for batches so small that transforming would cost more
-//! than convolving with them.
+//! Transformed kernels that are kept from one call to the next, for single images, where transforming would cost more than
+//! convolving.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Kernels a thread keeps at most; the networks of this project have fewer. All are dropped when there are more.
-const MOST: usize = 64;
+/// Numbers a thread keeps at most (64 MiB), some tens of layers of this project's networks. All are dropped when there would
+/// be more.
+const MOST: usize = 16 * 1024 * 1024;
 
 /// Where the weights lie, how many they are, and which transform of how many channels: enough to find them again.
 type Place = (usize, usize, u8, usize);
 
-struct Kept {
+struct Entry {
     weights: Vec<f32>,
     transformed: Rc<Vec<f32>>,
 }
 
+impl Entry {
+    fn numbers(&self) -> usize {
+        self.weights.len() + self.transformed.len()
+    }
+}
+
 thread_local! {
-    static KEPT: RefCell<HashMap<Place, Kept>> = RefCell::new(HashMap::new());
+    static KEPT: RefCell<HashMap<Place, Entry>> = RefCell::new(HashMap::new());
 }
 
 /// Bit for bit; without a way out in between, so that it is done in vectors.
@@ -29,16 +36,19 @@ fn is_same(a: &[f32], b: &[f32]) -> bool {
 /// that have changed, or others in their place, are transformed anew.
 pub(super) fn kept(w: &[f32], way: u8, channels: usize, transform: impl FnOnce() -> Vec<f32>) -> Rc<Vec<f32>> {
     let place = (w.as_ptr() as usize, w.len(), way, channels);
-    let same = |kept: &Kept| kept.weights.chunks(64).zip(w.chunks(64)).all(|(a, b)| is_same(a, b));
+    let same = |entry: &Entry| entry.weights.chunks(64).zip(w.chunks(64)).all(|(a, b)| is_same(a, b));
     let found =
-        KEPT.with_borrow(|all| all.get(&place).filter(|kept| same(kept)).map(|kept| Rc::clone(&kept.transformed)));
+        KEPT.with_borrow(|all| all.get(&place).filter(|entry| same(entry)).map(|entry| entry.transformed.clone()));
     found.unwrap_or_else(|| {
-        let transformed = Rc::new(transform());
+        let entry = Entry { weights: w.to_vec(), transformed: Rc::new(transform()) };
+        let transformed = Rc::clone(&entry.transformed);
         KEPT.with_borrow_mut(|all| {
-            if all.len() >= MOST {
+            if all.values().map(Entry::numbers).sum::<usize>() + entry.numbers() > MOST {
                 all.clear();
             }
-            all.insert(place, Kept { weights: w.to_vec(), transformed: Rc::clone(&transformed) });
+            if entry.numbers() <= MOST {
+                all.insert(place, entry);
+            }
         });
         transformed
     })
@@ -57,9 +67,10 @@ mod tests {
         assert_eq!(*kept(&w, 1, 1, || vec![7.0]), [7.0]);
         w[1] = -0.0;
         assert_eq!(*kept(&w, 0, 1, || doubled(&w)), [2.0, -0.0]);
-        for other in 0..2 * MOST {
-            kept(&w, 0, other, || doubled(&w));
+        for other in 2..8 {
+            kept(&w, 0, other, || vec![0.0; MOST / 4]);
+            assert!(KEPT.with_borrow(|all| all.values().map(Entry::numbers).sum::<usize>()) <= MOST);
         }
-        assert!(KEPT.with_borrow(HashMap::len) <= MOST);
+        assert!(kept(&w, 0, 9, || vec![1.0; MOST]).len() == MOST, "too large to be kept, and right");
     }
 }

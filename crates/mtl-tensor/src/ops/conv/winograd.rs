@@ -90,9 +90,6 @@ struct Tiling {
     strips: Vec<Strip>,
 }
 
-/// Tiles up to which transformed kernels are kept: a single image of 32x32.
-const FEW_TILES: usize = 256;
-
 /// Numbers a place that a group of tiles aims at: with all places, about what the second-level cache holds.
 const PLACE_NUMBERS: usize = 5400;
 
@@ -104,11 +101,6 @@ impl Tiling {
         let rows = PLACE_NUMBERS / ((input_row + output_row) * tiles.1).max(1);
         let strips = strips(g.batch, tiles.0, rows);
         Self { tiles, input_row, output_row, input_width, output_width, strips }
-    }
-
-    /// Whether there are so few tiles that transforming the kernels is a large part of the work.
-    fn is_small(&self, g: &Geometry) -> bool {
-        g.batch * self.tiles.0 * self.tiles.1 <= FEW_TILES
     }
 
     /// Tiles of a strip.
@@ -160,7 +152,8 @@ impl Tiling {
 /// `U = G k G^T` of every channel pair, `[place, Ci, Co]`, from `w [Co, Ci, 3, 3]`.
 fn kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
     let taps = Rows { first: 0, rows: 1, left: 0, columns: g.in_channels * 9, stride: row };
-    let mut pixels = written(taps.len(), |to| gather(w, g.out_channels, (1, g.in_channels * 9), taps, to));
+    let mut pixels = vec![0.0; taps.len()];
+    gather(w, g.out_channels, (1, g.in_channels * 9), taps, &mut pixels);
     of_kernels::<F>(Way::Kernel, g.in_channels, row, &mut pixels)
 }
 
@@ -175,18 +168,18 @@ fn turned_kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
 }
 
 fn of_kernels<F: Scheme>(way: Way, channels: usize, row: usize, pixels: &mut [f32]) -> Vec<f32> {
-    // The few numbers between places are written by nobody, and read by nobody.
-    written(F::IN * F::IN * plane(channels, row), |u| kernel_transform::<F>(way, channels, row, pixels, u).compute())
+    let mut u = vec![0.0; F::IN * F::IN * plane(channels, row)];
+    kernel_transform::<F>(way, channels, row, pixels, &mut u).compute();
+    u
 }
 
 /// The gradient of the kernels, `[Co, Ci, 3, 3]`, from that of `U`.
 fn kernels_adjoint<F: Scheme>(g: &Geometry, u: &mut [f32], row: usize) -> Vec<f32> {
     let columns = g.in_channels * 9;
-    let pixels = written(columns * row, |pixels| {
-        kernel_transform::<F>(Way::KernelAdjoint, g.in_channels, row, pixels, u).compute();
-    });
+    let mut pixels = vec![0.0; columns * row];
+    kernel_transform::<F>(Way::KernelAdjoint, g.in_channels, row, &mut pixels, u).compute();
     written(g.out_channels * columns, |dw| {
-        scatter(&pixels, (1, columns, row), g.out_channels, Window::of(dw), (columns, columns));
+        scatter(&pixels, (1, columns, row), g.out_channels, Window::of_unwritten(dw), (columns, columns));
     })
 }
 
@@ -227,7 +220,8 @@ impl Reading<'_> {
 pub(super) fn forward<F: Scheme>(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
     let t = Tiling::new::<F>(g);
     let transform = || kernels::<F>(g, w, t.output_row);
-    if t.is_small(g) {
+    if g.batch == 1 {
+        // For a single image, transforming the kernels is most of the work.
         convolve::<F>(g, &t, x, &kept(w, F::IN as u8, g.in_channels, transform), bias, y);
     } else {
         convolve::<F>(g, &t, x, &transform(), bias, y);
@@ -248,19 +242,10 @@ fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, u: &[f32], bias
         with_scratch(t.lengths::<F>(g, strip), |pixels, v, m| {
             t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
             for place in 0..F::IN * F::IN {
-                let product = Product {
-                    size: (count, t.output_width),
-                    depth: g.in_channels,
-                    a: &v[place * plane(count, t.input_row)..],
-                    a_strides: (t.input_row, 1),
-                    b: &u[place * plane(g.in_channels, t.output_row)..],
-                    b_step: t.output_row,
-                    segments: &[(0, 0)],
-                    c: &mut m[place * plane(count, t.output_row)..],
-                    c_row: t.output_row,
-                    add: false,
-                };
-                product.compute();
+                let a = (&v[place * plane(count, t.input_row)..], (t.input_row, 1));
+                let b = &u[place * plane(g.in_channels, t.output_row)..];
+                let c = &mut m[place * plane(count, t.output_row)..];
+                Product::of((count, t.output_width), g.in_channels, a, b, c, t.output_row, false).compute();
             }
             let made = t.made::<F>(strip);
             let transform = Transform::<F> {
@@ -301,19 +286,9 @@ pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &dyn Source, dy: &dyn Sour
                     t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
                     t.upstream::<F>(strip, dy).transform::<F>(strip, pixels, m);
                     for (place, c) in sums.chunks_exact_mut(kernel_plane).enumerate() {
-                        let product = Product {
-                            size: (g.in_channels, t.output_width),
-                            depth: count,
-                            a: &v[place * plane(count, t.input_row)..],
-                            a_strides: (1, t.input_row),
-                            b: &m[place * plane(count, t.output_row)..],
-                            b_step: t.output_row,
-                            segments: &[(0, 0)],
-                            c,
-                            c_row: t.output_row,
-                            add: true,
-                        };
-                        product.compute();
+                        let a = (&v[place * plane(count, t.input_row)..], (1, t.input_row));
+                        let b = &m[place * plane(count, t.output_row)..];
+                        Product::of((g.in_channels, t.output_width), count, a, b, c, t.output_row, true).compute();
                     }
                 });
             }

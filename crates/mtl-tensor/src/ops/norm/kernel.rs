@@ -1,5 +1,7 @@
 //! Normalisation of slices: planes of `pixels` numbers, `channels` an image.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use super::EPSILON;
@@ -151,6 +153,18 @@ impl<T: Real> Normalisation<T> {
         })
     }
 
+    /// The same where moments and weights are constants: only the input has a gradient.
+    pub(in crate::ops) fn backward_of_scale(&self, y: &[T], grad: &[T]) -> Gradients<T> {
+        let pixels = self.grouping.pixels;
+        let x =
+            written(y.len(), |dx| {
+                dx.par_chunks_mut(pixels).zip(y.par_chunks(pixels)).zip(grad.par_chunks(pixels)).enumerate().for_each(
+                    |(plane, ((dx, y), grad))| wide::<Scaled, _>((dx, y, grad, self.affine(plane).0, self.relu)),
+                );
+            });
+        Gradients { x, residual: None, gamma: Vec::new(), beta: Vec::new() }
+    }
+
     /// `y`: the result, where a residual was added; without one, where the ReLU was closed is seen from `x`.
     pub(in crate::ops) fn backward(&self, x: &[T], y: Option<&[T]>, grad: &[T]) -> Gradients<T> {
         let g = self.grouping;
@@ -214,26 +228,26 @@ fn relu<T: Real>(v: T, on: bool) -> T {
 
 struct Apply;
 
-impl<'a, T: Real> Loop<(&'a mut [T], &'a [T], (T, T), bool)> for Apply {
+impl<'a, T: Real> Loop<(&'a mut [MaybeUninit<T>], &'a [T], (T, T), bool)> for Apply {
     type Output = ();
 
     #[inline(always)]
-    fn run((y, x, (scale, shift), on): (&'a mut [T], &'a [T], (T, T), bool)) {
+    fn run((y, x, (scale, shift), on): (&'a mut [MaybeUninit<T>], &'a [T], (T, T), bool)) {
         for (y, x) in y.iter_mut().zip(x) {
-            *y = relu(*x * scale + shift, on);
+            y.write(relu(*x * scale + shift, on));
         }
     }
 }
 
 struct ApplyOnto;
 
-impl<'a, T: Real> Loop<(&'a mut [T], &'a [T], &'a [T], (T, T), bool)> for ApplyOnto {
+impl<'a, T: Real> Loop<(&'a mut [MaybeUninit<T>], &'a [T], &'a [T], (T, T), bool)> for ApplyOnto {
     type Output = ();
 
     #[inline(always)]
-    fn run((y, x, kept, (scale, shift), on): (&'a mut [T], &'a [T], &'a [T], (T, T), bool)) {
+    fn run((y, x, kept, (scale, shift), on): (&'a mut [MaybeUninit<T>], &'a [T], &'a [T], (T, T), bool)) {
         for ((y, x), kept) in y.iter_mut().zip(x).zip(kept) {
-            *y = relu(*x * scale + shift + *kept, on);
+            y.write(relu(*x * scale + shift + *kept, on));
         }
     }
 }
@@ -248,6 +262,20 @@ impl<'a, T: Real> Loop<(&'a mut [T], &'a [T], &'a [T], bool)> for Opened {
     fn run((open, y, grad, on): (&'a mut [T], &'a [T], &'a [T], bool)) {
         for ((open, y), grad) in open.iter_mut().zip(y).zip(grad) {
             *open = if on && *y <= T::default() { T::default() } else { *grad };
+        }
+    }
+}
+
+/// The same times a number.
+struct Scaled;
+
+impl<'a, T: Real> Loop<(&'a mut [MaybeUninit<T>], &'a [T], &'a [T], T, bool)> for Scaled {
+    type Output = ();
+
+    #[inline(always)]
+    fn run((dx, y, grad, scale, on): (&'a mut [MaybeUninit<T>], &'a [T], &'a [T], T, bool)) {
+        for ((dx, y), grad) in dx.iter_mut().zip(y).zip(grad) {
+            dx.write(if on && *y <= T::default() { T::default() } else { *grad * scale });
         }
     }
 }
@@ -288,13 +316,13 @@ impl<'a, T: Real> Loop<(&'a [T], &'a [T], (T, T), Option<(T, T)>)> for Along {
 
 struct InputGradient;
 
-impl<'a, T: Real> Loop<(&'a mut [T], &'a [T], &'a [T], (T, T, T, T), Option<(T, T)>)> for InputGradient {
+impl<'a, T: Real> Loop<(&'a mut [MaybeUninit<T>], &'a [T], &'a [T], (T, T, T, T), Option<(T, T)>)> for InputGradient {
     type Output = ();
 
     #[inline(always)]
     fn run(
         (dx, x, grad, (scale, slope, mean, centre), closed_below): (
-            &'a mut [T],
+            &'a mut [MaybeUninit<T>],
             &'a [T],
             &'a [T],
             (T, T, T, T),
@@ -302,7 +330,7 @@ impl<'a, T: Real> Loop<(&'a mut [T], &'a [T], &'a [T], (T, T, T, T), Option<(T, 
         ),
     ) {
         for ((dx, x), grad) in dx.iter_mut().zip(x).zip(grad) {
-            *dx = through(*x, *grad, closed_below) * scale - centre - (*x - mean) * slope;
+            dx.write(through(*x, *grad, closed_below) * scale - centre - (*x - mean) * slope);
         }
     }
 }
