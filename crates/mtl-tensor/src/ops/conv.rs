@@ -7,6 +7,7 @@ mod im2col;
 mod images;
 mod kept;
 mod scheme;
+mod subpixel;
 mod tiles;
 mod winograd;
 
@@ -286,8 +287,8 @@ impl Kernels for f32 {
     }
     fn spread(g: &Geometry, w: &[f32], dy: &[f32], bias: Option<&[f32]>, relu: bool) -> Vec<f32> {
         made(g.batch * g.in_image(), |dx| match relu {
-            true => direct::spread_out(g, w, &g.output(dy), bias, &Relu(g.input(dx))),
-            false => direct::spread_out(g, w, &g.output(dy), bias, &g.input(dx)),
+            true => fast::spread(g, w, &g.output(dy), bias, &Relu(g.input(dx))),
+            false => fast::spread(g, w, &g.output(dy), bias, &g.input(dx)),
         })
     }
     fn grad_input(g: &Geometry, w: &[f32], dy: &[f32]) -> Vec<f32> {

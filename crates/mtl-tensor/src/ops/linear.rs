@@ -106,7 +106,7 @@ fn by_slices(inputs: usize, (rows, depth): (usize, usize), a: (&[f32], (usize, u
         (0..inputs).into_par_iter().step_by(SLICE).for_each(|first| {
             let count = SLICE.min(inputs - first);
             let columns = count.next_multiple_of(2 * LANES);
-            with_scratch([depth * columns, rows * columns, 0], |packed, sums, _| {
+            with_scratch([depth * columns, rows * columns], |[packed, sums]| {
                 slice(b, inputs, first, columns, packed);
                 Product::of((rows, columns), depth, a, packed, &mut *sums, columns, false).compute();
                 for (row, sums) in sums.chunks_exact(columns).enumerate() {

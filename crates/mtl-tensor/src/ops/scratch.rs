@@ -3,18 +3,21 @@
 use std::cell::RefCell;
 
 thread_local! {
-    static BUFFERS: RefCell<[Vec<f32>; 3]> = const { RefCell::new([Vec::new(), Vec::new(), Vec::new()]) };
+    static BUFFERS: RefCell<[Vec<f32>; 4]> = const { RefCell::new([const { Vec::new() }; 4]) };
 }
 
-/// Lends three buffers of at least these lengths; what they hold is left over from other uses. Not to be nested.
-pub(super) fn with_scratch<R>(lengths: [usize; 3], body: impl FnOnce(&mut [f32], &mut [f32], &mut [f32]) -> R) -> R {
+/// Lends up to four buffers of these lengths; what they hold is left over from other uses. Not to be nested.
+pub(super) fn with_scratch<const N: usize, R>(lengths: [usize; N], body: impl FnOnce([&mut [f32]; N]) -> R) -> R {
     BUFFERS.with_borrow_mut(|buffers| {
-        for (buffer, length) in buffers.iter_mut().zip(lengths) {
-            if buffer.len() < length {
-                buffer.resize(length, 0.0);
+        let mut lent = buffers.iter_mut();
+        body(lengths.map(|length| match lent.next() {
+            Some(buffer) => {
+                if buffer.len() < length {
+                    buffer.resize(length, 0.0);
+                }
+                &mut buffer[..length]
             }
-        }
-        let [a, b, c] = buffers;
-        body(&mut a[..lengths[0]], &mut b[..lengths[1]], &mut c[..lengths[2]])
+            None => unreachable!("more than four buffers"),
+        }))
     })
 }

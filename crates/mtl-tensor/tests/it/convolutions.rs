@@ -99,6 +99,9 @@ fn edges_of_what_is_possible() {
         (600, (8, 16), (1, 1), (3, 3), 1, 1),
         (70, (16, 8), (3, 5), (3, 3), 1, 0),
         (70, (16, 8), (3, 5), (3, 3), 1, 2),
+        (3, (3, 32), (16, 24), (4, 4), 2, 1),
+        (2, (24, 17), (8, 40), (4, 4), 2, 1),
+        (17, (33, 8), (30, 14), (4, 4), 2, 1),
     ];
     for (batch, channels, size, kernel, stride, padding) in cases {
         for transposed in [false, true] {

@@ -8,12 +8,24 @@ fn make(name: &str, shape: &[usize], dtype: DType, seed: u64) -> Var {
     Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()).unwrap()
 }
 
-/// The value of `f`, and its gradients where the value's own is a fixed random tensor.
-fn run(shapes: &[Vec<usize>], dtype: DType, seed: u64, f: &dyn Fn(&[Var]) -> Result<Tensor>) -> Vec<Vec<f64>> {
-    let vars: Vec<Var> = shapes.iter().enumerate().map(|(i, shape)| make(&i.to_string(), shape, dtype, seed)).collect();
+fn inputs(shapes: &[Vec<usize>], dtype: DType, seed: u64) -> Vec<Var> {
+    shapes.iter().enumerate().map(|(i, shape)| make(&i.to_string(), shape, dtype, seed)).collect()
+}
+
+/// The value of `f`, and its gradients where the value's own is a fixed random tensor, zero where `doubtful`.
+fn run(
+    shapes: &[Vec<usize>],
+    dtype: DType,
+    seed: u64,
+    f: &dyn Fn(&[Var]) -> Result<Tensor>,
+    doubtful: &[bool],
+) -> Vec<Vec<f64>> {
+    let vars = inputs(shapes, dtype, seed);
     let y = f(&vars).unwrap();
-    let upstream = make("upstream", y.dims(), dtype, seed);
-    let grads = backward_from(std::slice::from_ref(&y), std::slice::from_ref(upstream.as_tensor())).unwrap();
+    let mut upstream = to_f64(&make("upstream", y.dims(), dtype, seed)).unwrap();
+    upstream.iter_mut().zip(doubtful).filter(|(_, doubtful)| **doubtful).for_each(|(grad, _)| *grad = 0.0);
+    let upstream = Tensor::from_vec(upstream, y.shape(), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+    let grads = backward_from(std::slice::from_ref(&y), &[upstream]).unwrap();
     let mut all = vec![to_f64(&y).unwrap()];
     all.extend(vars.iter().map(|var| to_f64(grads.get(var).unwrap()).unwrap()));
     all
@@ -26,24 +38,54 @@ fn error(fast: &[f64], exact: &[f64]) -> f64 {
     (difference / exact.iter().map(|v| v * v).sum::<f64>().max(exact.len() as f64)).sqrt()
 }
 
-fn agree(
-    what: &str,
-    shapes: &[Vec<usize>],
-    seed: u64,
-    fused: &(dyn Fn(&[Var]) -> Result<Tensor> + Sync),
-    single: &dyn Fn(&[Var]) -> Result<Tensor>,
-) {
-    let (fast, exact) = (run(shapes, DType::F32, seed, fused), run(shapes, DType::F64, seed, single));
-    for (at, (fast, exact)) in fast.iter().zip(&exact).enumerate() {
-        let error = error(fast, exact);
-        // The single ones may order equal values, and what is near zero, differently from the f64 ones: none is drawn here.
-        assert!(error < 2e-5, "{what} {shapes:?}: number {at} of value and gradients is off by {error:.1e}");
-    }
-    let threads = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| run(shapes, DType::F32, seed, fused))
+/// Pixels whose ReLU or maximum rounding decides: their gradient may go either way.
+const CLOSE: f64 = 1e-4;
+
+/// Of `relu(z)`.
+fn near_zero(z: &Tensor) -> Vec<bool> {
+    to_f64(z).unwrap().iter().map(|v| v.abs() < CLOSE).collect()
+}
+
+/// Of `max_pool2d(relu(z), 2)`: also where the two largest of a window, both open, are about equal.
+fn near_equal(z: &Tensor) -> Vec<bool> {
+    let (_, _, height, width) = z.dims4().unwrap();
+    let (rows, columns) = (height / 2, width / 2);
+    let doubtful = |plane: &[f64], at: usize| {
+        let corner = at / columns * 2 * width + at % columns * 2;
+        let mut window = [0, 1, width, width + 1].map(|step| plane[corner + step]);
+        window.sort_by(f64::total_cmp);
+        window[3].abs() < CLOSE || (window[3] > 0.0 && window[3] - window[2] < CLOSE)
     };
-    assert!(threads(1) == threads(3), "{what} {shapes:?}: other bytes with three threads");
+    let planes = to_f64(z).unwrap();
+    let planes = planes.chunks(height * width);
+    planes.flat_map(|plane| (0..rows * columns).map(move |at| doubtful(plane, at))).collect()
+}
+
+/// An op in f32, and what it should be in f64, and that it does not depend on the number of threads.
+struct Case<'a> {
+    what: &'a str,
+    shapes: &'a [Vec<usize>],
+    seed: u64,
+    doubtful: &'a [bool],
+}
+
+impl Case<'_> {
+    fn agrees(&self, fused: &(dyn Fn(&[Var]) -> Result<Tensor> + Sync), single: &dyn Fn(&[Var]) -> Result<Tensor>) {
+        let Self { what, shapes, seed, doubtful } = *self;
+        let exact = run(shapes, DType::F64, seed, single, doubtful);
+        let fast = run(shapes, DType::F32, seed, fused, doubtful);
+        let left_out = doubtful.iter().filter(|doubtful| **doubtful).count();
+        assert!(left_out * 100 <= exact[0].len().max(200), "{what} {shapes:?}: {left_out} left out");
+        for (at, (fast, exact)) in fast.iter().zip(&exact).enumerate() {
+            let error = error(fast, exact);
+            assert!(error < 2e-5, "{what} {shapes:?}: number {at} of value and gradients is off by {error:.1e}");
+        }
+        let threads = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| run(shapes, DType::F32, seed, fused, doubtful))
+        };
+        assert!(threads(1) == threads(3), "{what} {shapes:?}: other bytes with three threads");
+    }
 }
 
 fn among(s: &mut Stream, values: &[usize]) -> usize {
@@ -78,26 +120,20 @@ fn convolution_relu_and_pool() {
         let shapes = [vec![batch, from, size.0, size.1], vec![to, from, kernel, kernel], vec![to]];
         let padding = kernel / 2;
         let conv = |v: &[Var]| ops::conv2d(&v[0], &v[1], Some(&v[2]), stride, padding);
-        agree("conv2d_relu", &shapes, seed, &|v| ops::conv2d_relu(&v[0], &v[1], Some(&v[2]), stride, padding), &|v| {
-            ops::relu(&conv(v)?)
-        });
+        let z = conv(&inputs(&shapes, DType::F64, seed)).unwrap();
+        Case { what: "conv2d_relu", shapes: &shapes, seed, doubtful: &near_zero(&z) }
+            .agrees(&|v| ops::conv2d_relu(&v[0], &v[1], Some(&v[2]), stride, padding), &|v| ops::relu(&conv(v)?));
         if size.0.div_ceil(stride) >= 2 && size.1.div_ceil(stride) >= 2 {
-            agree(
-                "conv2d_relu_pool",
-                &shapes,
-                seed,
-                &|v| ops::conv2d_relu_pool(&v[0], &v[1], Some(&v[2]), stride, padding),
-                &|v| ops::max_pool2d(&ops::relu(&conv(v)?)?, 2),
-            );
+            Case { what: "conv2d_relu_pool", shapes: &shapes, seed, doubtful: &near_equal(&z) }
+                .agrees(&|v| ops::conv2d_relu_pool(&v[0], &v[1], Some(&v[2]), stride, padding), &|v| {
+                    ops::max_pool2d(&ops::relu(&conv(v)?)?, 2)
+                });
         }
         let shapes = [vec![batch, from, size.0, size.1], vec![from, to, 4, 4], vec![to]];
-        agree(
-            "conv_transpose2d_relu",
-            &shapes,
-            seed,
-            &|v| ops::conv_transpose2d_relu(&v[0], &v[1], Some(&v[2]), 2, 1),
-            &|v| ops::relu(&ops::conv_transpose2d(&v[0], &v[1], Some(&v[2]), 2, 1)?),
-        );
+        let conv = |v: &[Var]| ops::conv_transpose2d(&v[0], &v[1], Some(&v[2]), 2, 1);
+        let z = conv(&inputs(&shapes, DType::F64, seed)).unwrap();
+        Case { what: "conv_transpose2d_relu", shapes: &shapes, seed, doubtful: &near_zero(&z) }
+            .agrees(&|v| ops::conv_transpose2d_relu(&v[0], &v[1], Some(&v[2]), 2, 1), &|v| ops::relu(&conv(v)?));
     }
 }
 
@@ -126,10 +162,13 @@ fn convolution_norm_and_residual() {
             let fused = |v: &[Var], kept: Option<&Tensor>| {
                 Ok(ops::conv_norm(&v[0], &v[1], (stride, padding), over, (&v[2], &v[3]), kept, true)?.0)
             };
-            agree("conv_norm", &shapes[..4], seed, &|v| fused(v, None), &|v| single(v, true));
-            agree("conv_norm, residual", &shapes, seed, &|v| fused(v, Some(&v[4])), &|v| {
-                ops::add_relu(&single(v, false)?, &v[4])
-            });
+            let exact = inputs(&shapes, DType::F64, seed);
+            let z = single(&exact, false).unwrap();
+            Case { what: "conv_norm", shapes: &shapes[..4], seed, doubtful: &near_zero(&z) }
+                .agrees(&|v| fused(v, None), &|v| single(v, true));
+            let z = (z + exact[4].as_tensor()).unwrap();
+            Case { what: "conv_norm, residual", shapes: &shapes, seed, doubtful: &near_zero(&z) }
+                .agrees(&|v| fused(v, Some(&v[4])), &|v| ops::add_relu(&single(v, false)?, &v[4]));
         }
     }
 }
@@ -150,15 +189,16 @@ fn convolution_and_known_moments() {
                 let (mean, var) = moments(DType::F32);
                 ops::conv_norm_with(&v[0], &v[1], (stride, padding), (&mean, &var), (&v[2], &v[3]), relu)
             };
-            let single = |v: &[Var]| {
+            let single = |v: &[Var], relu: bool| {
                 let (mean, var) = moments(DType::F64);
                 let z = ops::conv2d(&v[0], &v[1], None, stride, padding)?;
                 ops::batch_norm_with(&z, &v[2], &v[3], &mean, &var, relu)
             };
-            agree("conv_norm_with", &shapes, seed, &fused, &single);
+            let doubtful = near_zero(&single(&inputs(&shapes, DType::F64, seed), false).unwrap());
+            Case { what: "conv_norm_with", shapes: &shapes, seed, doubtful: &doubtful }
+                .agrees(&fused, &|v| single(v, relu));
             // A network that is not being trained: the same gradient of the images, and none of anything else.
-            let vars: Vec<Var> =
-                shapes.iter().enumerate().map(|(i, shape)| make(&i.to_string(), shape, DType::F32, seed)).collect();
+            let vars = inputs(&shapes, DType::F32, seed);
             let pass = || {
                 let y = fused(&vars).unwrap();
                 let upstream = make("upstream", y.dims(), DType::F32, seed).as_tensor().detach();
@@ -179,7 +219,7 @@ fn linear() {
     {
         let shapes = [vec![batch, inputs], vec![outputs, inputs], vec![outputs]];
         let map = |v: &[Var]| ops::linear(&v[0], &v[1], &v[2]);
-        agree("linear", &shapes, seed as u64, &map, &map);
+        Case { what: "linear", shapes: &shapes, seed: seed as u64, doubtful: &[] }.agrees(&map, &map);
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn forward(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f3
     let packed = pack(g, w, columns, packed_row);
     strips_of(g, columns, y.together()).into_par_iter().for_each(|strip| {
         let layout = seen(g, strip);
-        with_scratch([layout.len(), strip.rows * g.out_width * columns, 0], |input, output, _| {
+        with_scratch([layout.len(), strip.rows * g.out_width * columns], |[input, output]| {
             x.rows(strip.image, layout, input);
             prefill(output, columns, bias);
             let depth = g.kernel_width * g.in_channels;
@@ -119,7 +119,7 @@ pub(super) fn grad_weight(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<
                     columns: g.out_width,
                     stride: columns,
                 };
-                with_scratch([layout.len(), upstream.len(), 0], |input, grad, _| {
+                with_scratch([layout.len(), upstream.len()], |[input, grad]| {
                     x.rows(strip.image, layout, input);
                     dy.rows(strip.image, upstream, grad);
                     for (ky, c) in sums.chunks_exact_mut(depth * columns).enumerate() {
@@ -239,7 +239,7 @@ pub(super) fn spread_out(g: &Geometry, w: &[f32], dy: &dyn Source, bias: Option<
         };
         let first = strip.first * g.stride;
         let rows = (strip.rows * g.stride).min(g.in_height - first);
-        with_scratch([layout.len(), rows * g.in_width * columns, 0], |input, output, _| {
+        with_scratch([layout.len(), rows * g.in_width * columns], |[input, output]| {
             dy.rows(strip.image, layout, input);
             prefill(output, columns, bias);
             for phase in &phases {

@@ -5,6 +5,7 @@ use super::direct;
 use super::geometry::Geometry;
 use super::images::{Planes, Pool, Sink, Source, Winner};
 use super::scheme::{F2, F4};
+use super::subpixel;
 use super::winograd::{self, TileSide};
 use crate::ops::window::Window;
 use crate::real::written;
@@ -14,7 +15,17 @@ pub(super) fn forward(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f3
     match winograd::suits(g) {
         Some(TileSide::Four) => winograd::forward::<F4>(g, x, w, bias, y),
         Some(TileSide::Two) => winograd::forward::<F2>(g, x, w, bias, y),
+        None if subpixel::suits(g) => subpixel::reduce(g, w, x, bias, y),
         None => direct::forward(g, x, w, bias, y),
+    }
+}
+
+/// `dX` from `dY`, plus a bias: a transposed convolution.
+pub(super) fn spread(g: &Geometry, w: &[f32], dy: &dyn Source, bias: Option<&[f32]>, dx: &dyn Sink) {
+    if subpixel::suits(g) {
+        subpixel::enlarge(g, w, dy, bias, dx);
+    } else {
+        direct::spread_out(g, w, dy, bias, dx);
     }
 }
 
@@ -37,7 +48,7 @@ pub(super) fn grad_input(g: &Geometry, w: &[f32], dy: &dyn Source, dx: &dyn Sink
     match turned.as_ref().map(|turned| (turned, winograd::suits(turned))) {
         Some((turned, Some(TileSide::Four))) => winograd::grad_input::<F4>(turned, dy, w, dx),
         Some((turned, Some(TileSide::Two))) => winograd::grad_input::<F2>(turned, dy, w, dx),
-        _ => direct::spread_out(g, w, dy, None, dx),
+        _ => spread(g, w, dy, None, dx),
     }
 }
 
@@ -46,6 +57,7 @@ pub(super) fn grad_weight(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<
     match winograd::suits_weights(g) {
         Some(TileSide::Four) => winograd::grad_weight::<F4>(g, x, dy),
         Some(TileSide::Two) => winograd::grad_weight::<F2>(g, x, dy),
+        None if subpixel::suits(g) => subpixel::grad_weight(g, x, dy),
         None => direct::grad_weight(g, x, dy),
     }
 }

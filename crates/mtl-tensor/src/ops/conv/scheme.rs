@@ -6,17 +6,19 @@ use pulp::Simd;
 pub(super) trait Scheme: Sync {
     /// `m`: output pixels a tile and axis.
     const OUT: usize;
-    /// `m + 2`: input pixels a tile and axis, and products.
-    const IN: usize;
+    /// `r`: taps of a kernel, per axis.
+    const TAPS: usize;
+    /// `m + r - 1`: input pixels a tile and axis, and products.
+    const IN: usize = Self::OUT + Self::TAPS - 1;
     /// `B^T d`: `IN` numbers to `IN`.
     fn input<S: Simd>(simd: S, d: &mut Line<S>);
     /// `A^T p`: `IN` numbers to `OUT`.
     fn output<S: Simd>(simd: S, p: &mut Line<S>);
     /// `A y`: `OUT` numbers to `IN`.
     fn output_adjoint<S: Simd>(simd: S, y: &mut Line<S>);
-    /// `G k`: 3 numbers to `IN`.
+    /// `G k`: `TAPS` numbers to `IN`.
     fn kernel<S: Simd>(simd: S, k: &mut Line<S>);
-    /// `G^T u`: `IN` numbers to 3.
+    /// `G^T u`: `IN` numbers to `TAPS`.
     fn kernel_adjoint<S: Simd>(simd: S, u: &mut Line<S>);
 }
 
@@ -31,7 +33,7 @@ pub(super) struct F2;
 
 impl Scheme for F2 {
     const OUT: usize = 2;
-    const IN: usize = 4;
+    const TAPS: usize = 3;
 
     #[inline(always)]
     fn input<S: Simd>(simd: S, d: &mut Line<S>) {
@@ -114,7 +116,7 @@ fn ends<S: Simd>(simd: S, first: S::f32s, middle: S::f32s, last: S::f32s) -> S::
 
 impl Scheme for F4 {
     const OUT: usize = 4;
-    const IN: usize = 6;
+    const TAPS: usize = 3;
 
     #[inline(always)]
     fn input<S: Simd>(simd: S, d: &mut Line<S>) {
@@ -158,6 +160,57 @@ impl Scheme for F4 {
     }
 }
 
+/// Tiles of 4x4 for kernels of two taps; points 3/4, -3/4, 3/2, -3/2 and infinity: half the rounding errors of 0, 1, -1, 2.
+pub(super) struct F4Of2;
+
+const OF2_AT_P: f32 = 1.0 / (2.0 * P * (P2 - Q2));
+const OF2_AT_Q: f32 = 1.0 / (2.0 * Q * (Q2 - P2));
+
+impl Scheme for F4Of2 {
+    const OUT: usize = 4;
+    const TAPS: usize = 2;
+
+    #[inline(always)]
+    fn input<S: Simd>(simd: S, d: &mut Line<S>) {
+        let [a, b, c, e, f, _] = *d;
+        (d[0], d[1]) = both_signs(simd, P, plus(simd, -Q2, a, c), plus(simd, -Q2, b, e));
+        (d[2], d[3]) = both_signs(simd, Q, plus(simd, -P2, a, c), plus(simd, -P2, b, e));
+        d[4] = ends(simd, a, c, f);
+    }
+    #[inline(always)]
+    fn output<S: Simd>(simd: S, p: &mut Line<S>) {
+        let [a, b, c, d, e, _] = *p;
+        let (even_p, odd_p) = (simd.add_f32s(a, b), simd.sub_f32s(a, b));
+        let (even_q, odd_q) = (simd.add_f32s(c, d), simd.sub_f32s(c, d));
+        p[0] = simd.add_f32s(even_p, even_q);
+        p[1] = plus(simd, P, odd_p, times(simd, Q, odd_q));
+        p[2] = plus(simd, P2, even_p, times(simd, Q2, even_q));
+        p[3] = plus(simd, P * P2, odd_p, plus(simd, Q * Q2, odd_q, e));
+    }
+    #[inline(always)]
+    fn output_adjoint<S: Simd>(simd: S, y: &mut Line<S>) {
+        let [a, b, c, d, ..] = *y;
+        (y[0], y[1]) = both_signs(simd, P, plus(simd, P2, d, b), plus(simd, P2, c, a));
+        (y[2], y[3]) = both_signs(simd, Q, plus(simd, Q2, d, b), plus(simd, Q2, c, a));
+        y[4] = d;
+    }
+    #[inline(always)]
+    fn kernel<S: Simd>(simd: S, k: &mut Line<S>) {
+        let [a, b, ..] = *k;
+        (k[0], k[1]) = both_signs(simd, OF2_AT_P, a, times(simd, OF2_AT_P * P, b));
+        (k[2], k[3]) = both_signs(simd, OF2_AT_Q, a, times(simd, OF2_AT_Q * Q, b));
+        k[4] = b;
+    }
+    #[inline(always)]
+    fn kernel_adjoint<S: Simd>(simd: S, u: &mut Line<S>) {
+        let [a, b, c, d, e, _] = *u;
+        let (even_p, odd_p) = (simd.add_f32s(a, b), simd.sub_f32s(a, b));
+        let (even_q, odd_q) = (simd.add_f32s(c, d), simd.sub_f32s(c, d));
+        u[0] = plus(simd, OF2_AT_P, odd_p, times(simd, OF2_AT_Q, odd_q));
+        u[1] = plus(simd, OF2_AT_P * P, even_p, plus(simd, OF2_AT_Q * Q, even_q, e));
+    }
+}
+
 /// One of a scheme's transforms, as a type: a function or closure in its place would not be compiled for the widest
 /// registers.
 pub(super) trait Axis {
@@ -185,6 +238,6 @@ axis! {
     Input, input, F::IN;
     Output, output, F::OUT;
     OutputAdjoint, output_adjoint, F::OUT;
-    Kernel, kernel, 3;
-    KernelAdjoint, kernel_adjoint, 3;
+    Kernel, kernel, F::TAPS;
+    KernelAdjoint, kernel_adjoint, F::TAPS;
 }

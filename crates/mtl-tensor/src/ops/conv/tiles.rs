@@ -26,30 +26,55 @@ pub(super) enum Way {
     Output,
     /// `G k G^T`: kernels to places.
     Kernel,
-    /// The same of the kernel turned by 180 degrees.
-    TurnedKernel,
     /// `G^T u G`: places to kernels.
     KernelAdjoint,
 }
 
 /// A group of tiles through one transform: pixels `[images, rows, columns, channels]`, places `[place, tile, channels]`.
 pub(super) struct Transform<'a, F> {
-    pub way: Way,
-    pub scheme: PhantomData<F>,
-    pub images: usize,
+    way: Way,
+    scheme: PhantomData<F>,
+    images: usize,
     /// Tiles down and across an image.
-    pub tiles: (usize, usize),
+    tiles: (usize, usize),
     /// Of one image; its stride is the number of channels, whole vectors.
-    pub layout: Rows,
-    pub pixels: &'a mut [f32],
-    pub places: &'a mut [f32],
+    layout: Rows,
+    pixels: &'a mut [f32],
+    places: &'a mut [f32],
     /// Distance between tiles in a place.
-    pub tile_row: usize,
+    tile_row: usize,
+    /// The first tile's first pixel, and how many pixels further its next one is, down and across.
+    origin: usize,
+    step: isize,
     /// One number a channel, whole vectors; added by [`Way::Output`].
-    pub bias: &'a [f32],
+    bias: &'a [f32],
 }
 
-impl<F: Scheme> Transform<'_, F> {
+impl<'a, F: Scheme> Transform<'a, F> {
+    /// Tiles of neighbouring pixels from the first one of `layout` on.
+    pub(super) fn new(
+        way: Way,
+        (images, tiles): (usize, (usize, usize)),
+        layout: Rows,
+        pixels: &'a mut [f32],
+        (places, tile_row): (&'a mut [f32], usize),
+    ) -> Self {
+        let (scheme, origin, step, bias) = (PhantomData, 0, 1, [].as_slice());
+        Self { way, scheme, images, tiles, layout, pixels, places, tile_row, origin, step, bias }
+    }
+
+    /// Tiles of pixels `step` apart, backwards if it is negative, from the pixel at `(y, x)` on.
+    pub(super) fn from(mut self, (y, x): (usize, usize), step: isize) -> Self {
+        self.origin = y * self.layout.row() + x * self.layout.stride;
+        self.step = step;
+        self
+    }
+
+    pub(super) fn plus(mut self, bias: &'a [f32]) -> Self {
+        self.bias = bias;
+        self
+    }
+
     pub(super) fn compute(self) {
         #[cfg(target_arch = "x86_64")]
         {
@@ -67,10 +92,9 @@ impl<F: Scheme> WithSimd for Transform<'_, F> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         match self.way {
-            Way::Input => self.pixels_to_places::<S, Input>(simd, false),
-            Way::OutputAdjoint => self.pixels_to_places::<S, OutputAdjoint>(simd, false),
-            Way::Kernel => self.pixels_to_places::<S, Kernel>(simd, false),
-            Way::TurnedKernel => self.pixels_to_places::<S, Kernel>(simd, true),
+            Way::Input => self.pixels_to_places::<S, Input>(simd),
+            Way::OutputAdjoint => self.pixels_to_places::<S, OutputAdjoint>(simd),
+            Way::Kernel => self.pixels_to_places::<S, Kernel>(simd),
             Way::Output => self.places_to_pixels::<S, Output>(simd),
             Way::KernelAdjoint => self.places_to_pixels::<S, KernelAdjoint>(simd),
         }
@@ -80,7 +104,7 @@ impl<F: Scheme> WithSimd for Transform<'_, F> {
 impl<F: Scheme> Transform<'_, F> {
     /// Tiles of pixels to places, lines first, then columns.
     #[inline(always)]
-    fn pixels_to_places<S: Simd, A: Axis>(&mut self, simd: S, turned: bool) {
+    fn pixels_to_places<S: Simd, A: Axis>(&mut self, simd: S) {
         let side = A::pixels::<F>();
         let plane = plane(self.images * self.tiles.0 * self.tiles.1, self.tile_row);
         for at in 0..self.images * self.tiles.0 * self.tiles.1 {
@@ -88,11 +112,8 @@ impl<F: Scheme> Transform<'_, F> {
             for offset in (0..self.layout.stride).step_by(S::F32_LANES) {
                 let mut tile: Tile<S> = [[simd.splat_f32s(0.0); LINE]; LINE];
                 for y in 0..side {
-                    let from = if turned { side - 1 - y } else { y };
-                    let start = corner + from * self.layout.row() + offset;
                     for x in 0..side {
-                        let from = if turned { side - 1 - x } else { x };
-                        tile[y][x] = load::<S>(self.pixels, start + from * self.layout.stride);
+                        tile[y][x] = load::<S>(self.pixels, self.pixel(corner, y, x) + offset);
                     }
                     A::apply::<S, F>(simd, &mut tile[y]);
                 }
@@ -126,9 +147,9 @@ impl<F: Scheme> Transform<'_, F> {
                 for x in 0..side {
                     let mut column = column::<S>(&tile, x);
                     A::apply::<S, F>(simd, &mut column);
-                    let start = corner + x * self.layout.stride + offset;
                     for y in 0..side {
-                        store::<S>(self.pixels, start + y * self.layout.row(), simd.add_f32s(column[y], bias));
+                        let to = self.pixel(corner, y, x) + offset;
+                        store::<S>(self.pixels, to, simd.add_f32s(column[y], bias));
                     }
                 }
             }
@@ -140,7 +161,14 @@ impl<F: Scheme> Transform<'_, F> {
     fn corner(&self, at: usize) -> usize {
         let (down, across) = self.tiles;
         let (image, y, x) = (at / (down * across), at / across % down, at % across);
-        image * self.layout.len() + (y * self.layout.row() + x * self.layout.stride) * F::OUT
+        let tile = (y * self.layout.row() + x * self.layout.stride) * F::OUT * self.step.unsigned_abs();
+        self.origin + image * self.layout.len() + tile
+    }
+
+    /// Where the pixel `(y, x)` of the tile at `corner` is; what points outside is caught when it is read or written.
+    #[inline(always)]
+    fn pixel(&self, corner: usize, y: usize, x: usize) -> usize {
+        corner.wrapping_add_signed((y * self.layout.row() + x * self.layout.stride) as isize * self.step)
     }
 }
 

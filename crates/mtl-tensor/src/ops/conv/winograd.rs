@@ -12,7 +12,6 @@
 //! Adam, dividing by the gradient's own size, makes a step of.
 
 use std::cell::Cell;
-use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
@@ -27,6 +26,10 @@ use crate::ops::scratch::with_scratch;
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
 use crate::real::written;
+
+pub(super) fn largest_tile() -> TileSide {
+    LARGEST.get()
+}
 
 /// Products an image and channel pair from which on they pay for the transforms.
 const FEWEST_PRODUCTS: usize = 16 * 16;
@@ -91,7 +94,7 @@ struct Tiling {
 }
 
 /// Numbers a place that a group of tiles aims at: with all places, about what the second-level cache holds.
-const PLACE_NUMBERS: usize = 5400;
+pub(super) const PLACE_NUMBERS: usize = 5400;
 
 impl Tiling {
     fn new<F: Scheme>(g: &Geometry) -> Self {
@@ -154,7 +157,7 @@ fn kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
     let taps = Rows { first: 0, rows: 1, left: 0, columns: g.in_channels * 9, stride: row };
     let mut pixels = vec![0.0; taps.len()];
     gather(w, g.out_channels, (1, g.in_channels * 9), taps, &mut pixels);
-    of_kernels::<F>(Way::Kernel, g.in_channels, row, &mut pixels)
+    of_kernels::<F>(false, g.in_channels, row, &mut pixels)
 }
 
 /// The same for the way back, from `w [Ci, Co, 3, 3]`: kernels turned by 180 degrees.
@@ -164,12 +167,13 @@ fn turned_kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
     for (w, pixels) in w.chunks_exact(g.out_channels * 9).zip(pixels.chunks_exact_mut(taps.len())) {
         gather(w, g.out_channels, (1, 9), taps, pixels);
     }
-    of_kernels::<F>(Way::TurnedKernel, g.in_channels, row, &mut pixels)
+    of_kernels::<F>(true, g.in_channels, row, &mut pixels)
 }
 
-fn of_kernels<F: Scheme>(way: Way, channels: usize, row: usize, pixels: &mut [f32]) -> Vec<f32> {
+fn of_kernels<F: Scheme>(turned: bool, channels: usize, row: usize, pixels: &mut [f32]) -> Vec<f32> {
     let mut u = vec![0.0; F::IN * F::IN * plane(channels, row)];
-    kernel_transform::<F>(way, channels, row, pixels, &mut u).compute();
+    let transform = Transform::<F>::new(Way::Kernel, (channels, (1, 1)), kernel_rows(3, row), pixels, (&mut u, row));
+    if turned { transform.from((2, 2), -1) } else { transform }.compute();
     u
 }
 
@@ -177,23 +181,16 @@ fn of_kernels<F: Scheme>(way: Way, channels: usize, row: usize, pixels: &mut [f3
 fn kernels_adjoint<F: Scheme>(g: &Geometry, u: &mut [f32], row: usize) -> Vec<f32> {
     let columns = g.in_channels * 9;
     let mut pixels = vec![0.0; columns * row];
-    kernel_transform::<F>(Way::KernelAdjoint, g.in_channels, row, &mut pixels, u).compute();
+    let (tiles, layout) = ((g.in_channels, (1, 1)), kernel_rows(3, row));
+    Transform::<F>::new(Way::KernelAdjoint, tiles, layout, &mut pixels, (u, row)).compute();
     written(g.out_channels * columns, |dw| {
         scatter(&pixels, (1, columns, row), g.out_channels, Window::of_unwritten(dw), (columns, columns));
     })
 }
 
-/// Kernels are tiles of 3x3 pixels, one an input channel.
-fn kernel_transform<'a, F: Scheme>(
-    way: Way,
-    channels: usize,
-    row: usize,
-    pixels: &'a mut [f32],
-    places: &'a mut [f32],
-) -> Transform<'a, F> {
-    let layout = Rows { first: 0, rows: 3, left: 0, columns: 3, stride: row };
-    let (scheme, tiles, bias) = (PhantomData, (1, 1), [].as_slice());
-    Transform { way, scheme, images: channels, tiles, layout, pixels, places, tile_row: row, bias }
+/// A kernel as an image of `side x side` pixels.
+pub(super) fn kernel_rows(side: usize, row: usize) -> Rows {
+    Rows { first: 0, rows: side, left: 0, columns: side, stride: row }
 }
 
 /// The images of a strip to places: `layout` of each of them, in tiles.
@@ -211,8 +208,7 @@ impl Reading<'_> {
         for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
             self.from.rows(strip.image + at, layout, pixels);
         }
-        let (scheme, images, bias) = (PhantomData, strip.images, [].as_slice());
-        Transform::<F> { way, scheme, images, tiles, layout, pixels, places, tile_row, bias }.compute();
+        Transform::<F>::new(way, (strip.images, tiles), layout, pixels, (places, tile_row)).compute();
     }
 }
 
@@ -235,11 +231,10 @@ pub(super) fn grad_input<F: Scheme>(g: &Geometry, dy: &dyn Source, w: &[f32], dx
 }
 
 fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, u: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
-    let mut padded_bias = vec![0.0; t.output_width];
-    padded_bias.iter_mut().zip(bias.unwrap_or_default()).for_each(|(to, from)| *to = *from);
+    let padded_bias = padded(bias, t.output_width);
     t.strips.par_iter().for_each(|&strip| {
-        let (tiles, count) = ((strip.rows, t.tiles.1), t.count(strip));
-        with_scratch(t.lengths::<F>(g, strip), |pixels, v, m| {
+        let count = t.count(strip);
+        with_scratch(t.lengths::<F>(g, strip), |[pixels, v, m]| {
             t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
             for place in 0..F::IN * F::IN {
                 let a = (&v[place * plane(count, t.input_row)..], (t.input_row, 1));
@@ -248,18 +243,8 @@ fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, u: &[f32], bias
                 Product::of((count, t.output_width), g.in_channels, a, b, c, t.output_row, false).compute();
             }
             let made = t.made::<F>(strip);
-            let transform = Transform::<F> {
-                way: Way::Output,
-                scheme: PhantomData,
-                images: strip.images,
-                tiles,
-                layout: made,
-                pixels,
-                places: m,
-                tile_row: t.output_row,
-                bias: &padded_bias,
-            };
-            transform.compute();
+            let tiles = (strip.images, (strip.rows, t.tiles.1));
+            Transform::<F>::new(Way::Output, tiles, made, pixels, (m, t.output_row)).plus(&padded_bias).compute();
             let first = strip.first * F::OUT;
             let rows = (strip.rows * F::OUT).min(g.out_height - first);
             for (at, pixels) in pixels.chunks_exact_mut(made.len()).enumerate().take(strip.images) {
@@ -267,6 +252,13 @@ fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, u: &[f32], bias
             }
         });
     });
+}
+
+/// A bias of whole vectors.
+pub(super) fn padded(bias: Option<&[f32]>, width: usize) -> Vec<f32> {
+    let mut padded = bias.unwrap_or_default().to_vec();
+    padded.resize(width, 0.0);
+    padded
 }
 
 /// `dW` from `X` and `dY`, as [`super::direct::grad_weight`].
@@ -282,7 +274,7 @@ pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &dyn Source, dy: &dyn Sour
             let mut sums = vec![0.0; places * kernel_plane]; // [place, Ci, Co]
             for &strip in strips {
                 let count = t.count(strip);
-                with_scratch(t.lengths::<F>(g, strip), |pixels, v, m| {
+                with_scratch(t.lengths::<F>(g, strip), |[pixels, v, m]| {
                     t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
                     t.upstream::<F>(strip, dy).transform::<F>(strip, pixels, m);
                     for (place, c) in sums.chunks_exact_mut(kernel_plane).enumerate() {

@@ -1,0 +1,240 @@
+//! 4x4 kernels at stride 2, which double an image or halve one, by Winograd F(4x4, 2x2), f32.
+//!
+//! A pixel of the large image sees 2x2 taps of the small one; which ones depends on whether its row and its column are even or
+//! odd. So there are four convolutions with 2x2 kernels between the small image and every second pixel of the large one, and
+//! each takes 25 products for 16 pixels instead of 64: 2.56 times fewer. Taps of a kernel, per axis, with `i` the small
+//! pixel: an even large pixel `2 i` sees `k3 x[i - 1] + k1 x[i]`, an odd one `k2 x[i] + k0 x[i + 1]`; on the way back `i` sees
+//! `k1 y[2 i] + k3 y[2 i + 2]` and `k0 y[2 i - 1] + k2 y[2 i + 1]`.
+
+use rayon::prelude::*;
+
+use super::direct::{WEIGHT_PARTS, total};
+use super::geometry::{Geometry, Strip, strips};
+use super::images::{Sink, Source};
+use super::scheme::{F4Of2 as F, Scheme};
+use super::tiles::{Transform, Way, plane};
+use super::winograd::{PLACE_NUMBERS, TileSide, kernel_rows, largest_tile, padded};
+use crate::ops::product::{Product, spread, whole};
+use crate::ops::scratch::with_scratch;
+use crate::ops::transpose::{Rows, gather, scatter};
+use crate::ops::window::Window;
+use crate::real::written;
+
+const PLACES: usize = F::IN * F::IN;
+
+/// Row and column of a large pixel, modulo 2.
+const PHASES: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
+
+/// Whether these shapes gain; the large image is the geometry's input, the small one its output. Three channels are padded to
+/// eight either way.
+pub(super) fn suits(g: &Geometry) -> bool {
+    let fits = (g.kernel_height, g.kernel_width, g.stride, g.padding) == (4, 4, 2, 1)
+        && g.in_height == 2 * g.out_height
+        && g.in_width == 2 * g.out_width
+        && g.out_channels >= 8
+        && g.in_channels >= 3;
+    let tiles = g.out_height.div_ceil(F::OUT) * g.out_width.div_ceil(F::OUT);
+    // A third of them are lost to the transforms.
+    fits && 3 * tiles * PHASES.len() * PLACES <= 2 * g.out_pixels() * 16 && largest_tile() == TileSide::Four
+}
+
+/// The division of a batch: tiles of all small images in strips of whole tile rows.
+struct Tiling {
+    tiles: (usize, usize),
+    /// Numbers a pixel, and between tiles of a place.
+    small: (usize, usize),
+    large: (usize, usize),
+    strips: Vec<Strip>,
+}
+
+impl Tiling {
+    fn new(g: &Geometry) -> Self {
+        let tiles = (g.out_height.div_ceil(F::OUT), g.out_width.div_ceil(F::OUT));
+        let (small, large) = (whole(g.out_channels), whole(g.in_channels));
+        let (small, large) = ((small, spread(small)), (large, spread(large)));
+        let rows = PLACE_NUMBERS / ((small.1 + large.1) * tiles.1).max(1);
+        Self { tiles, small, large, strips: strips(g.batch, tiles.0, rows) }
+    }
+
+    /// Images of a strip, and tiles of each.
+    fn tiles(&self, strip: Strip) -> (usize, (usize, usize)) {
+        (strip.images, (strip.rows, self.tiles.1))
+    }
+
+    fn count(&self, strip: Strip) -> usize {
+        strip.images * strip.rows * self.tiles.1
+    }
+
+    /// A strip's rows of the small image and of the large one, with or without the pixels around them that tiles look at.
+    fn rows(&self, strip: Strip, factor: usize, border: usize) -> Rows {
+        let side = F::OUT * factor;
+        Rows {
+            first: (strip.first * side) as isize - border as isize,
+            rows: strip.rows * side + 2 * border,
+            left: border,
+            columns: self.tiles.1 * side + 2 * border,
+            stride: if factor == 1 { self.small.0 } else { self.large.0 },
+        }
+    }
+}
+
+fn read(from: &dyn Source, strip: Strip, layout: Rows, pixels: &mut [f32]) {
+    for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
+        from.rows(strip.image + at, layout, pixels);
+    }
+}
+
+/// Hands the rows that lie inside an image of `height` rows on.
+fn put(to: &dyn Sink, strip: Strip, height: usize, layout: Rows, pixels: &mut [f32]) {
+    let first = layout.first as usize;
+    let rows = layout.rows.min(height - first);
+    for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
+        to.put(strip.image + at, first, (rows, layout.columns, layout.stride), pixels);
+    }
+}
+
+/// All places of one phase: `C (+)= V U`, of `count` tiles.
+fn products(
+    count: usize,
+    (v, from): (&[f32], (usize, usize)),
+    u: &[f32],
+    (m, to): (&mut [f32], (usize, usize)),
+    add: bool,
+) {
+    let (depth, kernels) = (from.0, u.len() / PLACES);
+    for place in 0..PLACES {
+        let a = (&v[place * plane(count, from.1)..], (from.1, 1));
+        let c = &mut m[place * plane(count, to.1)..];
+        Product::of((count, to.0), depth, a, &u[place * kernels..], c, to.1, add).compute();
+    }
+}
+
+/// The large image from the small one: a transposed convolution, `w [small, large, 4, 4]`, `bias [large]`.
+pub(super) fn enlarge(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[f32]>, to: &dyn Sink) {
+    let t = Tiling::new(g);
+    let mut taps = taps_by_small(g, w, t.large.1);
+    let kernels = PHASES.map(|(y, x)| phase_kernels(g.out_channels, t.large.1, &mut taps, (3 - y, 3 - x), -2));
+    let bias = padded(bias, t.large.0);
+    t.strips.par_iter().for_each(|&strip| {
+        let (count, seen, made) = (t.count(strip), t.rows(strip, 1, 1), t.rows(strip, 2, 0));
+        let lengths = [
+            seen.len() * strip.images,
+            made.len() * strip.images,
+            PLACES * plane(count, t.small.1),
+            PLACES * plane(count, t.large.1),
+        ];
+        with_scratch(lengths, |[small, large, v, m]| {
+            read(from, strip, seen, small);
+            for (phase, u) in PHASES.into_iter().zip(&kernels) {
+                let tiles = t.tiles(strip);
+                Transform::<F>::new(Way::Input, tiles, seen, small, (v, t.small.1)).from(phase, 1).compute();
+                products(count, (v, (g.out_channels, t.small.1)), u, (m, t.large), false);
+                let output = Transform::<F>::new(Way::Output, tiles, made, large, (m, t.large.1));
+                output.from(phase, 2).plus(&bias).compute();
+            }
+            put(to, strip, g.in_height, made, large);
+        });
+    });
+}
+
+/// The small image from the large one: a convolution, `w [small, large, 4, 4]`, `bias [small]`.
+pub(super) fn reduce(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[f32]>, to: &dyn Sink) {
+    let t = Tiling::new(g);
+    let columns = Rows { first: 0, rows: 1, left: 0, columns: g.in_channels * 16, stride: t.small.1 };
+    let mut taps = vec![0.0; columns.len()];
+    gather(w, g.out_channels, (1, g.in_channels * 16), columns, &mut taps);
+    let kernels = PHASES.map(|(y, x)| phase_kernels(g.in_channels, t.small.1, &mut taps, (1 - y, 1 - x), 2));
+    let bias = padded(bias, t.small.0);
+    t.strips.par_iter().for_each(|&strip| {
+        let (count, seen, made) = (t.count(strip), t.rows(strip, 2, 1), t.rows(strip, 1, 0));
+        let lengths = [
+            seen.len() * strip.images,
+            made.len() * strip.images,
+            PLACES * plane(count, t.large.1),
+            PLACES * plane(count, t.small.1),
+        ];
+        with_scratch(lengths, |[large, small, v, m]| {
+            read(from, strip, seen, large);
+            let tiles = t.tiles(strip);
+            for (at, ((y, x), u)) in PHASES.into_iter().zip(&kernels).enumerate() {
+                let input = Transform::<F>::new(Way::Input, tiles, seen, large, (v, t.large.1));
+                input.from((1 - y, 1 - x), 2).compute();
+                products(count, (v, (g.in_channels, t.large.1)), u, (m, t.small), at > 0);
+            }
+            Transform::<F>::new(Way::Output, tiles, made, small, (m, t.small.1)).plus(&bias).compute();
+            put(to, strip, g.out_height, made, small);
+        });
+    });
+}
+
+/// `dW [small, large, 4, 4]` from both images, one of them a gradient: as [`enlarge`] would have it.
+pub(super) fn grad_weight(g: &Geometry, large: &dyn Source, small: &dyn Source) -> Vec<f32> {
+    let t = Tiling::new(g);
+    let kernels = plane(g.out_channels, t.large.1);
+    let part = t.strips.len().div_ceil(WEIGHT_PARTS).max(1);
+    let sums: Vec<Vec<f32>> = t
+        .strips
+        .par_chunks(part)
+        .map(|strips| {
+            let mut sums = vec![0.0; PHASES.len() * PLACES * kernels]; // [phase, place, small, large]
+            for &strip in strips {
+                let (count, seen, made) = (t.count(strip), t.rows(strip, 1, 1), t.rows(strip, 2, 0));
+                let lengths = [
+                    seen.len() * strip.images,
+                    made.len() * strip.images,
+                    PLACES * plane(count, t.small.1),
+                    PLACES * plane(count, t.large.1),
+                ];
+                with_scratch(lengths, |[small_pixels, large_pixels, v, m]| {
+                    read(small, strip, seen, small_pixels);
+                    read(large, strip, made, large_pixels);
+                    for (phase, sums) in PHASES.into_iter().zip(sums.chunks_exact_mut(PLACES * kernels)) {
+                        let tiles = t.tiles(strip);
+                        let input = Transform::<F>::new(Way::Input, tiles, seen, small_pixels, (v, t.small.1));
+                        input.from(phase, 1).compute();
+                        let upstream =
+                            Transform::<F>::new(Way::OutputAdjoint, tiles, made, large_pixels, (m, t.large.1));
+                        upstream.from(phase, 2).compute();
+                        for (place, c) in sums.chunks_exact_mut(kernels).enumerate() {
+                            let a = (&v[place * plane(count, t.small.1)..], (1, t.small.1));
+                            let b = &m[place * plane(count, t.large.1)..];
+                            Product::of((g.out_channels, t.large.0), count, a, b, c, t.large.1, true).compute();
+                        }
+                    }
+                });
+            }
+            sums
+        })
+        .collect();
+    let mut sums = total(sums, PHASES.len() * PLACES * kernels);
+    let mut taps = vec![0.0; g.out_channels * 16 * t.large.1];
+    for ((y, x), u) in PHASES.into_iter().zip(sums.chunks_exact_mut(PLACES * kernels)) {
+        let (tiles, layout) = ((g.out_channels, (1, 1)), kernel_rows(4, t.large.1));
+        let adjoint = Transform::<F>::new(Way::KernelAdjoint, tiles, layout, &mut taps, (u, t.large.1));
+        adjoint.from((3 - y, 3 - x), -2).compute();
+    }
+    written(g.out_channels * g.depth(), |dw| {
+        let to = Window::of_unwritten(dw);
+        for (co, taps) in taps.chunks_exact(16 * t.large.1).enumerate() {
+            scatter(taps, (1, 16, t.large.1), g.in_channels, to.from(co * g.depth()), (16, 16));
+        }
+    })
+}
+
+/// `w [small, large, 4, 4]` as `[small, 16, large]`.
+fn taps_by_small(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
+    let layout = Rows { first: 0, rows: 1, left: 0, columns: 16, stride: row };
+    let mut taps = vec![0.0; g.out_channels * layout.len()];
+    for (w, taps) in w.chunks_exact(g.depth()).zip(taps.chunks_exact_mut(layout.len())) {
+        gather(w, g.in_channels, (1, 16), layout, taps);
+    }
+    taps
+}
+
+/// `U`, `[place, from, to]`, of every second tap of `[from, 16, to]` from the one at `first` on.
+fn phase_kernels(channels: usize, row: usize, taps: &mut [f32], first: (usize, usize), step: isize) -> Vec<f32> {
+    let mut u = vec![0.0; PLACES * plane(channels, row)];
+    let transform = Transform::<F>::new(Way::Kernel, (channels, (1, 1)), kernel_rows(4, row), taps, (&mut u, row));
+    transform.from(first, step).compute();
+    u
+}
