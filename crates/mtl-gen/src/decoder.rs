@@ -181,13 +181,13 @@ impl Decoder {
             x = ops::upsample_bilinear(&x, self.base_size.0, self.base_size.1)?;
         }
         for level in &self.levels {
-            x = level.conv.forward(&ops::upsample_nearest(&level.norm.forward(&x, &condition)?, 2)?)?;
+            x = level.conv.forward_upsampled(&level.norm.forward(&x, &condition)?)?;
             if let Some((norm, conv)) = &level.residual {
                 x = ops::add(&x, &conv.forward(&norm.forward(&x, &condition)?)?)?;
             }
         }
         let x = ops::leaky_relu(&self.narrow.forward(&self.last_norm.forward(&x, &condition)?)?, 0.2)?;
-        Ok(ops::tanh(&self.paint.forward(&ops::upsample_nearest(&x, 2)?)?)?)
+        Ok(ops::tanh(&self.paint.forward_upsampled(&x)?)?)
     }
 }
 

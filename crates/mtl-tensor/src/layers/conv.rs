@@ -75,6 +75,17 @@ impl Conv2d {
         ops::conv2d_relu_pool(x, &self.weight, self.bias.as_deref(), self.stride, self.padding)
     }
 
+    /// `forward(upsample_nearest(x, 2))` of a 3x3 kernel at stride 1: `[B, Ci, H, W] -> [B, Co, 2 H, 2 W]`.
+    ///
+    /// # Errors
+    /// Another kernel or stride, shapes that do not fit.
+    pub fn forward_upsampled(&self, x: &Tensor) -> Result<Tensor> {
+        if self.stride != 1 {
+            candle_core::bail!("forward_upsampled: of a convolution at stride {}", self.stride);
+        }
+        ops::upsample_conv2d(x, &self.weight, self.bias.as_deref())
+    }
+
     /// [`Conv2d::forward`] with another weight in place of the stored one (spectral normalisation, frozen copies).
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub mod resize;
 mod scratch;
 mod sum;
 mod transpose;
+pub mod upsample_conv;
 mod window;
 
 pub use activation::{add, add_relu, leaky_relu, relu, softplus, tanh};
@@ -24,3 +25,4 @@ pub use linear::linear;
 pub use norm::{batch_norm, batch_norm_with, group_norm, scale_shift};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
 pub use resize::{pixel_shuffle, pixel_unshuffle, upsample_bilinear, upsample_nearest};
+pub use upsample_conv::upsample_conv2d;

@@ -2,22 +2,37 @@
 
 use std::cell::RefCell;
 
+type Buffers = [Vec<f32>; 4];
+
 thread_local! {
-    static BUFFERS: RefCell<[Vec<f32>; 4]> = const { RefCell::new([const { Vec::new() }; 4]) };
+    static OF_STRIPS: RefCell<Buffers> = const { RefCell::new([const { Vec::new() }; 4]) };
+    static OF_CALLS: RefCell<Buffers> = const { RefCell::new([const { Vec::new() }; 4]) };
 }
 
-/// Lends up to four buffers of these lengths; what they hold is left over from other uses. Not to be nested.
+/// Lends one task of a parallel loop up to four buffers of these lengths; what they hold is left over from other uses. Not to
+/// be nested, and `body` must not wait for other tasks.
 pub(super) fn with_scratch<const N: usize, R>(lengths: [usize; N], body: impl FnOnce([&mut [f32]; N]) -> R) -> R {
-    BUFFERS.with_borrow_mut(|buffers| {
-        let mut lent = buffers.iter_mut();
-        body(lengths.map(|length| match lent.next() {
-            Some(buffer) => {
-                if buffer.len() < length {
-                    buffer.resize(length, 0.0);
-                }
-                &mut buffer[..length]
+    OF_STRIPS.with_borrow_mut(|buffers| body(lend(buffers, lengths)))
+}
+
+/// The same for what a whole call shares between its tasks. While it waits for them, its thread may begin with another call:
+/// that one gets buffers of its own.
+pub(super) fn with_shared<const N: usize, R>(lengths: [usize; N], body: impl FnOnce([&mut [f32]; N]) -> R) -> R {
+    let mut buffers = OF_CALLS.take();
+    let result = body(lend(&mut buffers, lengths));
+    OF_CALLS.set(buffers);
+    result
+}
+
+fn lend<const N: usize>(buffers: &mut Buffers, lengths: [usize; N]) -> [&mut [f32]; N] {
+    let mut lent = buffers.iter_mut();
+    lengths.map(|length| match lent.next() {
+        Some(buffer) => {
+            if buffer.len() < length {
+                buffer.resize(length, 0.0);
             }
-            None => unreachable!("more than four buffers"),
-        }))
+            &mut buffer[..length]
+        }
+        None => unreachable!("more than four buffers"),
     })
 }

@@ -129,6 +129,12 @@ fn convolution_relu_and_pool() {
                     ops::max_pool2d(&ops::relu(&conv(v)?)?, 2)
                 });
         }
+        if kernel == 3 {
+            Case { what: "upsample_conv2d", shapes: &shapes, seed, doubtful: &[] }
+                .agrees(&|v| ops::upsample_conv2d(&v[0], &v[1], Some(&v[2])), &|v| {
+                    ops::conv2d(&ops::upsample_nearest(&v[0], 2)?, &v[1], Some(&v[2]), 1, 1)
+                });
+        }
         let shapes = [vec![batch, from, size.0, size.1], vec![from, to, 4, 4], vec![to]];
         let conv = |v: &[Var]| ops::conv_transpose2d(&v[0], &v[1], Some(&v[2]), 2, 1);
         let z = conv(&inputs(&shapes, DType::F64, seed)).unwrap();

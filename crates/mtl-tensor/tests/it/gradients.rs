@@ -48,6 +48,8 @@ fn convolutions() {
     let inputs = [input("x", &[2, 3, 6, 5]), input("w", &[4, 3, 3, 3]), input("b", &[4])];
     check("conv2d_relu", &inputs, |i| ops::conv2d_relu(&i[0], &i[1], Some(&i[2]), 1, 1));
     check("conv2d_relu_pool", &inputs, |i| ops::conv2d_relu_pool(&i[0], &i[1], Some(&i[2]), 1, 1));
+    let small = [input("x", &[2, 3, 3, 2]), input("w", &[4, 3, 3, 3]), input("b", &[4])];
+    check("upsample_conv2d", &small, |i| ops::upsample_conv2d(&i[0], &i[1], Some(&i[2])));
     let inputs = [input("x", &[2, 3, 3, 4]), input("w", &[3, 2, 4, 4]), input("b", &[2])];
     check("conv_transpose2d_relu", &inputs, |i| ops::conv_transpose2d_relu(&i[0], &i[1], Some(&i[2]), 2, 1));
     for (h, w, k, s, p) in [(3, 4, 4, 2, 1), (4, 3, 3, 1, 1), (2, 2, 2, 2, 0)] {

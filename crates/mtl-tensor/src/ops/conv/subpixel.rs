@@ -8,14 +8,14 @@
 
 use rayon::prelude::*;
 
-use super::direct::{WEIGHT_PARTS, total};
+use super::direct::total;
 use super::geometry::{Geometry, Strip, strips};
 use super::images::{Sink, Source};
 use super::scheme::{F4Of2 as F, Scheme};
 use super::tiles::{Transform, Way, plane};
-use super::winograd::{PLACE_NUMBERS, TileSide, kernel_rows, largest_tile, padded};
+use super::winograd::{PLACE_NUMBERS, TileSide, kernel_rows, largest_tile, padded, strips_a_part};
 use crate::ops::product::{Product, spread, whole};
-use crate::ops::scratch::with_scratch;
+use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
 use crate::real::written;
@@ -112,27 +112,36 @@ fn products(
 /// The large image from the small one: a transposed convolution, `w [small, large, 4, 4]`, `bias [large]`.
 pub(super) fn enlarge(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[f32]>, to: &dyn Sink) {
     let t = Tiling::new(g);
-    let mut taps = taps_by_small(g, w, t.large.1);
-    let kernels = PHASES.map(|(y, x)| phase_kernels(g.out_channels, t.large.1, &mut taps, (3 - y, 3 - x), -2));
     let bias = padded(bias, t.large.0);
-    t.strips.par_iter().for_each(|&strip| {
-        let (count, seen, made) = (t.count(strip), t.rows(strip, 1, 1), t.rows(strip, 2, 0));
-        let lengths = [
-            seen.len() * strip.images,
-            made.len() * strip.images,
-            PLACES * plane(count, t.small.1),
-            PLACES * plane(count, t.large.1),
-        ];
-        with_scratch(lengths, |[small, large, v, m]| {
-            read(from, strip, seen, small);
-            for (phase, u) in PHASES.into_iter().zip(&kernels) {
-                let tiles = t.tiles(strip);
-                Transform::<F>::new(Way::Input, tiles, seen, small, (v, t.small.1)).from(phase, 1).compute();
-                products(count, (v, (g.out_channels, t.small.1)), u, (m, t.large), false);
-                let output = Transform::<F>::new(Way::Output, tiles, made, large, (m, t.large.1));
-                output.from(phase, 2).plus(&bias).compute();
-            }
-            put(to, strip, g.in_height, made, large);
+    let kernel = PLACES * plane(g.out_channels, t.large.1);
+    with_shared([g.out_channels * 16 * t.large.1, PHASES.len() * kernel], |[packed, kernels]| {
+        let layout = Rows { first: 0, rows: 1, left: 0, columns: 16, stride: t.large.1 };
+        for (w, packed) in w.chunks_exact(g.depth()).zip(packed.chunks_exact_mut(layout.len())) {
+            gather(w, g.in_channels, (1, 16), layout, packed);
+        }
+        for ((y, x), u) in PHASES.into_iter().zip(kernels.chunks_exact_mut(kernel)) {
+            of_kernels(g.out_channels, t.large.1, packed, u).from((3 - y, 3 - x), -2).compute();
+        }
+        let kernels = &*kernels;
+        t.strips.par_iter().for_each(|&strip| {
+            let (count, seen, made) = (t.count(strip), t.rows(strip, 1, 1), t.rows(strip, 2, 0));
+            let lengths = [
+                seen.len() * strip.images,
+                made.len() * strip.images,
+                PLACES * plane(count, t.small.1),
+                PLACES * plane(count, t.large.1),
+            ];
+            with_scratch(lengths, |[small, large, v, m]| {
+                read(from, strip, seen, small);
+                for (phase, u) in PHASES.into_iter().zip(kernels.chunks_exact(kernel)) {
+                    let tiles = t.tiles(strip);
+                    Transform::<F>::new(Way::Input, tiles, seen, small, (v, t.small.1)).from(phase, 1).compute();
+                    products(count, (v, (g.out_channels, t.small.1)), u, (m, t.large), false);
+                    let output = Transform::<F>::new(Way::Output, tiles, made, large, (m, t.large.1));
+                    output.from(phase, 2).plus(&bias).compute();
+                }
+                put(to, strip, g.in_height, made, large);
+            });
         });
     });
 }
@@ -140,29 +149,34 @@ pub(super) fn enlarge(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&
 /// The small image from the large one: a convolution, `w [small, large, 4, 4]`, `bias [small]`.
 pub(super) fn reduce(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[f32]>, to: &dyn Sink) {
     let t = Tiling::new(g);
-    let columns = Rows { first: 0, rows: 1, left: 0, columns: g.in_channels * 16, stride: t.small.1 };
-    let mut taps = vec![0.0; columns.len()];
-    gather(w, g.out_channels, (1, g.in_channels * 16), columns, &mut taps);
-    let kernels = PHASES.map(|(y, x)| phase_kernels(g.in_channels, t.small.1, &mut taps, (1 - y, 1 - x), 2));
     let bias = padded(bias, t.small.0);
-    t.strips.par_iter().for_each(|&strip| {
-        let (count, seen, made) = (t.count(strip), t.rows(strip, 2, 1), t.rows(strip, 1, 0));
-        let lengths = [
-            seen.len() * strip.images,
-            made.len() * strip.images,
-            PLACES * plane(count, t.large.1),
-            PLACES * plane(count, t.small.1),
-        ];
-        with_scratch(lengths, |[large, small, v, m]| {
-            read(from, strip, seen, large);
-            let tiles = t.tiles(strip);
-            for (at, ((y, x), u)) in PHASES.into_iter().zip(&kernels).enumerate() {
-                let input = Transform::<F>::new(Way::Input, tiles, seen, large, (v, t.large.1));
-                input.from((1 - y, 1 - x), 2).compute();
-                products(count, (v, (g.in_channels, t.large.1)), u, (m, t.small), at > 0);
-            }
-            Transform::<F>::new(Way::Output, tiles, made, small, (m, t.small.1)).plus(&bias).compute();
-            put(to, strip, g.out_height, made, small);
+    let kernel = PLACES * plane(g.in_channels, t.small.1);
+    with_shared([g.in_channels * 16 * t.small.1, PHASES.len() * kernel], |[packed, kernels]| {
+        let layout = Rows { first: 0, rows: 1, left: 0, columns: g.in_channels * 16, stride: t.small.1 };
+        gather(w, g.out_channels, (1, g.in_channels * 16), layout, packed);
+        for ((y, x), u) in PHASES.into_iter().zip(kernels.chunks_exact_mut(kernel)) {
+            of_kernels(g.in_channels, t.small.1, packed, u).from((1 - y, 1 - x), 2).compute();
+        }
+        let kernels = &*kernels;
+        t.strips.par_iter().for_each(|&strip| {
+            let (count, seen, made) = (t.count(strip), t.rows(strip, 2, 1), t.rows(strip, 1, 0));
+            let lengths = [
+                seen.len() * strip.images,
+                made.len() * strip.images,
+                PLACES * plane(count, t.large.1),
+                PLACES * plane(count, t.small.1),
+            ];
+            with_scratch(lengths, |[large, small, v, m]| {
+                read(from, strip, seen, large);
+                let tiles = t.tiles(strip);
+                for (at, ((y, x), u)) in PHASES.into_iter().zip(kernels.chunks_exact(kernel)).enumerate() {
+                    let input = Transform::<F>::new(Way::Input, tiles, seen, large, (v, t.large.1));
+                    input.from((1 - y, 1 - x), 2).compute();
+                    products(count, (v, (g.in_channels, t.large.1)), u, (m, t.small), at > 0);
+                }
+                Transform::<F>::new(Way::Output, tiles, made, small, (m, t.small.1)).plus(&bias).compute();
+                put(to, strip, g.out_height, made, small);
+            });
         });
     });
 }
@@ -171,7 +185,7 @@ pub(super) fn reduce(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[
 pub(super) fn grad_weight(g: &Geometry, large: &dyn Source, small: &dyn Source) -> Vec<f32> {
     let t = Tiling::new(g);
     let kernels = plane(g.out_channels, t.large.1);
-    let part = t.strips.len().div_ceil(WEIGHT_PARTS).max(1);
+    let part = strips_a_part(&t.strips, t.tiles.1);
     let sums: Vec<Vec<f32>> = t
         .strips
         .par_chunks(part)
@@ -221,20 +235,7 @@ pub(super) fn grad_weight(g: &Geometry, large: &dyn Source, small: &dyn Source) 
     })
 }
 
-/// `w [small, large, 4, 4]` as `[small, 16, large]`.
-fn taps_by_small(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
-    let layout = Rows { first: 0, rows: 1, left: 0, columns: 16, stride: row };
-    let mut taps = vec![0.0; g.out_channels * layout.len()];
-    for (w, taps) in w.chunks_exact(g.depth()).zip(taps.chunks_exact_mut(layout.len())) {
-        gather(w, g.in_channels, (1, 16), layout, taps);
-    }
-    taps
-}
-
-/// `U`, `[place, from, to]`, of every second tap of `[from, 16, to]` from the one at `first` on.
-fn phase_kernels(channels: usize, row: usize, taps: &mut [f32], first: (usize, usize), step: isize) -> Vec<f32> {
-    let mut u = vec![0.0; PLACES * plane(channels, row)];
-    let transform = Transform::<F>::new(Way::Kernel, (channels, (1, 1)), kernel_rows(4, row), taps, (&mut u, row));
-    transform.from(first, step).compute();
-    u
+/// `U`, `[place, from, to]`, of packed kernels `[from, 16, to]`; which taps is to be said.
+fn of_kernels<'a>(channels: usize, row: usize, packed: &'a mut [f32], u: &'a mut [f32]) -> Transform<'a, F> {
+    Transform::new(Way::Kernel, (channels, (1, 1)), kernel_rows(4, row), packed, (u, row))
 }

@@ -22,7 +22,7 @@ use super::kept::kept;
 use super::scheme::{F2, F4, Scheme};
 use super::tiles::{Transform, Way, plane};
 use crate::ops::product::{Product, spread, whole};
-use crate::ops::scratch::with_scratch;
+use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
 use crate::real::written;
@@ -152,29 +152,29 @@ impl Tiling {
     }
 }
 
+/// Numbers of the packed kernels, and of `U`.
+fn kernel_lengths<F: Scheme>(g: &Geometry, row: usize) -> [usize; 2] {
+    [g.in_channels * 9 * row, F::IN * F::IN * plane(g.in_channels, row)]
+}
+
 /// `U = G k G^T` of every channel pair, `[place, Ci, Co]`, from `w [Co, Ci, 3, 3]`.
-fn kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
+fn kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize, [packed, u]: [&mut [f32]; 2]) {
     let taps = Rows { first: 0, rows: 1, left: 0, columns: g.in_channels * 9, stride: row };
-    let mut pixels = vec![0.0; taps.len()];
-    gather(w, g.out_channels, (1, g.in_channels * 9), taps, &mut pixels);
-    of_kernels::<F>(false, g.in_channels, row, &mut pixels)
+    gather(w, g.out_channels, (1, g.in_channels * 9), taps, packed);
+    of_kernels::<F>(g.in_channels, row, packed, u).compute();
 }
 
 /// The same for the way back, from `w [Ci, Co, 3, 3]`: kernels turned by 180 degrees.
-fn turned_kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize) -> Vec<f32> {
+fn turned_kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize, [packed, u]: [&mut [f32]; 2]) {
     let taps = Rows { first: 0, rows: 1, left: 0, columns: 9, stride: row };
-    let mut pixels = vec![0.0; g.in_channels * taps.len()];
-    for (w, pixels) in w.chunks_exact(g.out_channels * 9).zip(pixels.chunks_exact_mut(taps.len())) {
-        gather(w, g.out_channels, (1, 9), taps, pixels);
+    for (w, packed) in w.chunks_exact(g.out_channels * 9).zip(packed.chunks_exact_mut(taps.len())) {
+        gather(w, g.out_channels, (1, 9), taps, packed);
     }
-    of_kernels::<F>(true, g.in_channels, row, &mut pixels)
+    of_kernels::<F>(g.in_channels, row, packed, u).from((2, 2), -1).compute();
 }
 
-fn of_kernels<F: Scheme>(turned: bool, channels: usize, row: usize, pixels: &mut [f32]) -> Vec<f32> {
-    let mut u = vec![0.0; F::IN * F::IN * plane(channels, row)];
-    let transform = Transform::<F>::new(Way::Kernel, (channels, (1, 1)), kernel_rows(3, row), pixels, (&mut u, row));
-    if turned { transform.from((2, 2), -1) } else { transform }.compute();
-    u
+fn of_kernels<'a, F: Scheme>(channels: usize, row: usize, packed: &'a mut [f32], u: &'a mut [f32]) -> Transform<'a, F> {
+    Transform::new(Way::Kernel, (channels, (1, 1)), kernel_rows(3, row), packed, (u, row))
 }
 
 /// The gradient of the kernels, `[Co, Ci, 3, 3]`, from that of `U`.
@@ -215,19 +215,28 @@ impl Reading<'_> {
 /// `Y = conv(X, W) + b`, as [`super::direct::forward`].
 pub(super) fn forward<F: Scheme>(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
     let t = Tiling::new::<F>(g);
-    let transform = || kernels::<F>(g, w, t.output_row);
-    if g.batch == 1 {
-        // For a single image, transforming the kernels is most of the work.
-        convolve::<F>(g, &t, x, &kept(w, F::IN as u8, g.in_channels, transform), bias, y);
-    } else {
-        convolve::<F>(g, &t, x, &transform(), bias, y);
-    }
+    with_shared(kernel_lengths::<F>(g, t.output_row), |[packed, u]| {
+        if g.batch == 1 {
+            // For a single image, transforming the kernels is most of the work.
+            let kept = kept(w, F::IN as u8, g.in_channels, || {
+                kernels::<F>(g, w, t.output_row, [packed, &mut *u]);
+                u.to_vec()
+            });
+            convolve::<F>(g, &t, x, &kept, bias, y);
+        } else {
+            kernels::<F>(g, w, t.output_row, [packed, &mut *u]);
+            convolve::<F>(g, &t, x, u, bias, y);
+        }
+    });
 }
 
 /// `dX` from `dY`: `g` is [`Geometry::turned`], so `dY` is its input; `w` is still the kernel of the way there.
 pub(super) fn grad_input<F: Scheme>(g: &Geometry, dy: &dyn Source, w: &[f32], dx: &dyn Sink) {
     let t = Tiling::new::<F>(g);
-    convolve::<F>(g, &t, dy, &turned_kernels::<F>(g, w, t.output_row), None, dx);
+    with_shared(kernel_lengths::<F>(g, t.output_row), |[packed, u]| {
+        turned_kernels::<F>(g, w, t.output_row, [packed, &mut *u]);
+        convolve::<F>(g, &t, dy, u, None, dx);
+    });
 }
 
 fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, u: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
@@ -261,12 +270,21 @@ pub(super) fn padded(bias: Option<&[f32]>, width: usize) -> Vec<f32> {
     padded
 }
 
+/// Tiles that a partial gradient of the weights should see: summing fewer would take as long as adding the parts up.
+const TILES_A_PART: usize = 256;
+
+/// Strips of one part, with `across` tiles in a row. Four parts at least, for as many threads.
+pub(super) fn strips_a_part(strips: &[Strip], across: usize) -> usize {
+    let tiles: usize = strips.iter().map(|strip| strip.images * strip.rows * across).sum();
+    strips.len().div_ceil((tiles / TILES_A_PART).clamp(4, WEIGHT_PARTS)).max(1)
+}
+
 /// `dW` from `X` and `dY`, as [`super::direct::grad_weight`].
 pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<f32> {
     let t = Tiling::new::<F>(g);
     let places = F::IN * F::IN;
     let kernel_plane = plane(g.in_channels, t.output_row);
-    let part = t.strips.len().div_ceil(WEIGHT_PARTS).max(1);
+    let part = strips_a_part(&t.strips, t.tiles.1);
     let sums: Vec<Vec<f32>> = t
         .strips
         .par_chunks(part)
