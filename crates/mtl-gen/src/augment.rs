@@ -1,11 +1,11 @@
 //! Differentiable augmentation of what a critic sees, real and generated alike (Zhao et al. 2020, arXiv 2006.10738).
 //!
 //! Colour: `contrast (saturation x + (1 - saturation) grey(x)) + brightness`, a product with a 3x3 matrix of the image's own
-//! (contrast is about mid-grey, not about the image's mean as in the paper). Translation by `(dy, dx)` is a product with two shift matrices, which costs next to nothing and has
-//! an exact gradient on every device. Cutout multiplies with a mask. Uncovered pixels become 0, mid-grey.
+//! (contrast is about mid-grey, not about the image's mean as in the paper). Translation is by whole pixels. Cutout multiplies
+//! with a mask. Uncovered pixels become 0, mid-grey.
 
 use mtl_rng::Stream;
-use mtl_tensor::{DType, Tensor};
+use mtl_tensor::{DType, Tensor, ops};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -100,35 +100,13 @@ fn colour(x: &Tensor, strength: f64, stream: &mut Stream) -> Result<Tensor, Erro
 }
 
 fn translate(x: &Tensor, share: f64, stream: &mut Stream) -> Result<Tensor, Error> {
-    let (batch, channels, height, width) = x.dims4()?;
+    let (batch, _, height, width) = x.dims4()?;
     let mut shift = |side: usize| {
         let most = (side as f64 * share).round() as usize;
         stream.below(2 * most + 1) as isize - most as isize
     };
-    let (mut rows, mut columns) = (vec![0f32; batch * height * height], vec![0f32; batch * width * width]);
-    for image in 0..batch {
-        let (dy, dx) = (shift(height), shift(width));
-        for to in 0..height {
-            if let Some(from) = to.checked_add_signed(-dy).filter(|&from| from < height) {
-                rows[(image * height + to) * height + from] = 1.0;
-            }
-        }
-        for to in 0..width {
-            if let Some(from) = to.checked_add_signed(-dx).filter(|&from| from < width) {
-                columns[(image * width + from) * width + to] = 1.0;
-            }
-        }
-    }
-    let matrix = |values: Vec<f32>, shape: (usize, usize, usize)| {
-        Tensor::from_vec(values, shape, x.device())?.to_dtype(x.dtype())
-    };
-    let rows = matrix(rows, (batch, height, height))?;
-    let columns = matrix(columns, (batch, width, width))?;
-    let y = x.reshape((batch, channels * height, width))?.matmul(&columns)?; // shifted in x
-    let y = y.reshape((batch * channels, height, width))?;
-    let rows = rows.unsqueeze(1)?.broadcast_as((batch, channels, height, height))?.contiguous()?;
-    let y = rows.reshape((batch * channels, height, height))?.matmul(&y)?; // and in y
-    Ok(y.reshape((batch, channels, height, width))?)
+    let by: Vec<(isize, isize)> = (0..batch).map(|_| (shift(height), shift(width))).collect();
+    Ok(ops::shift(x, &by)?)
 }
 
 fn cut_out(x: &Tensor, share: f64, stream: &mut Stream) -> Result<Tensor, Error> {

@@ -76,10 +76,8 @@ impl Head {
             direction = last.forward(&direction, !judge)?;
         }
         let t = ops::leaky_relu(&ops::conv2d(x, &kernel, Some(&constant(&self.kernel_bias)), 1, 1)?, 0.2)?;
-        let (b, c, h, w) = t.dims4()?;
         let class = (self.classes.forward(labels, judge)? * (class_weight / (self.width as f64).sqrt()))?;
-        let direction = class.broadcast_add(&direction)?.unsqueeze(1)?; // [B, 1, c]
-        let logits = direction.matmul(&t.reshape((b, c, h * w))?)?.squeeze(1)?;
+        let logits = ops::channel_product(&t, &class.broadcast_add(&direction)?)?;
         Ok(logits.broadcast_add(&constant(&self.bias))?)
     }
 }
@@ -178,14 +176,20 @@ impl Projection {
         let loudness = mtl_tensor::to_f64(&self.loudness)?;
         let mut taps: Vec<Tensor> = Vec::with_capacity(features.taps.len());
         for (at, tap) in features.taps.iter().enumerate().rev() {
-            // The loudness goes into the small kernel, not the large map.
-            let kernel = (self.within[at].as_tensor().detach() * loudness[at])?;
-            let mut mixed = ops::conv2d(tap, &kernel, None, 1, 0)?;
-            if let Some(coarser) = taps.last() {
-                let moved = ops::conv2d(coarser, &self.across[at].as_tensor().detach(), None, 1, 0)?;
-                let moved = ops::upsample_nearest(&moved, tap.dim(2)? / coarser.dim(2)?)?;
-                mixed = ((mixed + moved)? * std::f64::consts::FRAC_1_SQRT_2)?;
-            }
+            // Factors go into the small kernels, not the large maps.
+            let mix = |x: &Tensor, kernel: &Var, factor: f64| -> Result<Tensor, Error> {
+                Ok(ops::conv2d(x, &(kernel.as_tensor().detach() * factor)?, None, 1, 0)?)
+            };
+            let mixed = match taps.last() {
+                Some(coarser) => {
+                    // Both halves are equally loud, and so is their sum.
+                    let half = std::f64::consts::FRAC_1_SQRT_2;
+                    let moved = mix(coarser, &self.across[at], half)?;
+                    let moved = ops::upsample_nearest(&moved, tap.dim(2)? / coarser.dim(2)?)?;
+                    ops::add(&mix(tap, &self.within[at], loudness[at] * half)?, &moved)?
+                }
+                None => mix(tap, &self.within[at], loudness[at])?,
+            };
             taps.push(mixed);
         }
         taps.reverse();

@@ -38,7 +38,7 @@ use terms::{Mean, Sum, squared_gradient};
 use crate::critic::{Heads, Projection, Use};
 use crate::decoder::Decoder;
 use crate::prior::Prior;
-use crate::{Batch, Error, Generator, Loss, Phase, Setting, below, unknown_phase, value};
+use crate::{Batch, Error, Generator, Loss, Phase, Setting, below, unknown_phase};
 
 /// A critic with a trunk of its own.
 #[derive(Debug)]
@@ -281,8 +281,9 @@ impl Gan {
             if self.config.feature_matching > 0.0 {
                 let mut matching = Mean::default();
                 for (fake, real) in fake.taps.iter().zip(&real.taps) {
-                    let power = value(&real.sqr()?.mean_all()?)?.max(1e-12);
-                    matching.add(((fake.mean(0)? - real.mean(0)?)?.sqr()?.mean_all()? / power)?)?;
+                    let power = (optim::square_norm(real)? / real.elem_count().max(1) as f64).max(1e-12);
+                    let apart = (ops::batch_mean(fake)? - ops::batch_mean(real)?)?;
+                    matching.add((apart.sqr()?.mean_all()? / power)?)?;
                 }
                 sum.add("matching", matching, self.config.feature_matching)?;
             }

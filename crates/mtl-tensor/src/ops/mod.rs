@@ -2,6 +2,7 @@
 //! maps) in f64; on CUDA and Metal a composition of candle ops whose gradients are right there too.
 
 pub mod activation;
+pub mod channels;
 pub mod conv;
 pub mod conv_norm;
 pub mod join;
@@ -12,12 +13,14 @@ pub mod pool;
 mod product;
 pub mod resize;
 mod scratch;
+pub mod shift;
 mod sum;
 mod transpose;
 pub mod upsample_conv;
 mod window;
 
 pub use activation::{add, add_relu, leaky_relu, relu, softplus, tanh};
+pub use channels::{batch_mean, channel_product};
 pub use conv::{conv_transpose2d, conv_transpose2d_relu, conv2d, conv2d_relu, conv2d_relu_pool};
 pub use conv_norm::{Over, conv_norm, conv_norm_with};
 pub use join::{cat_channels, reshape};
@@ -25,4 +28,5 @@ pub use linear::linear;
 pub use norm::{batch_norm, batch_norm_with, group_norm, scale_shift};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
 pub use resize::{pixel_shuffle, pixel_unshuffle, upsample_bilinear, upsample_nearest};
+pub use shift::shift;
 pub use upsample_conv::upsample_conv2d;

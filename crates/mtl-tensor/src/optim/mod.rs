@@ -7,6 +7,7 @@ mod schedule;
 use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor, Var};
+use rayon::prelude::*;
 
 pub use ema::Ema;
 pub use optimizer::{Config, Optimizer};
@@ -48,10 +49,15 @@ pub fn square_norm(tensor: &Tensor) -> Result<f64> {
             .to_dtype(candle_core::DType::F64)?
             .to_scalar();
     }
+    // Parts of fixed length, so that the order of additions is fixed too.
     for_real!(tensor, T => with_slice::<T, _>(tensor, |values| {
-        values.iter().map(|v| { let v = crate::Real::f64(*v); v * v }).sum::<f64>()
+        let part = |values: &[T]| values.iter().map(|v| { let v = crate::Real::f64(*v); v * v }).sum::<f64>();
+        values.par_chunks(PART).map(part).collect::<Vec<_>>().into_iter().sum()
     }))
 }
+
+/// Numbers whose squares one task sums.
+const PART: usize = 16 * 1024;
 
 /// Inner product of two gradients of the same parameters, in f64.
 ///

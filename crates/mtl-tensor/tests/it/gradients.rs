@@ -124,6 +124,34 @@ fn convolutions_with_norms() {
 }
 
 #[test]
+fn channels_and_images() {
+    let inputs = [input("x", &[2, 3, 2, 5]), input("v", &[2, 3])];
+    check("channel_product", &inputs, |i| ops::channel_product(&i[0], &i[1]));
+    check("batch_mean", &inputs[..1], |i| ops::batch_mean(&i[0]));
+    for by in [[(0, 1), (1, -2)], [(-1, 0), (1, 4)], [(5, 0), (0, -9)]] {
+        check("shift", &inputs[..1], |i| ops::shift(&i[0], &by));
+    }
+}
+
+/// Both code paths move the same way.
+#[test]
+fn shifts_move_down_and_right() {
+    let x = Tensor::new(&[[[[1.0f64, 2.0, 3.0], [4.0, 5.0, 6.0]]]], &Device::Cpu).unwrap();
+    let run = || {
+        for (by, expected) in [
+            ((0, 1), [0.0, 1.0, 2.0, 0.0, 4.0, 5.0]),
+            ((1, -1), [0.0, 0.0, 0.0, 2.0, 3.0, 0.0]),
+            ((-1, 2), [0.0, 0.0, 4.0, 0.0, 0.0, 0.0]),
+        ] {
+            assert_eq!(mtl_tensor::to_f64(&ops::shift(&x, &[by]).unwrap()).unwrap(), expected, "{by:?}");
+        }
+    };
+    run();
+    on_accelerator_code(run);
+    assert!(ops::shift(&x, &[]).is_err());
+}
+
+#[test]
 fn activations() {
     let x = [input("x", &[3, 7]), input("y", &[3, 7])];
     check("relu", &x[..1], |i| ops::relu(&i[0]));
