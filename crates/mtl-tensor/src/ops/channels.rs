@@ -77,7 +77,7 @@ pub fn batch_mean(x: &Tensor) -> Result<Tensor> {
                 for image in x.chunks_exact(numbers) {
                     y.iter_mut().zip(&image[block * BLOCK..]).for_each(|(y, x)| *y += *x);
                 }
-                y.iter_mut().for_each(|y| *y = *y * share);
+                y.iter_mut().for_each(|y| *y *= share);
             });
             y
         })?;
