@@ -71,17 +71,42 @@ impl Value {
     }
 }
 
-/// Gradients of the inputs from (result, its gradient); none for an input that nobody asked for.
-type Backward = Box<dyn Fn(&Tensor, &Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync>;
+/// Gradients of the inputs from the result's; none for an input that nobody asked for.
+type Backward = Box<dyn Fn(&Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync>;
 
-/// One op that was recorded. Held by its result, through candle's graph, and by nothing else.
+/// One op that was recorded. Held by its result, through candle's graph, and by the ops it is an input of. Neither the values
+/// that went in nor the one that came out are kept, unless the op's backward pass keeps them: in a decoder that is a quarter
+/// of all memory.
 struct Node {
     /// Later ops have larger numbers, so what depends on a node comes after it.
     order: u64,
-    inputs: Vec<Tensor>,
-    /// The result without its place in the graph, or it would hold itself.
-    result: OnceLock<(TensorId, Tensor)>,
+    inputs: Vec<Input>,
+    result: OnceLock<TensorId>,
     backward: Backward,
+}
+
+/// Where the gradient of an op's input goes.
+enum Input {
+    Constant,
+    Variable(TensorId),
+    /// A result of ours.
+    Node(Arc<Node>),
+    /// A result of candle's ops, whose gradients it computes from the tensor.
+    Foreign(Tensor),
+}
+
+impl Input {
+    fn of(tensor: &Tensor) -> Self {
+        if !tensor.track_op() {
+            Self::Constant
+        } else if let Some(node) = Node::of(tensor) {
+            Self::Node(node)
+        } else if tensor.is_variable() {
+            Self::Variable(tensor.id())
+        } else {
+            Self::Foreign(tensor.clone())
+        }
+    }
 }
 
 /// The nodes of results that are alive.
@@ -95,7 +120,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Some((id, _)) = self.result.get() {
+        if let Some(id) = self.result.get() {
             NODES.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         }
     }
@@ -130,39 +155,58 @@ impl CustomOp1 for Recorded {
 /// What every result of ours is made of in candle's eyes.
 static HIDDEN: LazyLock<Result<Var>> = LazyLock::new(|| Var::zeros(1, DType::F32, &Device::Cpu));
 
-/// Records an op; the closure gets (result, its gradient) and gives the gradients of the inputs, in their order. Where no
-/// input is tracked nothing is recorded.
+/// Records an op; the closure gets the gradient of the result and gives those of the inputs, in their order. Where no input is
+/// tracked nothing is recorded.
 pub(crate) fn record<B>(name: &'static str, inputs: &[&Tensor], value: Value, backward: B) -> Result<Tensor>
+where
+    B: Fn(&Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
+{
+    let tracked = inputs.iter().any(|input| input.track_op());
+    let inputs = tracked.then(|| inputs.iter().map(|input| Input::of(input)).collect());
+    record_as(name, inputs, value, Box::new(backward))
+}
+
+/// Records an op whose closure also gets the result, which is kept for it.
+pub(crate) fn record_with_result<B>(name: &'static str, inputs: &[&Tensor], value: Value, backward: B) -> Result<Tensor>
 where
     B: Fn(&Tensor, &Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
 {
+    // Without its place in the graph, or it would hold itself.
+    let result = Arc::new(OnceLock::<Tensor>::new());
+    let kept = Arc::clone(&result);
+    let recorded = record(name, inputs, value, move |grad| match kept.get() {
+        Some(result) => backward(result, grad),
+        None => candle_core::bail!("{name}: no result to go back from"),
+    })?;
+    let _ = result.set(recorded.detach());
+    Ok(recorded)
+}
+
+/// Records an op of one input.
+pub(crate) fn record1<B>(name: &'static str, input: &Tensor, value: Value, backward: B) -> Result<Tensor>
+where
+    B: Fn(&Tensor) -> Result<Option<Tensor>> + Send + Sync + 'static,
+{
+    record(name, &[input], value, move |grad| Ok(vec![backward(grad)?]))
+}
+
+/// `inputs`: none if none is tracked.
+fn record_as(name: &'static str, inputs: Option<Vec<Input>>, value: Value, backward: Backward) -> Result<Tensor> {
     static ORDER: AtomicU64 = AtomicU64::new(0);
     let hidden = match &*HIDDEN {
         Ok(hidden) => hidden.as_tensor(),
         Err(error) => candle_core::bail!("the tape could not begin: {error}"),
     };
     let value = Mutex::new(Some(value));
-    if !inputs.iter().any(|input| input.track_op()) {
+    let Some(inputs) = inputs else {
         return hidden.apply_op1_no_bwd(&Recorded { name, value, node: None });
-    }
-    let node = Arc::new(Node {
-        order: ORDER.fetch_add(1, Ordering::Relaxed),
-        inputs: inputs.iter().map(|&input| input.clone()).collect(),
-        result: OnceLock::new(),
-        backward: Box::new(backward),
-    });
+    };
+    let order = ORDER.fetch_add(1, Ordering::Relaxed);
+    let node = Arc::new(Node { order, inputs, result: OnceLock::new(), backward });
     let result = hidden.apply_op1(Recorded { name, value, node: Some(Arc::clone(&node)) })?;
     NODES.lock().unwrap_or_else(PoisonError::into_inner).insert(result.id(), Arc::downgrade(&node));
-    let _ = node.result.set((result.id(), result.detach()));
+    let _ = node.result.set(result.id());
     Ok(result)
-}
-
-/// Records an op of one input.
-pub(crate) fn record1<B>(name: &'static str, input: &Tensor, value: Value, backward: B) -> Result<Tensor>
-where
-    B: Fn(&Tensor, &Tensor) -> Result<Option<Tensor>> + Send + Sync + 'static,
-{
-    record(name, &[input], value, move |y, grad| Ok(vec![backward(y, grad)?]))
 }
 
 /// A gradient where it is asked for.
@@ -217,7 +261,7 @@ pub fn backward_from(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> 
         if tensor.shape() != grad.shape() {
             candle_core::bail!("backward_from: a gradient {:?} of {:?}", grad.shape(), tensor.shape());
         }
-        pass.arrive(tensor, grad.detach())?;
+        pass.arrive(&Input::of(tensor), grad.detach())?;
     }
     pass.run()
 }
@@ -232,8 +276,7 @@ struct Pass {
 impl Pass {
     fn run(mut self) -> Result<Gradients> {
         while let Some((_, (node, grad))) = self.pending.pop_last() {
-            let Some((_, result)) = node.result.get() else { continue };
-            let grads = (node.backward)(result, &grad)?;
+            let grads = (node.backward)(&grad)?;
             drop(grad);
             for (input, grad) in node.inputs.iter().zip(grads) {
                 if let Some(grad) = grad {
@@ -244,16 +287,12 @@ impl Pass {
         Ok(self.found)
     }
 
-    fn arrive(&mut self, at: &Tensor, grad: Tensor) -> Result<()> {
-        if !at.track_op() {
-            Ok(())
-        } else if let Some(node) = Node::of(at) {
-            self.arrive_at(node, grad)
-        } else if at.is_variable() {
-            self.found.add(at.id(), grad)
-        } else {
-            // Ops of candle lie between: their gradients by candle.
-            self.through_candle(&(at * grad)?.sum_all()?)
+    fn arrive(&mut self, at: &Input, grad: Tensor) -> Result<()> {
+        match at {
+            Input::Constant => Ok(()),
+            Input::Variable(id) => self.found.add(*id, grad),
+            Input::Node(node) => self.arrive_at(Arc::clone(node), grad),
+            Input::Foreign(tensor) => self.through_candle(&(tensor * grad)?.sum_all()?),
         }
     }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice, written};
-use crate::tape::{Value, composed, record, record1};
+use crate::tape::{Value, composed, record, record1, record_with_result};
 use crate::wide::{Loop, wide};
 
 /// Elements a task: large enough that handing it out costs nothing.
@@ -57,23 +57,26 @@ pub(super) fn opened<T: Real>(y: &[T], grad: &[T]) -> Vec<T> {
     map2(y, grad, |y, g| if y > T::default() || y.is_nan() { g } else { T::default() })
 }
 
-/// `max(x, slope x)`; 0.2 is the usual leak of GAN networks. NaN stays NaN.
+/// `x` where it is positive, else `slope x`; 0.2 is the usual leak of GAN networks. NaN stays NaN.
 ///
 /// # Errors
-/// Other types than f32 and f64.
+/// A slope below zero, other types than f32 and f64.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
+    if slope.is_nan() || slope < 0.0 {
+        candle_core::bail!("leaky_relu: a slope of {slope}, must be at least 0");
+    }
     if composed(x) {
         return x.relu()? - (x.neg()?.relu()? * slope)?;
     }
     for_real!(x, T => {
         let (zero, slope) = (T::default(), T::of(slope));
         let y = with_slice::<T, _>(x, |x| map(x, |v| if v < zero { v * slope } else { v }))?;
-        let saved = x.clone();
-        record1("leaky_relu", x, Value::new(y, x.shape().clone()), move |_, grad| {
-            let dx = with_slice::<T, _>(&saved, |x| {
-                with_slice::<T, _>(grad, |grad| map2(x, grad, |v, g| if v > zero || v.is_nan() { g } else { g * slope }))
+        // The result has its argument's sign, and is what the next layer keeps anyway.
+        record_with_result("leaky_relu", &[x], Value::new(y, x.shape().clone()), move |y, grad| {
+            let dx = with_slice::<T, _>(y, |y| {
+                with_slice::<T, _>(grad, |grad| map2(y, grad, |v, g| if v > zero || v.is_nan() { g } else { g * slope }))
             })??;
-            Ok(Some(tensor(dx, saved.shape())?))
+            Ok(vec![Some(tensor(dx, y.shape())?)])
         })
     })
 }
@@ -89,9 +92,9 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     for_real!(x, T => {
         let zero = T::default();
         let y = with_slice::<T, _>(x, |x| map(x, |v| if v < zero { zero } else { v }))?;
-        record1("relu", x, Value::new(y, x.shape().clone()), |y, grad| {
+        record_with_result("relu", &[x], Value::new(y, x.shape().clone()), |y, grad| {
             let dx = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| opened(y, grad)))??;
-            Ok(Some(tensor(dx, y.shape())?))
+            Ok(vec![Some(tensor(dx, y.shape())?)])
         })
     })
 }
@@ -109,7 +112,7 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
     for_real!(a, T => {
         let y = with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| map2(a, b, |a, b| a + b)))??;
-        record("add", &[a, b], Value::new(y, a.shape().clone()), |_, grad| Ok(vec![Some(grad.clone()); 2]))
+        record("add", &[a, b], Value::new(y, a.shape().clone()), |grad| Ok(vec![Some(grad.clone()); 2]))
     })
 }
 
@@ -127,7 +130,7 @@ pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     for_real!(a, T => {
         let zero = T::default();
         let y = with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| map2(a, b, |a, b| { let v = a + b; if v < zero { zero } else { v } })))??;
-        record("add_relu", &[a, b], Value::new(y, a.shape().clone()), |y, grad| {
+        record_with_result("add_relu", &[a, b], Value::new(y, a.shape().clone()), |y, grad| {
             let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| opened(y, grad)))??;
             Ok(vec![Some(tensor(d, y.shape())?); 2])
         })
@@ -146,7 +149,7 @@ pub fn softplus(x: &Tensor) -> Result<Tensor> {
         let (zero, one) = (T::default(), T::of(1.0));
         let y = with_slice::<T, _>(x, |x| map(x, |v| (if v > zero { v } else { zero }) + (one + (-v.abs()).exp()).ln()))?;
         let saved = x.clone();
-        record1("softplus", x, Value::new(y, x.shape().clone()), move |_, grad| {
+        record1("softplus", x, Value::new(y, x.shape().clone()), move |grad| {
             let dx = with_slice::<T, _>(&saved, |x| with_slice::<T, _>(grad, |grad| map2(x, grad, |v, g| g * sigmoid(v))))??;
             Ok(Some(tensor(dx, saved.shape())?))
         })
@@ -174,9 +177,9 @@ pub fn tanh(x: &Tensor) -> Result<Tensor> {
     }
     for_real!(x, T => {
         let y = with_slice::<T, _>(x, |x| map(x, T::tanh))?;
-        record1("tanh", x, Value::new(y, x.shape().clone()), move |y, grad| {
+        record_with_result("tanh", &[x], Value::new(y, x.shape().clone()), move |y, grad| {
             let dx = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| map2(y, grad, |y, g| g * (T::of(1.0) - y * y))))??;
-            Ok(Some(tensor(dx, y.shape())?))
+            Ok(vec![Some(tensor(dx, y.shape())?)])
         })
     })
 }

@@ -34,7 +34,7 @@ pub fn channel_product(x: &Tensor, v: &Tensor) -> Result<Tensor> {
             y
         }))??;
         let (saved_x, saved_v, asked) = (x.clone(), v.clone(), (x.track_op(), v.track_op()));
-        record("channel_product", &[x, v], Value::new(y, (batch, pixels)), move |_, grad| {
+        record("channel_product", &[x, v], Value::new(y, (batch, pixels)), move |grad| {
             with_slice::<T, _>(grad, |grad| Ok(vec![
                 gradient(asked.0, saved_x.shape(), || with_slice::<T, _>(&saved_v, |v| {
                     let mut dx = vec![<T as Default>::default(); batch * channels * pixels];
@@ -82,7 +82,7 @@ pub fn batch_mean(x: &Tensor) -> Result<Tensor> {
             y
         })?;
         let shape = x.shape().clone();
-        record1("batch_mean", x, Value::new(y, rest), move |_, grad| {
+        record1("batch_mean", x, Value::new(y, rest), move |grad| {
             let dx = with_slice::<T, _>(grad, |grad| {
                 let mut dx = vec![<T as Default>::default(); batch * numbers];
                 dx.par_chunks_mut(numbers).for_each(|dx| {

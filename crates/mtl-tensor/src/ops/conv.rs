@@ -19,7 +19,7 @@ use self::images::{Affine, Planes, Pool, Relu};
 pub use self::winograd::{TileSide, with_largest_tile};
 use super::sum;
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, gradient, is_learnt, record};
+use crate::tape::{Value, composed, gradient, is_learnt, record, record_with_result};
 
 /// `y[b, o, i, j] = bias[o] + sum_{c, u, v} x[b, c, i s + u - p, j s + v - p] w[o, c, u, v]`.
 ///
@@ -82,7 +82,7 @@ pub fn conv2d_relu_pool(
     let (saved_x, saved_w) = (x.clone(), w.clone());
     let asked = (x.track_op(), is_learnt(w), bias.is_some_and(is_learnt));
     let inputs: Vec<&Tensor> = [x, w].into_iter().chain(bias).collect();
-    record("conv_pool", &inputs, value, move |y, dy| {
+    record_with_result("conv_pool", &inputs, value, move |y, dy| {
         let (dx, dw) = with_slice::<f32, _>(dy, |dy| -> Result<_> {
             let planes = Planes { numbers: dy, channels: g.out_channels, size: (height, width) };
             let dy = Pool { planes, winners: &*winners };
@@ -240,9 +240,8 @@ fn record_layer<T: Kernels>(
     let (saved_x, saved_w) = (x.clone(), w.clone());
     let asked = (x.track_op(), is_learnt(w), bias.is_some_and(is_learnt));
     let inputs: Vec<&Tensor> = [x, w].into_iter().chain(bias).collect();
-    record("conv", &inputs, value, move |y, dy| {
-        let dy = if relu { opened::<T>(y, dy)? } else { dy.clone() };
-        let (dx, dw) = with_slice::<T, _>(&dy, |dy| -> Result<_> {
+    let gradients = move |dy: &Tensor| {
+        let (dx, dw) = with_slice::<T, _>(dy, |dy| -> Result<_> {
             let dx = |w: &[T]| match direction {
                 Direction::Gathering => T::grad_input(&g, w, dy),
                 Direction::Spreading => T::forward(&g, dy, w, None, false),
@@ -256,8 +255,13 @@ fn record_layer<T: Kernels>(
                 gradient(asked.1, saved_w.shape(), || with_slice(&saved_x, dw))?,
             ))
         })??;
-        Ok(vec![dx, dw, gradient(asked.2, y.dim(1)?, || bias_gradient::<T>(&dy))?])
-    })
+        Ok(vec![dx, dw, gradient(asked.2, dy.dim(1)?, || bias_gradient::<T>(dy))?])
+    };
+    if relu {
+        record_with_result("conv_relu", &inputs, value, move |y, dy| gradients(&opened::<T>(y, dy)?))
+    } else {
+        record("conv", &inputs, value, gradients)
+    }
 }
 
 /// The convolutions of one number type. `x` is `[B, Ci, H, W]`, `y` `[B, Co, Ho, Wo]`, `w` `[Co, Ci, kh, kw]`.

@@ -10,7 +10,7 @@ use candle_core::{Result, Tensor};
 use super::conv::{Geometry, Kernels, conv2d, geometry};
 use super::norm::{Gradients, Grouping, Moments, Normalisation, batch_norm, batch_norm_with, group_norm, moments};
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, gradient, is_learnt, record};
+use crate::tape::{Value, composed, gradient, is_learnt, record, record_with_result};
 
 /// Over which numbers [`conv_norm`] takes its moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +84,17 @@ pub fn conv_norm(
         };
         let layer = Layer::<T>::new(g, x, w, (gamma, beta));
         let inputs: Vec<&Tensor> = [x, w, gamma, beta].into_iter().chain(residual).collect();
-        let has_residual = residual.is_some();
-        let y = record("conv_norm", &inputs, Value::new(y, shape), move |y, grad| {
-            let d = with_slice::<T, _>(y, |y| {
-                with_slice::<T, _>(grad, |grad| norm.backward(&z, has_residual.then_some(y), grad))
-            })??;
-            layer.gradients(d)
-        })?;
+        let value = Value::new(y, shape);
+        let y = if residual.is_some() {
+            record_with_result("conv_norm_residual", &inputs, value, move |y, grad| {
+                let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| norm.backward(&z, Some(y), grad)))??;
+                layer.gradients(d)
+            })
+        } else {
+            record("conv_norm", &inputs, value, move |grad| {
+                layer.gradients(with_slice::<T, _>(grad, |grad| norm.backward(&z, None, grad))?)
+            })
+        }?;
         Ok((y, taken.map(|(mean, var)| Ok::<_, candle_core::Error>((mean?, var?))).transpose()?))
     })
 }
@@ -131,7 +135,7 @@ pub fn conv_norm_with(
         })??;
         let value = Value::new(y, (g.batch, g.out_channels, g.out_height, g.out_width));
         let layer = Layer::<T>::new(g, x, w, (gamma, beta));
-        record("conv_norm_with", &[x, w, gamma, beta], value, move |y, grad| {
+        record_with_result("conv_norm_with", &[x, w, gamma, beta], value, move |y, grad| {
             let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| -> Result<_> {
                 if !layer.asks_for_norm() {
                     return Ok(norm.backward_of_scale(y, grad));

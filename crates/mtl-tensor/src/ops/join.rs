@@ -41,7 +41,7 @@ pub fn cat_channels(tensors: &[&Tensor]) -> Result<Tensor> {
             })?;
         }
         let shapes: Vec<Shape> = tensors.iter().map(|tensor| tensor.shape().clone()).collect();
-        record("cat_channels", tensors, Value::new(values, shape), move |_, grad| {
+        record("cat_channels", tensors, Value::new(values, shape), move |grad| {
             with_slice::<T, _>(grad, |grad| {
                 let parts = shapes.iter().zip(&lengths).zip(&starts);
                 let part = |((shape, &length), &start): ((&Shape, &usize), &usize)| {
@@ -68,6 +68,6 @@ pub fn reshape(x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
     for_real!(x, T => {
         let values = with_slice::<T, _>(x, <[T]>::to_vec)?;
         let before = x.shape().clone();
-        record1("reshape", x, Value::new(values, shape), move |_, grad| Ok(Some(grad.reshape(&before)?)))
+        record1("reshape", x, Value::new(values, shape), move |grad| Ok(Some(grad.reshape(&before)?)))
     })
 }

@@ -12,6 +12,7 @@ use super::transpose::{Rows, gather};
 use super::window::Window;
 use crate::real::{with_slice, written};
 use crate::tape::{Value, composed, gradient, is_learnt, record};
+use crate::wide::{Loop, wide};
 
 /// Affine map of rows: `x [B, I]`, or `[B, ...]` with `I` numbers a row, `w [O, I]`, `bias [O]`, result `[B, O]`.
 ///
@@ -32,7 +33,7 @@ pub fn linear(x: &Tensor, w: &Tensor, bias: &Tensor) -> Result<Tensor> {
     })???;
     let (saved_x, saved_w) = (x.clone(), w.clone());
     let asked = (x.track_op(), is_learnt(w), is_learnt(bias));
-    record("linear", &[x, w, bias], Value::new(y, (batch, outputs)), move |_, dy| {
+    record("linear", &[x, w, bias], Value::new(y, (batch, outputs)), move |dy| {
         with_slice::<f32, _>(dy, |dy| {
             let column = |o: usize| (0..batch).map(|b| f64::from(dy[b * outputs + o])).sum::<f64>() as f32;
             Ok(vec![
@@ -53,38 +54,89 @@ struct Sizes {
 
 /// Inputs summed by one task; fixed, so that the order of additions is.
 const PART: usize = 2048;
+/// Inputs of a part summed in registers, before they are added to what came before them.
+const DEPTH: usize = 256;
 /// Outputs computed by one task.
 const BLOCK: usize = 64;
+/// Up to so many images memory is what a wide layer waits for, and no operand is copied.
+const FEW: usize = 8;
 
-/// `Y^T = W X^T` with images side by side, so that no transposed copy of the weight is made, and no image's sums depend on
-/// how many there are.
+/// Images, or for few of them outputs, lie side by side in a vector; either way the sum of one output of one image takes the
+/// same additions in the same order, so that no image's result depends on how many there are.
 fn forward(s: Sizes, x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f32> {
     let Sizes { batch, inputs, outputs } = s;
-    let columns = whole(batch);
-    let parts: Vec<Vec<f32>> = (0..inputs)
-        .into_par_iter()
-        .step_by(PART)
-        .map(|first| {
-            let depth = PART.min(inputs - first);
-            // An image is one channel here, its inputs a line of pixels.
-            let layout = Rows { first: 0, rows: 1, left: 0, columns: depth, stride: columns };
-            let mut turned = vec![0.0; layout.len()];
-            gather(&x[first..], batch, (1, inputs), layout, &mut turned);
-            let mut sums = vec![0.0; outputs * columns];
-            sums.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(block, sums)| {
-                let a = (&w[block * BLOCK * inputs + first..], (inputs, 1));
-                Product::of((sums.len() / columns, columns), depth, a, &turned, sums, columns, false).compute();
-            });
-            sums
-        })
-        .collect();
+    // `sums[o, b]` of each part, or `sums[b, o]`.
+    let (part, strides): (fn(Sizes, &[f32], &[f32], usize) -> Vec<f32>, _) =
+        if batch <= FEW { (part_of_few, (1, whole(outputs))) } else { (part_of_many, (whole(batch), 1)) };
+    let parts: Vec<_> = (0..inputs).into_par_iter().step_by(PART).map(|first| part(s, x, w, first)).collect();
     let mut y = vec![0.0; batch * outputs];
     for (b, y) in y.chunks_exact_mut(outputs).enumerate() {
         for (o, y) in y.iter_mut().enumerate() {
-            *y = bias[o] + parts.iter().map(|sums| sums[o * columns + b]).sum::<f32>();
+            *y = bias[o] + parts.iter().map(|sums| sums[o * strides.0 + b * strides.1]).sum::<f32>();
         }
     }
     y
+}
+
+/// Where the runs of [`DEPTH`] inputs of a part begin and how long they are.
+fn runs(first: usize, inputs: usize) -> impl Iterator<Item = (usize, usize)> {
+    let end = inputs.min(first + PART);
+    (first..end).step_by(DEPTH).map(move |at| (at, DEPTH.min(end - at)))
+}
+
+/// `W X^T`, images side by side: the weight is read where it lies.
+fn part_of_many(s: Sizes, x: &[f32], w: &[f32], first: usize) -> Vec<f32> {
+    let Sizes { batch, inputs, outputs } = s;
+    let columns = whole(batch);
+    let depth = PART.min(inputs - first);
+    let mut turned = vec![0.0; depth * columns];
+    turn(&x[first..], (batch, inputs), (depth, columns), &mut turned);
+    let mut sums = vec![0.0; outputs * columns];
+    sums.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(block, sums)| {
+        for (at, depth) in runs(first, inputs) {
+            let a = (&w[block * BLOCK * inputs + at..], (inputs, 1));
+            let x = &turned[(at - first) * columns..];
+            Product::of((sums.len() / columns, columns), depth, a, x, sums, columns, true).compute();
+        }
+    });
+    sums
+}
+
+/// `X W^T`, outputs side by side: a few images would leave most of a vector empty.
+fn part_of_few(s: Sizes, x: &[f32], w: &[f32], first: usize) -> Vec<f32> {
+    let Sizes { batch, inputs, outputs } = s;
+    let row = whole(outputs);
+    let mut sums = vec![0.0; batch * row];
+    for block in (0..outputs).step_by(BLOCK) {
+        let count = BLOCK.min(outputs - block);
+        let columns = whole(count);
+        with_scratch([DEPTH * columns], |[turned]| {
+            for (at, depth) in runs(first, inputs) {
+                turn(&w[block * inputs + at..], (count, inputs), (depth, columns), turned);
+                let size = (batch, columns);
+                let product = Product {
+                    size,
+                    depth,
+                    a: &x[at..],
+                    a_strides: (inputs, 1),
+                    b: turned,
+                    b_step: columns,
+                    segments: &[(0, 0)],
+                    c: &mut sums[block..],
+                    c_row: row,
+                    add: true,
+                };
+                product.compute();
+            }
+        });
+    }
+    sums
+}
+
+/// The first `depth` numbers of each row of `[rows, row]`, as `[depth, columns]`.
+fn turn(from: &[f32], (rows, row): (usize, usize), (depth, columns): (usize, usize), to: &mut [f32]) {
+    // A row is one channel here, its numbers a line of pixels.
+    gather(from, rows, (1, row), Rows { first: 0, rows: 1, left: 0, columns: depth, stride: columns }, to);
 }
 
 /// Inputs whose gradients one task computes.
@@ -119,10 +171,57 @@ fn by_slices(inputs: usize, (rows, depth): (usize, usize), a: (&[f32], (usize, u
 
 /// `dX = dY W`.
 fn grad_input(s: Sizes, w: &[f32], dy: &[f32]) -> Vec<f32> {
-    by_slices(s.inputs, (s.batch, s.outputs), (dy, (s.outputs, 1)), w)
+    let Sizes { batch, inputs, outputs } = s;
+    if batch > FEW {
+        return by_slices(inputs, (batch, outputs), (dy, (outputs, 1)), w);
+    }
+    written(batch * inputs, |dx| {
+        let window = Window::of_unwritten(dx);
+        (0..inputs).into_par_iter().step_by(PART).for_each(|first| {
+            let count = PART.min(inputs - first);
+            with_scratch([batch * count], |[sums]| {
+                sums.fill(0.0);
+                for o in 0..outputs {
+                    let w = &w[o * inputs + first..][..count];
+                    for (sums, dy) in sums.chunks_exact_mut(count).zip(dy.chunks_exact(outputs)) {
+                        wide::<AddMultiple, _>((sums, w, dy[o]));
+                    }
+                }
+                for (b, sums) in sums.chunks_exact(count).enumerate() {
+                    window.copy_from(b * inputs + first, sums);
+                }
+            });
+        });
+    })
+}
+
+/// `sums += factor values`.
+struct AddMultiple;
+
+impl Loop<(&mut [f32], &[f32], f32)> for AddMultiple {
+    type Output = ();
+    #[inline(always)]
+    fn run((sums, values, factor): (&mut [f32], &[f32], f32)) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += factor * value;
+        }
+    }
 }
 
 /// `dW = dY^T X`.
 fn grad_weight(s: Sizes, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    by_slices(s.inputs, (s.outputs, s.batch), (dy, (1, s.outputs)), x)
+    let Sizes { batch, inputs, outputs } = s;
+    if batch > FEW || !inputs.is_multiple_of(2 * LANES) {
+        return by_slices(inputs, (outputs, batch), (dy, (1, outputs)), x);
+    }
+    /// Rows of the gradient written by one task: a block of registers.
+    const ROWS: usize = 8;
+    written(outputs * inputs, |dw| {
+        let window = Window::of_unwritten(dw);
+        (0..outputs).into_par_iter().step_by(ROWS).for_each(|first| {
+            let rows = ROWS.min(outputs - first);
+            let dw = window.own(first * inputs, rows * inputs);
+            Product::of((rows, inputs), batch, (&dy[first..], (1, outputs)), x, dw, inputs, false).compute();
+        });
+    })
 }

@@ -346,5 +346,5 @@ fn pointwise(
 
 fn scaled_on_the_way_back<T: Real>(x: &Tensor, name: &'static str, loss: T, grad: Vec<T>) -> Result<Tensor> {
     let grad = tensor(grad, x.shape())?;
-    record1(name, x, Value::new(vec![loss], ()), move |_, upstream| Ok(Some(grad.broadcast_mul(upstream)?)))
+    record1(name, x, Value::new(vec![loss], ()), move |upstream| Ok(Some(grad.broadcast_mul(upstream)?)))
 }

@@ -140,7 +140,7 @@ fn normalise<T: Real>(
     let values = with_slice::<T, _>(x, |x| norm.forward(x, None))?;
     let (saved, shape) = (x.clone(), gamma.shape().clone());
     let asked = (x.track_op(), is_learnt(gamma), is_learnt(beta));
-    record("norm", &[x, gamma, beta], Value::new(values, x.shape().clone()), move |_, grad| {
+    record("norm", &[x, gamma, beta], Value::new(values, x.shape().clone()), move |grad| {
         let d = with_slice::<T, _>(&saved, |x| with_slice::<T, _>(grad, |grad| norm.backward(x, None, grad)))??;
         Ok(vec![
             gradient(asked.0, saved.shape(), || Ok(d.x))?,

@@ -43,7 +43,7 @@ pub fn max_pool2d(x: &Tensor, k: usize) -> Result<Tensor> {
             (values, winners)
         })?;
         let in_shape = x.shape().clone();
-        record1("max_pool2d", x, Value::new(values, shape), move |_, grad| {
+        record1("max_pool2d", x, Value::new(values, shape), move |grad| {
             let dx = with_slice::<T, _>(grad, |grad| {
                 let mut dx = vec![T::default(); planes * h * w];
                 dx.par_chunks_mut(h * w).enumerate().for_each(|(plane, dx)| {
@@ -89,7 +89,7 @@ pub fn avg_pool2d(x: &Tensor, k: usize) -> Result<Tensor> {
             values
         })?;
         let in_shape = x.shape().clone();
-        record1("avg_pool2d", x, Value::new(values, shape), move |_, grad| {
+        record1("avg_pool2d", x, Value::new(values, shape), move |grad| {
             let dx = with_slice::<T, _>(grad, |grad| {
                 let mut dx = vec![T::default(); planes * h * w];
                 dx.par_chunks_mut(h * w).enumerate().for_each(|(plane, dx)| {
@@ -122,7 +122,7 @@ pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
         let means: Vec<T> = with_slice::<T, _>(x, |x| {
             x.par_chunks(pixels).map(|plane| T::of(sum(plane) / pixels as f64)).collect()
         })?;
-        record1("global_avg_pool", x, Value::new(means, (b, c)), move |_, grad| {
+        record1("global_avg_pool", x, Value::new(means, (b, c)), move |grad| {
             let dx = with_slice::<T, _>(grad, |grad| {
                 let mut dx = vec![T::default(); b * c * pixels];
                 dx.par_chunks_mut(pixels).zip(grad).for_each(|(plane, g)| plane.fill(*g * T::of(1.0 / pixels as f64)));

@@ -45,7 +45,7 @@ pub fn upsample_nearest(x: &Tensor, k: usize) -> Result<Tensor> {
                 }
             }))
         })?;
-        record1("upsample_nearest", x, Value::new(values, (b, c, oh, ow)), move |_, grad| {
+        record1("upsample_nearest", x, Value::new(values, (b, c, oh, ow)), move |grad| {
             let dx = with_slice::<T, _>(grad, |grad| {
                 let mut dx = vec![T::default(); b * c * h * w];
                 dx.par_chunks_mut(w).zip(grad.par_chunks(k * ow)).for_each(|(line, block)| {
@@ -106,7 +106,7 @@ pub fn upsample_bilinear(x: &Tensor, height: usize, width: usize) -> Result<Tens
     }
     for_real!(x, T => {
         let values = with_slice::<T, _>(x, |x| bilinear::<T>(x, (h, w), (height, width)))?;
-        record1("upsample_bilinear", x, Value::new(values, (b, c, height, width)), move |_, grad| {
+        record1("upsample_bilinear", x, Value::new(values, (b, c, height, width)), move |grad| {
             let dx = with_slice::<T, _>(grad, |grad| bilinear_transposed::<T>(grad, (h, w), (height, width)))?;
             Ok(Some(tensor(dx, (b, c, h, w))?))
         })
@@ -184,7 +184,7 @@ pub fn pixel_shuffle(x: &Tensor, k: usize) -> Result<Tensor> {
     }
     for_real!(x, T => {
         let values = with_slice::<T, _>(x, |x| shuffled::<T>(x, (h, w), k))?;
-        record1("pixel_shuffle", x, Value::new(values, to), move |_, grad| {
+        record1("pixel_shuffle", x, Value::new(values, to), move |grad| {
             let dx = with_slice::<T, _>(grad, |grad| unshuffled::<T>(grad, (h, w), k))?;
             Ok(Some(tensor(dx, (b, c, h, w))?))
         })
@@ -207,7 +207,7 @@ pub fn pixel_unshuffle(x: &Tensor, k: usize) -> Result<Tensor> {
     }
     for_real!(x, T => {
         let values = with_slice::<T, _>(x, |x| unshuffled::<T>(x, (h / k, w / k), k))?;
-        record1("pixel_unshuffle", x, Value::new(values, to), move |_, grad| {
+        record1("pixel_unshuffle", x, Value::new(values, to), move |grad| {
             let dx = with_slice::<T, _>(grad, |grad| shuffled::<T>(grad, (h / k, w / k), k))?;
             Ok(Some(tensor(dx, (b, c, h, w))?))
         })

@@ -24,7 +24,7 @@ pub fn shift(x: &Tensor, by: &[(isize, isize)]) -> Result<Tensor> {
         let values = with_slice::<T, _>(x, |x| moved::<T>(x, size, by))?;
         let back: Vec<_> = by.iter().map(|(down, right)| (-down, -right)).collect();
         let shape = x.shape().clone();
-        record1("shift", x, Value::new(values, &shape), move |_, grad| {
+        record1("shift", x, Value::new(values, &shape), move |grad| {
             let dx = with_slice::<T, _>(grad, |grad| moved::<T>(grad, size, &back))?;
             Ok(Some(tensor(dx, &shape)?))
         })

@@ -28,7 +28,7 @@ pub fn upsample_conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<
     let w = weight(w);
     let spread = for_real!(w, T => {
         let kernels = with_slice::<T, _>(&w, |w| summed::<T>(w, (to, from)))?;
-        record1("summed_taps", &w, Value::new(kernels, (from, to, 4, 4)), move |_, grad| {
+        record1("summed_taps", &w, Value::new(kernels, (from, to, 4, 4)), move |grad| {
             let dw = with_slice::<T, _>(grad, |grad| summed_adjoint::<T>(grad, (to, from)))?;
             Ok(Some(tensor(dw, (to, from, 3, 3))?))
         })

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 
+use crate::Real;
 use crate::real::{for_real, with_slice, with_slice_mut};
+use crate::wide::{Loop, wide};
 
 /// Averages of a set of variables (parameters and running statistics alike).
 #[derive(Debug)]
@@ -37,20 +39,19 @@ impl Ema {
         self.updates += 1;
         let n = self.updates as f64;
         let keep = self.decay.min((1.0 + n) / (10.0 + n));
-        for (var, average) in self.pairs.values() {
-            if !var.device().is_cpu() {
-                average.set(&((average.as_tensor().detach() * keep)? + (var.as_tensor().detach() * (1.0 - keep))?)?)?;
-                continue;
-            }
+        let (host, device): (Vec<_>, Vec<_>) = self.pairs.values().partition(|(var, _)| var.device().is_cpu());
+        for (var, average) in device {
+            average.set(&((average.as_tensor().detach() * keep)? + (var.as_tensor().detach() * (1.0 - keep))?)?)?;
+        }
+        host.into_par_iter().try_for_each(|(var, average)| {
             for_real!(var, T => with_slice::<T, _>(var, |now| with_slice_mut::<T>(average, |average| {
                 let take = <T as crate::Real>::of(1.0 - keep);
-                average.par_chunks_mut(16 * 1024).zip(now.par_chunks(16 * 1024)).for_each(|(average, now)| {
-                    average.iter_mut().zip(now).for_each(|(average, now)| *average += (*now - *average) * take);
+                average.par_chunks_mut(BLOCK).zip(now.par_chunks(BLOCK)).for_each(|(average, now)| {
+                    wide::<Approach, _>((average, now, take));
                 });
                 Ok(())
-            }))?)?;
-        }
-        Ok(())
+            }))?)
+        })
     }
 
     /// The averages by name, as copies.
@@ -96,6 +97,22 @@ impl Ema {
         }
         self.updates = updates;
         Ok(())
+    }
+}
+
+/// Numbers averaged by one task.
+const BLOCK: usize = 16 * 1024;
+
+/// `average += take (now - average)`.
+struct Approach;
+
+impl<T: Real> Loop<(&mut [T], &[T], T)> for Approach {
+    type Output = ();
+    #[inline(always)]
+    fn run((average, now, take): (&mut [T], &[T], T)) {
+        for (average, now) in average.iter_mut().zip(now) {
+            *average += (*now - *average) * take;
+        }
     }
 }
 

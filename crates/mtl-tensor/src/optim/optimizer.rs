@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Grads;
 use crate::Real;
 use crate::real::{for_real, with_slice, with_slice_mut};
+use crate::wide::{Loop, wide};
 
 /// Which rule, and its constants. The learning rate comes from the [`super::Schedule`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,14 +114,14 @@ impl Optimizer {
                 candle_core::bail!("optimizer: gradient {:?} of `{name}` {:?}", grad.shape(), slot.var.shape());
             }
             slot.steps += 1;
-            let rule = Rule::new(self.config, lr * slot.rate, scale, slot.steps, slot.var.rank() > 1);
-            if slot.var.device().is_cpu() {
-                for_real!(slot.var, T => fused::<T>(slot, grad, &rule))?;
-            } else {
-                composed(slot, grad, &rule)?;
-            }
         }
-        Ok(())
+        let (host, device): (Vec<_>, Vec<_>) =
+            grads.iter().map(|(name, grad)| (&self.slots[name], grad)).partition(|(slot, _)| slot.var.device().is_cpu());
+        let rule =
+            |slot: &Slot| Rule::new(self.config, lr * slot.rate, scale, slot.steps, slot.var.rank() > 1);
+        // All parameters at once: most are a few hundred numbers, less than a thread takes to be woken for.
+        host.into_par_iter().try_for_each(|(slot, grad)| for_real!(slot.var, T => fused::<T>(slot, grad, &rule(slot))))?;
+        device.into_iter().try_for_each(|(slot, grad)| composed(slot, grad, &rule(slot)))
     }
 
     /// Moments and step counts by name, to be saved.
@@ -207,39 +208,60 @@ impl Rule {
 const BLOCK: usize = 16 * 1024;
 
 fn fused<T: Real>(slot: &Slot, grad: &Tensor, rule: &Rule) -> Result<()> {
-    let r = [rule.scale, rule.coupled, rule.shrink, rule.beta1, rule.beta2, rule.rate, rule.second_scale].map(T::of);
-    let [scale, coupled, shrink, beta1, beta2, rate, second_scale] = r;
-    let (one, epsilon) = (T::of(1.0), T::of(EPSILON));
+    let rule = [rule.scale, rule.coupled, rule.shrink, rule.beta1, rule.beta2, rule.rate, rule.second_scale].map(T::of);
     with_slice::<T, _>(grad, |grad| {
         with_slice_mut::<T>(&slot.var, |w| {
-            with_slice_mut::<T>(&slot.first, |first| match &slot.second {
-                Some(second) => with_slice_mut::<T>(second, |second| {
-                    let blocks =
-                        w.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(second.par_chunks_mut(BLOCK));
-                    blocks.zip(grad.par_chunks(BLOCK)).for_each(|(((w, first), second), grad)| {
-                        for (((w, m), v), g) in w.iter_mut().zip(first).zip(second).zip(grad) {
-                            let g = *g * scale;
-                            *m = beta1 * *m + (one - beta1) * g;
-                            *v = beta2 * *v + (one - beta2) * (g * g);
-                            *w = shrink * *w - rate * *m / ((*v).sqrt() * second_scale + epsilon);
-                        }
+            with_slice_mut::<T>(&slot.first, |first| {
+                let blocks = w.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(grad.par_chunks(BLOCK));
+                let Some(second) = &slot.second else {
+                    blocks.for_each(|((w, first), grad)| wide::<Descend, _>((w, first, grad, rule)));
+                    return Ok(());
+                };
+                with_slice_mut::<T>(second, |second| {
+                    blocks.zip(second.par_chunks_mut(BLOCK)).for_each(|(((w, first), grad), second)| {
+                        wide::<Adapt, _>((w, first, second, grad, rule));
                     });
                     Ok(())
-                }),
-                None => {
-                    w.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(grad.par_chunks(BLOCK)).for_each(
-                        |((w, m), g)| {
-                            for ((w, m), g) in w.iter_mut().zip(m).zip(g) {
-                                *m = beta1 * *m + (*g * scale + coupled * *w);
-                                *w = shrink * *w - rate * *m;
-                            }
-                        },
-                    );
-                    Ok(())
-                }
+                })
             })
         })
     })?
+}
+
+/// The numbers of a [`Rule`], in its order.
+type Numbers<T> = [T; 7];
+
+/// A step of SGD.
+struct Descend;
+
+impl<T: Real> Loop<(&mut [T], &mut [T], &[T], Numbers<T>)> for Descend {
+    type Output = ();
+    #[inline(always)]
+    fn run((w, first, grad, rule): (&mut [T], &mut [T], &[T], Numbers<T>)) {
+        let [scale, coupled, shrink, beta1, _, rate, _] = rule;
+        for ((w, m), g) in w.iter_mut().zip(first).zip(grad) {
+            *m = beta1 * *m + (*g * scale + coupled * *w);
+            *w = shrink * *w - rate * *m;
+        }
+    }
+}
+
+/// A step of Adam.
+struct Adapt;
+
+impl<T: Real> Loop<(&mut [T], &mut [T], &mut [T], &[T], Numbers<T>)> for Adapt {
+    type Output = ();
+    #[inline(always)]
+    fn run((w, first, second, grad, rule): (&mut [T], &mut [T], &mut [T], &[T], Numbers<T>)) {
+        let [scale, _, shrink, beta1, beta2, rate, second_scale] = rule;
+        let (one, epsilon) = (T::of(1.0), T::of(EPSILON));
+        for (((w, m), v), g) in w.iter_mut().zip(first).zip(second).zip(grad) {
+            let g = *g * scale;
+            *m = beta1 * *m + (one - beta1) * g;
+            *v = beta2 * *v + (one - beta2) * (g * g);
+            *w = shrink * *w - rate * *m / ((*v).sqrt() * second_scale + epsilon);
+        }
+    }
 }
 
 fn composed(slot: &Slot, grad: &Tensor, rule: &Rule) -> Result<()> {
