@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice, written};
-use crate::tape::{Value, composed, record, record1, record_with_result};
+use crate::tape::{Value, composed, record, record_with_result, record1};
 use crate::wide::{Loop, wide};
 
 /// Elements a task: large enough that handing it out costs nothing.

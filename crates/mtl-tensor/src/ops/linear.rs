@@ -65,10 +65,11 @@ const FEW: usize = 8;
 /// same additions in the same order, so that no image's result depends on how many there are.
 fn forward(s: Sizes, x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f32> {
     let Sizes { batch, inputs, outputs } = s;
-    // `sums[o, b]` of each part, or `sums[b, o]`.
-    let (part, strides): (fn(Sizes, &[f32], &[f32], usize) -> Vec<f32>, _) =
-        if batch <= FEW { (part_of_few, (1, whole(outputs))) } else { (part_of_many, (whole(batch), 1)) };
-    let parts: Vec<_> = (0..inputs).into_par_iter().step_by(PART).map(|first| part(s, x, w, first)).collect();
+    let few = batch <= FEW;
+    let part = |first| if few { part_of_few(s, x, w, first) } else { part_of_many(s, x, w, first) };
+    let parts: Vec<_> = (0..inputs).into_par_iter().step_by(PART).map(part).collect();
+    // Of output and image: `[B, O]` or `[O, B]`.
+    let strides = if few { (1, whole(outputs)) } else { (whole(batch), 1) };
     let mut y = vec![0.0; batch * outputs];
     for (b, y) in y.chunks_exact_mut(outputs).enumerate() {
         for (o, y) in y.iter_mut().enumerate() {
@@ -181,10 +182,13 @@ fn grad_input(s: Sizes, w: &[f32], dy: &[f32]) -> Vec<f32> {
             let count = PART.min(inputs - first);
             with_scratch([batch * count], |[sums]| {
                 sums.fill(0.0);
-                for o in 0..outputs {
-                    let w = &w[o * inputs + first..][..count];
+                for o in (0..outputs).step_by(4) {
+                    // Four rows at a time, as many streams from memory; the last ones with factors of zero.
+                    let row = |k: usize| &w[(o + k).min(outputs - 1) * inputs + first..][..count];
+                    let rows: [&[f32]; 4] = std::array::from_fn(row);
                     for (sums, dy) in sums.chunks_exact_mut(count).zip(dy.chunks_exact(outputs)) {
-                        wide::<AddMultiple, _>((sums, w, dy[o]));
+                        let factors = std::array::from_fn(|k| dy.get(o + k).copied().unwrap_or(0.0));
+                        wide::<AddMultiples, _>((&mut *sums, rows, factors));
                     }
                 }
                 for (b, sums) in sums.chunks_exact(count).enumerate() {
@@ -195,15 +199,15 @@ fn grad_input(s: Sizes, w: &[f32], dy: &[f32]) -> Vec<f32> {
     })
 }
 
-/// `sums += factor values`.
-struct AddMultiple;
+/// `sums += factor values`, of four rows of values.
+struct AddMultiples;
 
-impl Loop<(&mut [f32], &[f32], f32)> for AddMultiple {
+impl Loop<(&mut [f32], [&[f32]; 4], [f32; 4])> for AddMultiples {
     type Output = ();
     #[inline(always)]
-    fn run((sums, values, factor): (&mut [f32], &[f32], f32)) {
-        for (sum, value) in sums.iter_mut().zip(values) {
-            *sum += factor * value;
+    fn run((sums, [a, b, c, d], factors): (&mut [f32], [&[f32]; 4], [f32; 4])) {
+        for ((((sum, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *sum += (factors[0] * a + factors[1] * b) + (factors[2] * c + factors[3] * d);
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::cell::RefCell;
 
-type Buffers = [Vec<f32>; 4];
+type Buffers = [Vec<f32>; 5];
 
 thread_local! {
-    static OF_STRIPS: RefCell<Buffers> = const { RefCell::new([const { Vec::new() }; 4]) };
-    static OF_CALLS: RefCell<Buffers> = const { RefCell::new([const { Vec::new() }; 4]) };
+    static OF_STRIPS: RefCell<Buffers> = const { RefCell::new([const { Vec::new() }; 5]) };
+    static OF_CALLS: RefCell<Buffers> = const { RefCell::new([const { Vec::new() }; 5]) };
 }
 
-/// Lends one task of a parallel loop up to four buffers of these lengths; what they hold is left over from other uses. Not to
+/// Lends one task of a parallel loop up to five buffers of these lengths; what they hold is left over from other uses. Not to
 /// be nested, and `body` must not wait for other tasks.
 pub(super) fn with_scratch<const N: usize, R>(lengths: [usize; N], body: impl FnOnce([&mut [f32]; N]) -> R) -> R {
     OF_STRIPS.with_borrow_mut(|buffers| body(lend(buffers, lengths)))
@@ -33,6 +33,6 @@ fn lend<const N: usize>(buffers: &mut Buffers, lengths: [usize; N]) -> [&mut [f3
             }
             &mut buffer[..length]
         }
-        None => unreachable!("more than four buffers"),
+        None => unreachable!("more than five buffers"),
     })
 }

@@ -115,12 +115,14 @@ impl Optimizer {
             }
             slot.steps += 1;
         }
-        let (host, device): (Vec<_>, Vec<_>) =
-            grads.iter().map(|(name, grad)| (&self.slots[name], grad)).partition(|(slot, _)| slot.var.device().is_cpu());
-        let rule =
-            |slot: &Slot| Rule::new(self.config, lr * slot.rate, scale, slot.steps, slot.var.rank() > 1);
+        let (host, device): (Vec<_>, Vec<_>) = grads
+            .iter()
+            .map(|(name, grad)| (&self.slots[name], grad))
+            .partition(|(slot, _)| slot.var.device().is_cpu());
+        let rule = |slot: &Slot| Rule::new(self.config, lr * slot.rate, scale, slot.steps, slot.var.rank() > 1);
         // All parameters at once: most are a few hundred numbers, less than a thread takes to be woken for.
-        host.into_par_iter().try_for_each(|(slot, grad)| for_real!(slot.var, T => fused::<T>(slot, grad, &rule(slot))))?;
+        host.into_par_iter()
+            .try_for_each(|(slot, grad)| for_real!(slot.var, T => fused::<T>(slot, grad, &rule(slot))))?;
         device.into_iter().try_for_each(|(slot, grad)| composed(slot, grad, &rule(slot)))
     }
 

@@ -13,7 +13,7 @@ use super::geometry::{Geometry, Strip, strips};
 use super::images::{Sink, Source};
 use super::scheme::{F4Of2 as F, Scheme};
 use super::tiles::{Transform, Way, plane};
-use super::winograd::{PLACE_NUMBERS, TileSide, kernel_rows, largest_tile, padded, strips_a_part};
+use super::winograd::{CHANNELS, PLACE_NUMBERS, TileSide, kernel_rows, largest_tile, padded, strips_a_part};
 use crate::ops::product::{Product, spread, whole};
 use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather, scatter};
@@ -63,6 +63,46 @@ impl Tiling {
 
     fn count(&self, strip: Strip) -> usize {
         strip.images * strip.rows * self.tiles.1
+    }
+
+    /// Working memory for the gradient of the weights: pixels of both images, both in places.
+    fn lengths(&self, strip: Strip) -> [usize; 4] {
+        let count = self.count(strip);
+        [
+            self.rows(strip, 1, 1).len() * strip.images,
+            self.rows(strip, 2, 0).len() * strip.images,
+            PLACES * plane(count, self.small.1),
+            PLACES * plane(count, self.large.1),
+        ]
+    }
+
+    /// Both images' pixels for the gradient of the weights.
+    fn read(&self, strip: Strip, small: (&dyn Source, &mut [f32]), large: (&dyn Source, &mut [f32])) {
+        read(small.0, strip, self.rows(strip, 1, 1), small.1);
+        read(large.0, strip, self.rows(strip, 2, 0), large.1);
+    }
+
+    /// A strip's share of the gradient of one phase's kernels, `[place, small, large]`.
+    fn multiply(
+        &self,
+        g: &Geometry,
+        (strip, phase): (Strip, (usize, usize)),
+        (seen, made): (&[f32], &[f32]),
+        (v, m): (&mut [f32], &mut [f32]),
+        sums: &mut [f32],
+        add: bool,
+    ) {
+        let (tiles, count) = (self.tiles(strip), self.count(strip));
+        let input = Transform::<F>::new(Way::Input, tiles, self.rows(strip, 1, 1), (seen, &mut *v), self.small.1);
+        input.at(phase, 1).compute();
+        let layout = self.rows(strip, 2, 0);
+        let upstream = Transform::<F>::new(Way::OutputAdjoint, tiles, layout, (made, &mut *m), self.large.1);
+        upstream.at(phase, 2).compute();
+        for (place, sums) in sums.chunks_exact_mut(plane(g.out_channels, self.large.1)).enumerate() {
+            let a = (&v[place * plane(count, self.small.1)..], (1, self.small.1));
+            let b = &m[place * plane(count, self.large.1)..];
+            Product::of((g.out_channels, self.large.0), count, a, b, sums, self.large.1, add).compute();
+        }
     }
 
     /// A strip's rows of the small image and of the large one, with or without the pixels around them that tiles look at.
@@ -120,7 +160,7 @@ pub(super) fn enlarge(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&
             gather(w, g.in_channels, (1, 16), layout, packed);
         }
         for ((y, x), u) in PHASES.into_iter().zip(kernels.chunks_exact_mut(kernel)) {
-            of_kernels(g.out_channels, t.large.1, packed, u).from((3 - y, 3 - x), -2).compute();
+            of_kernels(g.out_channels, t.large.1, packed, u).at((3 - y, 3 - x), -2).compute();
         }
         let kernels = &*kernels;
         t.strips.par_iter().for_each(|&strip| {
@@ -135,10 +175,10 @@ pub(super) fn enlarge(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&
                 read(from, strip, seen, small);
                 for (phase, u) in PHASES.into_iter().zip(kernels.chunks_exact(kernel)) {
                     let tiles = t.tiles(strip);
-                    Transform::<F>::new(Way::Input, tiles, seen, small, (v, t.small.1)).from(phase, 1).compute();
+                    Transform::<F>::new(Way::Input, tiles, seen, (small, &mut *v), t.small.1).at(phase, 1).compute();
                     products(count, (v, (g.out_channels, t.small.1)), u, (m, t.large), false);
-                    let output = Transform::<F>::new(Way::Output, tiles, made, large, (m, t.large.1));
-                    output.from(phase, 2).plus(&bias).compute();
+                    let output = Transform::<F>::new(Way::Output, tiles, made, (m, large), t.large.1);
+                    output.at(phase, 2).plus(&bias).compute();
                 }
                 put(to, strip, g.in_height, made, large);
             });
@@ -155,7 +195,7 @@ pub(super) fn reduce(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[
         let layout = Rows { first: 0, rows: 1, left: 0, columns: g.in_channels * 16, stride: t.small.1 };
         gather(w, g.out_channels, (1, g.in_channels * 16), layout, packed);
         for ((y, x), u) in PHASES.into_iter().zip(kernels.chunks_exact_mut(kernel)) {
-            of_kernels(g.in_channels, t.small.1, packed, u).from((1 - y, 1 - x), 2).compute();
+            of_kernels(g.in_channels, t.small.1, packed, u).at((1 - y, 1 - x), 2).compute();
         }
         let kernels = &*kernels;
         t.strips.par_iter().for_each(|&strip| {
@@ -170,11 +210,11 @@ pub(super) fn reduce(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[
                 read(from, strip, seen, large);
                 let tiles = t.tiles(strip);
                 for (at, ((y, x), u)) in PHASES.into_iter().zip(kernels.chunks_exact(kernel)).enumerate() {
-                    let input = Transform::<F>::new(Way::Input, tiles, seen, large, (v, t.large.1));
-                    input.from((1 - y, 1 - x), 2).compute();
+                    let input = Transform::<F>::new(Way::Input, tiles, seen, (large, &mut *v), t.large.1);
+                    input.at((1 - y, 1 - x), 2).compute();
                     products(count, (v, (g.in_channels, t.large.1)), u, (m, t.small), at > 0);
                 }
-                Transform::<F>::new(Way::Output, tiles, made, small, (m, t.small.1)).plus(&bias).compute();
+                Transform::<F>::new(Way::Output, tiles, made, (m, small), t.small.1).plus(&bias).compute();
                 put(to, strip, g.out_height, made, small);
             });
         });
@@ -184,58 +224,63 @@ pub(super) fn reduce(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[
 /// `dW [small, large, 4, 4]` from both images, one of them a gradient: as [`enlarge`] would have it.
 pub(super) fn grad_weight(g: &Geometry, large: &dyn Source, small: &dyn Source) -> Vec<f32> {
     let t = Tiling::new(g);
-    let kernels = plane(g.out_channels, t.large.1);
-    let part = strips_a_part(&t.strips, t.tiles.1);
-    let sums: Vec<Vec<f32>> = t
-        .strips
-        .par_chunks(part)
-        .map(|strips| {
-            let mut sums = vec![0.0; PHASES.len() * PLACES * kernels]; // [phase, place, small, large]
-            for &strip in strips {
-                let (count, seen, made) = (t.count(strip), t.rows(strip, 1, 1), t.rows(strip, 2, 0));
-                let lengths = [
-                    seen.len() * strip.images,
-                    made.len() * strip.images,
-                    PLACES * plane(count, t.small.1),
-                    PLACES * plane(count, t.large.1),
-                ];
-                with_scratch(lengths, |[small_pixels, large_pixels, v, m]| {
-                    read(small, strip, seen, small_pixels);
-                    read(large, strip, made, large_pixels);
-                    for (phase, sums) in PHASES.into_iter().zip(sums.chunks_exact_mut(PLACES * kernels)) {
-                        let tiles = t.tiles(strip);
-                        let input = Transform::<F>::new(Way::Input, tiles, seen, small_pixels, (v, t.small.1));
-                        input.from(phase, 1).compute();
-                        let upstream =
-                            Transform::<F>::new(Way::OutputAdjoint, tiles, made, large_pixels, (m, t.large.1));
-                        upstream.from(phase, 2).compute();
-                        for (place, c) in sums.chunks_exact_mut(kernels).enumerate() {
-                            let a = (&v[place * plane(count, t.small.1)..], (1, t.small.1));
-                            let b = &m[place * plane(count, t.large.1)..];
-                            Product::of((g.out_channels, t.large.0), count, a, b, c, t.large.1, true).compute();
-                        }
-                    }
-                });
-            }
-            sums
-        })
-        .collect();
-    let mut sums = total(sums, PHASES.len() * PLACES * kernels);
-    let mut taps = vec![0.0; g.out_channels * 16 * t.large.1];
-    for ((y, x), u) in PHASES.into_iter().zip(sums.chunks_exact_mut(PLACES * kernels)) {
-        let (tiles, layout) = ((g.out_channels, (1, 1)), kernel_rows(4, t.large.1));
-        let adjoint = Transform::<F>::new(Way::KernelAdjoint, tiles, layout, &mut taps, (u, t.large.1));
-        adjoint.from((3 - y, 3 - x), -2).compute();
-    }
-    written(g.out_channels * g.depth(), |dw| {
-        let to = Window::of_unwritten(dw);
-        for (co, taps) in taps.chunks_exact(16 * t.large.1).enumerate() {
-            scatter(taps, (1, 16, t.large.1), g.in_channels, to.from(co * g.depth()), (16, 16));
+    let phase_numbers = PLACES * plane(g.out_channels, t.large.1);
+    let numbers = PHASES.len() * phase_numbers; // [phase, place, small, large]
+    let Some(part) = strips_a_part(&t.strips, t.tiles.1) else {
+        return of_few(g, &t, large, small, numbers);
+    };
+    let of_part = |strips: &[Strip]| {
+        let mut sums = vec![0.0; numbers];
+        for &strip in strips {
+            with_scratch(t.lengths(strip), |[seen, made, v, m]| {
+                t.read(strip, (small, seen), (large, made));
+                for (phase, sums) in PHASES.into_iter().zip(sums.chunks_exact_mut(phase_numbers)) {
+                    t.multiply(g, (strip, phase), (seen, made), (v, m), sums, true);
+                }
+            });
         }
+        sums
+    };
+    let sums = total(t.strips.par_chunks(part).map(of_part).collect(), numbers);
+    kernels_adjoint(g, &sums, t.large.1)
+}
+
+/// The same from a few tiles: parts would be smaller than what they add up to, so the phases are what threads divide.
+fn of_few(g: &Geometry, t: &Tiling, large: &dyn Source, small: &dyn Source, numbers: usize) -> Vec<f32> {
+    let all = Strip { image: 0, images: g.batch, first: 0, rows: t.tiles.0 };
+    with_shared([numbers], |[sums]| {
+        sums.par_chunks_exact_mut(numbers / PHASES.len()).zip(PHASES).for_each(|(sums, phase)| {
+            with_scratch(t.lengths(all), |[seen, made, v, m]| {
+                t.read(all, (small, seen), (large, made));
+                t.multiply(g, (all, phase), (seen, made), (v, m), sums, false);
+            });
+        });
+        kernels_adjoint(g, sums, t.large.1)
+    })
+}
+
+/// The gradient of the kernels from that of `U` of each phase.
+fn kernels_adjoint(g: &Geometry, sums: &[f32], row: usize) -> Vec<f32> {
+    let (all, layout) = (g.out_channels, kernel_rows(4, row));
+    written(all * g.depth(), |dw| {
+        let dw = Window::of_unwritten(dw);
+        (0..all).into_par_iter().step_by(CHANNELS).for_each(|first| {
+            let count = CHANNELS.min(all - first);
+            with_scratch([count * layout.len()], |[taps]| {
+                for ((y, x), u) in PHASES.into_iter().zip(sums.chunks_exact(sums.len() / PHASES.len())) {
+                    let kernels = (&u[first * row..], &mut *taps);
+                    let adjoint = Transform::<F>::new(Way::KernelAdjoint, (count, (1, 1)), layout, kernels, row);
+                    adjoint.among(all).at((3 - y, 3 - x), -2).compute();
+                }
+                for (small, taps) in (first..).zip(taps.chunks_exact(layout.len())) {
+                    scatter(taps, (1, 16, row), g.in_channels, dw.from(small * g.depth()), (16, 16));
+                }
+            });
+        });
     })
 }
 
 /// `U`, `[place, from, to]`, of packed kernels `[from, 16, to]`; which taps is to be said.
-fn of_kernels<'a>(channels: usize, row: usize, packed: &'a mut [f32], u: &'a mut [f32]) -> Transform<'a, F> {
-    Transform::new(Way::Kernel, (channels, (1, 1)), kernel_rows(4, row), packed, (u, row))
+fn of_kernels<'a>(channels: usize, row: usize, packed: &'a [f32], u: &'a mut [f32]) -> Transform<'a, F> {
+    Transform::new(Way::Kernel, (channels, (1, 1)), kernel_rows(4, row), (packed, u), row)
 }

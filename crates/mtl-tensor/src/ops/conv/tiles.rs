@@ -39,10 +39,12 @@ pub(super) struct Transform<'a, F> {
     tiles: (usize, usize),
     /// Of one image; its stride is the number of channels, whole vectors.
     layout: Rows,
-    pixels: &'a mut [f32],
-    places: &'a mut [f32],
-    /// Distance between tiles in a place.
+    /// Pixels or places, as the way says, and the others.
+    from: &'a [f32],
+    to: &'a mut [f32],
+    /// Distance between tiles in a place, and between places.
     tile_row: usize,
+    plane: usize,
     /// The first tile's first pixel, and how many pixels further its next one is, down and across.
     origin: usize,
     step: isize,
@@ -56,15 +58,22 @@ impl<'a, F: Scheme> Transform<'a, F> {
         way: Way,
         (images, tiles): (usize, (usize, usize)),
         layout: Rows,
-        pixels: &'a mut [f32],
-        (places, tile_row): (&'a mut [f32], usize),
+        (from, to): (&'a [f32], &'a mut [f32]),
+        tile_row: usize,
     ) -> Self {
         let (scheme, origin, step, bias) = (PhantomData, 0, 1, [].as_slice());
-        Self { way, scheme, images, tiles, layout, pixels, places, tile_row, origin, step, bias }
+        let plane = plane(images * tiles.0 * tiles.1, tile_row);
+        Self { way, scheme, images, tiles, layout, from, to, tile_row, plane, origin, step, bias }
+    }
+
+    /// Places that hold so many tiles, of which these are some.
+    pub(super) fn among(mut self, tiles: usize) -> Self {
+        self.plane = plane(tiles, self.tile_row);
+        self
     }
 
     /// Tiles of pixels `step` apart, backwards if it is negative, from the pixel at `(y, x)` on.
-    pub(super) fn from(mut self, (y, x): (usize, usize), step: isize) -> Self {
+    pub(super) fn at(mut self, (y, x): (usize, usize), step: isize) -> Self {
         self.origin = y * self.layout.row() + x * self.layout.stride;
         self.step = step;
         self
@@ -106,14 +115,13 @@ impl<F: Scheme> Transform<'_, F> {
     #[inline(always)]
     fn pixels_to_places<S: Simd, A: Axis>(&mut self, simd: S) {
         let side = A::pixels::<F>();
-        let plane = plane(self.images * self.tiles.0 * self.tiles.1, self.tile_row);
         for at in 0..self.images * self.tiles.0 * self.tiles.1 {
             let corner = self.corner(at);
             for offset in (0..self.layout.stride).step_by(S::F32_LANES) {
                 let mut tile: Tile<S> = [[simd.splat_f32s(0.0); LINE]; LINE];
                 for y in 0..side {
                     for x in 0..side {
-                        tile[y][x] = load::<S>(self.pixels, self.pixel(corner, y, x) + offset);
+                        tile[y][x] = load::<S>(self.from, self.pixel(corner, y, x) + offset);
                     }
                     A::apply::<S, F>(simd, &mut tile[y]);
                 }
@@ -121,7 +129,7 @@ impl<F: Scheme> Transform<'_, F> {
                     let mut column = column::<S>(&tile, x);
                     A::apply::<S, F>(simd, &mut column);
                     for y in 0..F::IN {
-                        store::<S>(self.places, (y * F::IN + x) * plane + at * self.tile_row + offset, column[y]);
+                        store::<S>(self.to, (y * F::IN + x) * self.plane + at * self.tile_row + offset, column[y]);
                     }
                 }
             }
@@ -132,14 +140,13 @@ impl<F: Scheme> Transform<'_, F> {
     #[inline(always)]
     fn places_to_pixels<S: Simd, A: Axis>(&mut self, simd: S) {
         let side = A::pixels::<F>();
-        let plane = plane(self.images * self.tiles.0 * self.tiles.1, self.tile_row);
         for at in 0..self.images * self.tiles.0 * self.tiles.1 {
             let corner = self.corner(at);
             for offset in (0..self.layout.stride).step_by(S::F32_LANES) {
                 let mut tile: Tile<S> = [[simd.splat_f32s(0.0); LINE]; LINE];
                 for y in 0..F::IN {
                     for x in 0..F::IN {
-                        tile[y][x] = load::<S>(self.places, (y * F::IN + x) * plane + at * self.tile_row + offset);
+                        tile[y][x] = load::<S>(self.from, (y * F::IN + x) * self.plane + at * self.tile_row + offset);
                     }
                     A::apply::<S, F>(simd, &mut tile[y]);
                 }
@@ -149,7 +156,7 @@ impl<F: Scheme> Transform<'_, F> {
                     A::apply::<S, F>(simd, &mut column);
                     for y in 0..side {
                         let to = self.pixel(corner, y, x) + offset;
-                        store::<S>(self.pixels, to, simd.add_f32s(column[y], bias));
+                        store::<S>(self.to, to, simd.add_f32s(column[y], bias));
                     }
                 }
             }

@@ -73,7 +73,7 @@ pub(super) fn suits(g: &Geometry) -> Option<TileSide> {
 
 /// The same for the gradient of the weights: a sum over the batch, whose result is transformed once.
 pub(super) fn suits_weights(g: &Geometry) -> Option<TileSide> {
-    suits(g).filter(|_| g.batch * products::<F2>(g) >= 16 * FEWEST_PRODUCTS)
+    suits(g).filter(|_| g.batch * products::<F2>(g) >= 4 * FEWEST_PRODUCTS)
 }
 
 /// Products an image and channel pair.
@@ -134,6 +134,21 @@ impl Tiling {
         Reading { way: Way::Input, from, layout, tiles, tile_row: self.input_row }
     }
 
+    /// The gradient of one place of all kernels, `[Ci, Co]`, from so many tiles of both sides.
+    fn multiply(
+        &self,
+        g: &Geometry,
+        (place, count): (usize, usize),
+        v: &[f32],
+        m: &[f32],
+        sums: &mut [f32],
+        add: bool,
+    ) {
+        let a = (&v[place * plane(count, self.input_row)..], (1, self.input_row));
+        let b = &m[place * plane(count, self.output_row)..];
+        Product::of((g.in_channels, self.output_width), count, a, b, sums, self.output_row, add).compute();
+    }
+
     /// The gradient of a strip's output.
     fn upstream<'a, F: Scheme>(&self, strip: Strip, from: &'a dyn Source) -> Reading<'a> {
         let (layout, tiles) = (self.made::<F>(strip), (strip.rows, self.tiles.1));
@@ -170,23 +185,32 @@ fn turned_kernels<F: Scheme>(g: &Geometry, w: &[f32], row: usize, [packed, u]: [
     for (w, packed) in w.chunks_exact(g.out_channels * 9).zip(packed.chunks_exact_mut(taps.len())) {
         gather(w, g.out_channels, (1, 9), taps, packed);
     }
-    of_kernels::<F>(g.in_channels, row, packed, u).from((2, 2), -1).compute();
+    of_kernels::<F>(g.in_channels, row, packed, u).at((2, 2), -1).compute();
 }
 
-fn of_kernels<'a, F: Scheme>(channels: usize, row: usize, packed: &'a mut [f32], u: &'a mut [f32]) -> Transform<'a, F> {
-    Transform::new(Way::Kernel, (channels, (1, 1)), kernel_rows(3, row), packed, (u, row))
+fn of_kernels<'a, F: Scheme>(channels: usize, row: usize, packed: &'a [f32], u: &'a mut [f32]) -> Transform<'a, F> {
+    Transform::new(Way::Kernel, (channels, (1, 1)), kernel_rows(3, row), (packed, u), row)
 }
 
 /// The gradient of the kernels, `[Co, Ci, 3, 3]`, from that of `U`.
-fn kernels_adjoint<F: Scheme>(g: &Geometry, u: &mut [f32], row: usize) -> Vec<f32> {
-    let columns = g.in_channels * 9;
-    let mut pixels = vec![0.0; columns * row];
-    let (tiles, layout) = ((g.in_channels, (1, 1)), kernel_rows(3, row));
-    Transform::<F>::new(Way::KernelAdjoint, tiles, layout, &mut pixels, (u, row)).compute();
-    written(g.out_channels * columns, |dw| {
-        scatter(&pixels, (1, columns, row), g.out_channels, Window::of_unwritten(dw), (columns, columns));
+fn kernels_adjoint<F: Scheme>(g: &Geometry, u: &[f32], row: usize) -> Vec<f32> {
+    let (all, layout) = (g.in_channels, kernel_rows(3, row));
+    written(g.out_channels * all * 9, |dw| {
+        let dw = Window::of_unwritten(dw);
+        (0..all).into_par_iter().step_by(CHANNELS).for_each(|first| {
+            let count = CHANNELS.min(all - first);
+            with_scratch([count * layout.len()], |[pixels]| {
+                let kernels = (&u[first * row..], &mut *pixels);
+                let adjoint = Transform::<F>::new(Way::KernelAdjoint, (count, (1, 1)), layout, kernels, row);
+                adjoint.among(all).compute();
+                scatter(pixels, (1, count * 9, row), g.out_channels, dw.from(first * 9), (all * 9, count * 9));
+            });
+        });
     })
 }
+
+/// Channels whose kernels one task computes.
+pub(super) const CHANNELS: usize = 16;
 
 /// A kernel as an image of `side x side` pixels.
 pub(super) fn kernel_rows(side: usize, row: usize) -> Rows {
@@ -208,7 +232,7 @@ impl Reading<'_> {
         for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
             self.from.rows(strip.image + at, layout, pixels);
         }
-        Transform::<F>::new(way, (strip.images, tiles), layout, pixels, (places, tile_row)).compute();
+        Transform::<F>::new(way, (strip.images, tiles), layout, (pixels, places), tile_row).compute();
     }
 }
 
@@ -253,7 +277,7 @@ fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, u: &[f32], bias
             }
             let made = t.made::<F>(strip);
             let tiles = (strip.images, (strip.rows, t.tiles.1));
-            Transform::<F>::new(Way::Output, tiles, made, pixels, (m, t.output_row)).plus(&padded_bias).compute();
+            Transform::<F>::new(Way::Output, tiles, made, (m, pixels), t.output_row).plus(&padded_bias).compute();
             let first = strip.first * F::OUT;
             let rows = (strip.rows * F::OUT).min(g.out_height - first);
             for (at, pixels) in pixels.chunks_exact_mut(made.len()).enumerate().take(strip.images) {
@@ -273,37 +297,54 @@ pub(super) fn padded(bias: Option<&[f32]>, width: usize) -> Vec<f32> {
 /// Tiles that a partial gradient of the weights should see: summing fewer would take as long as adding the parts up.
 const TILES_A_PART: usize = 256;
 
-/// Strips of one part, with `across` tiles in a row. Four parts at least, for as many threads.
-pub(super) fn strips_a_part(strips: &[Strip], across: usize) -> usize {
+/// Tiles up to which there are no parts.
+const FEW_TILES: usize = TILES_A_PART / 2;
+
+/// Strips of one part, with `across` tiles in a row. Four parts at least, for as many threads; none where all strips together
+/// are [`FEW_TILES`].
+pub(super) fn strips_a_part(strips: &[Strip], across: usize) -> Option<usize> {
     let tiles: usize = strips.iter().map(|strip| strip.images * strip.rows * across).sum();
-    strips.len().div_ceil((tiles / TILES_A_PART).clamp(4, WEIGHT_PARTS)).max(1)
+    let parts = (tiles / TILES_A_PART).clamp(4, WEIGHT_PARTS);
+    (tiles > FEW_TILES).then(|| strips.len().div_ceil(parts).max(1))
 }
 
 /// `dW` from `X` and `dY`, as [`super::direct::grad_weight`].
 pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<f32> {
     let t = Tiling::new::<F>(g);
-    let places = F::IN * F::IN;
-    let kernel_plane = plane(g.in_channels, t.output_row);
-    let part = strips_a_part(&t.strips, t.tiles.1);
-    let sums: Vec<Vec<f32>> = t
-        .strips
-        .par_chunks(part)
-        .map(|strips| {
-            let mut sums = vec![0.0; places * kernel_plane]; // [place, Ci, Co]
-            for &strip in strips {
-                let count = t.count(strip);
-                with_scratch(t.lengths::<F>(g, strip), |[pixels, v, m]| {
-                    t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
-                    t.upstream::<F>(strip, dy).transform::<F>(strip, pixels, m);
-                    for (place, c) in sums.chunks_exact_mut(kernel_plane).enumerate() {
-                        let a = (&v[place * plane(count, t.input_row)..], (1, t.input_row));
-                        let b = &m[place * plane(count, t.output_row)..];
-                        Product::of((g.in_channels, t.output_width), count, a, b, c, t.output_row, true).compute();
-                    }
-                });
-            }
-            sums
-        })
-        .collect();
-    kernels_adjoint::<F>(g, &mut total(sums, places * kernel_plane), t.output_row)
+    let numbers = F::IN * F::IN * plane(g.in_channels, t.output_row); // [place, Ci, Co]
+    let Some(part) = strips_a_part(&t.strips, t.tiles.1) else {
+        return of_few::<F>(g, &t, x, dy, numbers);
+    };
+    let of_part = |strips: &[Strip]| {
+        let mut sums = vec![0.0; numbers];
+        for &strip in strips {
+            with_scratch(t.lengths::<F>(g, strip), |[pixels, v, m]| {
+                t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
+                t.upstream::<F>(strip, dy).transform::<F>(strip, pixels, m);
+                for (place, sums) in sums.chunks_exact_mut(plane(g.in_channels, t.output_row)).enumerate() {
+                    t.multiply(g, (place, t.count(strip)), v, m, sums, true);
+                }
+            });
+        }
+        sums
+    };
+    let sums = total(t.strips.par_chunks(part).map(of_part).collect(), numbers);
+    kernels_adjoint::<F>(g, &sums, t.output_row)
+}
+
+/// The same from a few tiles: parts would be smaller than what they add up to, so the places are what threads divide.
+fn of_few<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, dy: &dyn Source, numbers: usize) -> Vec<f32> {
+    let all = Strip { image: 0, images: g.batch, first: 0, rows: t.tiles.0 };
+    let [pixels, v, m] = t.lengths::<F>(g, all);
+    with_shared([pixels, pixels, v, m, numbers], |[seen, made, v, m, sums]| {
+        rayon::join(
+            || t.input::<F>(g, all, x).transform::<F>(all, seen, v),
+            || t.upstream::<F>(all, dy).transform::<F>(all, made, m),
+        );
+        let (v, m) = (&*v, &*m);
+        sums.par_chunks_exact_mut(plane(g.in_channels, t.output_row))
+            .enumerate()
+            .for_each(|(place, sums)| t.multiply(g, (place, t.count(all)), v, m, sums, false));
+        kernels_adjoint::<F>(g, sums, t.output_row)
+    })
 }
