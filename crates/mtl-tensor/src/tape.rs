@@ -9,15 +9,19 @@
 //! adds to them into new memory, and does so in threads of its own that wait by spinning beside ours, which was a third of
 //! a training step.
 
+mod backward;
+
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, TensorId, Var};
 
+pub use backward::{Gradients, backward, backward_from, backward_once};
+
+use crate::Real;
 use crate::real::tensor;
-use crate::{Real, ops};
 
 thread_local! {
     static CONSTANT_WEIGHTS: Cell<bool> = const { Cell::new(false) };
@@ -82,7 +86,8 @@ struct Node {
     order: u64,
     inputs: Vec<Input>,
     result: OnceLock<TensorId>,
-    backward: Backward,
+    /// None after a pass that needs it no more: what it kept is given back then.
+    backward: RwLock<Option<Backward>>,
 }
 
 /// Where the gradient of an op's input goes.
@@ -113,6 +118,19 @@ impl Input {
 static NODES: LazyLock<Mutex<HashMap<TensorId, Weak<Node>>>> = LazyLock::new(Mutex::default);
 
 impl Node {
+    fn gradients(&self, grad: &Tensor, last: bool) -> Result<Vec<Option<Tensor>>> {
+        let found = if last {
+            let backward = self.backward.write().unwrap_or_else(PoisonError::into_inner).take();
+            backward.map(|backward| backward(grad))
+        } else {
+            self.backward.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|backward| backward(grad))
+        };
+        match found {
+            Some(found) => found,
+            None => candle_core::bail!("a second backward pass through what `backward_once` has gone through"),
+        }
+    }
+
     fn of(tensor: &Tensor) -> Option<Arc<Self>> {
         NODES.lock().unwrap_or_else(PoisonError::into_inner).get(&tensor.id()).and_then(Weak::upgrade)
     }
@@ -202,7 +220,7 @@ fn record_as(name: &'static str, inputs: Option<Vec<Input>>, value: Value, backw
         return hidden.apply_op1_no_bwd(&Recorded { name, value, node: None });
     };
     let order = ORDER.fetch_add(1, Ordering::Relaxed);
-    let node = Arc::new(Node { order, inputs, result: OnceLock::new(), backward });
+    let node = Arc::new(Node { order, inputs, result: OnceLock::new(), backward: RwLock::new(Some(backward)) });
     let result = hidden.apply_op1(Recorded { name, value, node: Some(Arc::clone(&node)) })?;
     NODES.lock().unwrap_or_else(PoisonError::into_inner).insert(result.id(), Arc::downgrade(&node));
     let _ = node.result.set(result.id());
@@ -218,164 +236,20 @@ pub(crate) fn gradient<T: Real>(
     asked.then(|| tensor(numbers()?, shape)).transpose()
 }
 
-/// What [`backward`] found: the gradient of every variable that the value depends on.
-#[derive(Debug, Default)]
-pub struct Gradients(HashMap<TensorId, Tensor>);
-
-impl Gradients {
-    /// The gradient of a variable, if the value depends on it.
-    pub fn get(&self, variable: &Tensor) -> Option<&Tensor> {
-        self.0.get(&variable.id())
-    }
-
-    fn add(&mut self, id: TensorId, grad: Tensor) -> Result<()> {
-        let sum = match self.0.remove(&id) {
-            Some(sum) => ops::add(&sum, &grad)?,
-            None => grad,
-        };
-        self.0.insert(id, sum);
-        Ok(())
-    }
-}
-
-/// The gradients of `value` (of its sum, if it holds several numbers), in place of candle's `backward`, which ends at our ops.
-///
-/// # Errors
-/// Any error of an op's gradient.
-pub fn backward(value: &Tensor) -> Result<Gradients> {
-    let mut pass = Pass::default();
-    pass.through_candle(value)?;
-    pass.run()
-}
-
-/// The gradients of a value whose own gradients at `tensors` are `grads`: a backward pass that begins in the middle.
-///
-/// # Errors
-/// Another number of gradients, shapes that differ, any error of an op's gradient.
-pub fn backward_from(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
-    if tensors.len() != grads.len() {
-        candle_core::bail!("backward_from: {} gradients of {} tensors", grads.len(), tensors.len());
-    }
-    let mut pass = Pass::default();
-    for (tensor, grad) in tensors.iter().zip(grads) {
-        if tensor.shape() != grad.shape() {
-            candle_core::bail!("backward_from: a gradient {:?} of {:?}", grad.shape(), tensor.shape());
-        }
-        pass.arrive(&Input::of(tensor), grad.detach())?;
-    }
-    pass.run()
-}
-
-#[derive(Default)]
-struct Pass {
-    found: Gradients,
-    /// Nodes that have a gradient, by order: when one is the latest left, nothing can add to it any more.
-    pending: BTreeMap<u64, (Arc<Node>, Tensor)>,
-}
-
-impl Pass {
-    fn run(mut self) -> Result<Gradients> {
-        while let Some((_, (node, grad))) = self.pending.pop_last() {
-            let grads = (node.backward)(&grad)?;
-            drop(grad);
-            for (input, grad) in node.inputs.iter().zip(grads) {
-                if let Some(grad) = grad {
-                    self.arrive(input, grad)?;
-                }
-            }
-        }
-        Ok(self.found)
-    }
-
-    fn arrive(&mut self, at: &Input, grad: Tensor) -> Result<()> {
-        match at {
-            Input::Constant => Ok(()),
-            Input::Variable(id) => self.found.add(*id, grad),
-            Input::Node(node) => self.arrive_at(Arc::clone(node), grad),
-            Input::Foreign(tensor) => self.through_candle(&(tensor * grad)?.sum_all()?),
-        }
-    }
-
-    fn arrive_at(&mut self, node: Arc<Node>, grad: Tensor) -> Result<()> {
-        let sum = match self.pending.remove(&node.order) {
-            Some((_, sum)) => ops::add(&sum, &grad)?,
-            None => grad,
-        };
-        self.pending.insert(node.order, (node, sum));
-        Ok(())
-    }
-
-    fn through_candle(&mut self, value: &Tensor) -> Result<()> {
-        ARRIVED.with_borrow_mut(Vec::clear); // Of a pass that failed.
-        #[allow(clippy::disallowed_methods)] // The one place that candle's own pass is right: up to our nodes.
-        let store = value.backward()?;
-        for (node, grad) in ARRIVED.take() {
-            self.arrive_at(node, grad)?;
-        }
-        // candle leaves the gradients of constants too.
-        for variable in value.sorted_nodes().into_iter().filter(|node| node.is_variable()) {
-            if let Some(grad) = store.get(variable) {
-                self.found.add(variable.id(), grad.clone())?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::to_f64;
-
-    fn var(values: &[f64]) -> Var {
-        Var::from_tensor(&Tensor::new(values, &Device::Cpu).unwrap()).unwrap()
-    }
-
-    /// Ours, candle's, ours again, the same tensor used on both sides and twice: d/dx of 2 tanh(x)^2 + relu(tanh(x)) + x.
-    #[test]
-    fn candle_between_ours_and_several_ways_to_one_input() {
-        let x = var(&[0.3, -0.7]);
-        let t = ops::tanh(&x).unwrap();
-        let squares = t.sqr().unwrap();
-        let twice = ops::add(&squares, &squares).unwrap();
-        let sum = ops::add(&twice, &ops::relu(&t).unwrap()).unwrap();
-        let value = (sum + x.as_tensor()).unwrap().sum_all().unwrap();
-        let expected: Vec<f64> = [0.3f64, -0.7]
-            .iter()
-            .map(|x| {
-                let t = x.tanh();
-                (4.0 * t + f64::from(t > 0.0)) * (1.0 - t * t) + 1.0
-            })
-            .collect();
-        for _ in 0..2 {
-            let found = to_f64(backward(&value).unwrap().get(&x).unwrap()).unwrap();
-            assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?} and {expected:?}");
-        }
-    }
-
-    #[test]
-    fn a_pass_from_the_middle_is_that_of_the_weighted_sum() {
-        let x = var(&[0.5, 2.0]);
-        let y = ops::tanh(&x).unwrap();
-        let weights = Tensor::new(&[3.0f64, -1.0], &Device::Cpu).unwrap();
-        let sum = (&y * &weights).unwrap().sum_all().unwrap();
-        let of = |found: Gradients| to_f64(found.get(&x).unwrap()).unwrap();
-        let middle = backward_from(std::slice::from_ref(&y), std::slice::from_ref(&weights)).unwrap();
-        assert_eq!(of(middle), of(backward(&sum).unwrap()));
-        assert!(backward_from(std::slice::from_ref(&y), &[sum]).is_err(), "another shape");
-        assert!(backward_from(&[y], &[]).is_err(), "one too few");
-    }
 
     #[test]
     fn nothing_is_recorded_for_constants_and_nothing_stays_of_a_graph() {
         let constant = Tensor::new(&[1.0f64, -1.0], &Device::Cpu).unwrap();
-        assert!(!ops::relu(&constant).unwrap().track_op());
-        let x = var(&[1.0, -1.0]);
-        let y = ops::relu(&x).unwrap();
+        assert!(!crate::ops::relu(&constant).unwrap().track_op());
+        let x = Var::new(&[1.0f64, -1.0], &Device::Cpu).unwrap();
+        let y = crate::ops::relu(&x).unwrap();
         let id = y.id();
         let known = || NODES.lock().unwrap().contains_key(&id);
         assert!(known());
-        let z = ops::tanh(&y).unwrap();
+        let z = crate::ops::tanh(&y).unwrap();
         drop(y);
         assert!(known(), "z still needs it");
         drop(z);

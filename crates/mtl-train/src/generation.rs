@@ -3,7 +3,7 @@
 use mtl_gen::Batch;
 use mtl_gen::vae::Encoding;
 use mtl_tensor::optim::{Ema, Optimizer, Schedule, collect};
-use mtl_tensor::{Ctx, Tensor, backward, to_f64};
+use mtl_tensor::{Ctx, Tensor, backward_once, to_f64};
 
 use crate::config::Stage;
 use crate::error::{Error, Result};
@@ -87,7 +87,7 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
             if !value.is_finite() {
                 return Err(diverged(format!("the loss of the {}", phase.name), stage.name(), now));
             }
-            let grads = collect(&backward(&total)?, &phase.of(&trained));
+            let grads = collect(&backward_once(total)?, &phase.of(&trained));
             let schedule = Schedule { peak: phase.lr * config.rate, warmup: config.warmup, floor: config.floor };
             updates.push(s.apply((phase.name, optimizer), &grads, schedule.at(progress), config.clip)?);
             losses.push((phase.name.to_owned(), value));

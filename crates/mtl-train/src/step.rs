@@ -12,7 +12,7 @@ use mtl_balance::{Balancer, Gram, Needs, Signals};
 use mtl_rng::Stream;
 use mtl_task::Target;
 use mtl_tensor::optim::{Grads, collect, dot};
-use mtl_tensor::{Ctx, Tensor, Var, backward, backward_from, to_f64};
+use mtl_tensor::{Ctx, Tensor, Var, backward, backward_from, backward_once, to_f64};
 use mtl_trunk::Features;
 
 use crate::error::{Error, Result};
@@ -135,7 +135,7 @@ pub fn step(
             });
         }
         let grads = match total {
-            Some(total) => collect(&backward(&total)?, &model.params.trained()),
+            Some(total) => collect(&backward_once(total)?, &model.params.trained()),
             None => Grads::new(),
         };
         return Ok(StepOutput { grads, losses: named(&values), weights, gram: None });

@@ -7,7 +7,7 @@ use mtl_gen::gan::Gan;
 use mtl_gen::{Batch, Generator, Phase, Setting};
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::optim::{Ema, Optimizer, collect, global_norm};
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor, backward};
+use mtl_tensor::{Ctx, DType, Device, Params, Tensor, backward_once};
 use mtl_train::Config;
 use mtl_trunk::Trunk;
 use serde_json::json;
@@ -136,11 +136,11 @@ impl Job for Step {
             let batch =
                 Batch { trunk: &*self.model.trunk, images: &self.images, classes: &self.classes, progress: 0.5 };
             let loss = self.model.gan.phase_loss(phase.name, &batch, &cx)?.total;
-            let grads = collect(&backward(&loss)?, &phase.of(&trained));
+            first.get_or_insert(f64::from(loss.to_scalar::<f32>()?));
+            let grads = collect(&backward_once(loss)?, &phase.of(&trained));
             let length = global_norm(&grads)?;
             let scale = if length > self.clip { self.clip / length } else { 1.0 };
             optimizer.step(&grads, phase.lr, scale)?;
-            first.get_or_insert(f64::from(loss.to_scalar::<f32>()?));
         }
         self.average.update()?;
         Ok(first)

@@ -158,6 +158,6 @@ impl Job for Joint {
                 total = (total + loss)?;
             }
         }
-        self.learner.descend(&total)
+        self.learner.descend(total)
     }
 }

@@ -100,6 +100,6 @@ impl Job for Tutorial {
         let image = self.image[1].forward(&self.image[0].forward_relu(deep)?)?;
         let class = loss::cross_entropy(&logits, &self.labels, &loss::ClassWeighting::default())?;
         let total = ((class + loss::mean_squared(&mask, &self.masks)?)? + loss::mean_squared(&image, &self.pixels)?)?;
-        self.learner.descend(&total)
+        self.learner.descend(total)
     }
 }

@@ -1,7 +1,7 @@
 //! What a workload is.
 
 use mtl_tensor::optim::{self, Optimizer};
-use mtl_tensor::{Params, Tensor, backward};
+use mtl_tensor::{Params, Tensor, backward_once};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -80,9 +80,10 @@ impl Learner {
     ///
     /// # Errors
     /// A loss that is no scalar.
-    pub fn descend(&mut self, loss: &Tensor) -> anyhow::Result<Option<f64>> {
-        let grads = optim::collect(&backward(loss)?, &self.params.trained());
+    pub fn descend(&mut self, loss: Tensor) -> anyhow::Result<Option<f64>> {
+        let value = f64::from(loss.to_scalar::<f32>()?);
+        let grads = optim::collect(&backward_once(loss)?, &self.params.trained());
         self.optimizer.step(&grads, Self::RATE, 1.0)?;
-        Ok(Some(f64::from(loss.to_scalar::<f32>()?)))
+        Ok(Some(value))
     }
 }

@@ -10,9 +10,10 @@ use rayon::prelude::*;
 
 use super::geometry::{Geometry, Strip, strips};
 use super::images::{Sink, Source};
+use super::kept::kept;
 use crate::ops::product::{Product, spread, whole};
-use crate::ops::scratch::with_scratch;
-use crate::ops::transpose::Rows;
+use crate::ops::scratch::{with_scratch, with_shared};
+use crate::ops::transpose::{Rows, gather};
 
 /// Numbers of working memory a strip aims at: what the second-level cache holds beside the weights.
 const STRIP_NUMBERS: usize = 48 * 1024;
@@ -25,19 +26,16 @@ fn strip_rows(numbers: usize) -> usize {
     (STRIP_NUMBERS / numbers.max(1)).max(1)
 }
 
-/// `[Co, Ci, kh, kw]` to `[kh, kw, Ci, Co]`, rows of output channels padded with zeros.
-fn pack(g: &Geometry, w: &[f32], columns: usize, row: usize) -> Vec<f32> {
+/// `[Co, Ci, kh, kw]` to `[kh, kw, Ci, Co]`, rows of output channels padded with zeros; `turned` is working memory.
+fn pack(g: &Geometry, w: &[f32], row: usize, [turned, packed]: [&mut [f32]; 2]) {
     let taps = g.taps();
-    let mut packed = vec![0.0; taps * g.in_channels * row];
-    for tap in 0..taps {
-        for ci in 0..g.in_channels {
-            let line = &mut packed[(tap * g.in_channels + ci) * row..][..columns];
-            for (co, value) in line.iter_mut().enumerate().take(g.out_channels) {
-                *value = w[(co * g.in_channels + ci) * taps + tap];
-            }
-        }
+    let numbers = g.in_channels * taps;
+    let layout = Rows { first: 0, rows: 1, left: 0, columns: numbers, stride: row };
+    gather(w, g.out_channels, (1, numbers), layout, turned);
+    for (at, line) in packed.chunks_exact_mut(row).enumerate() {
+        let (tap, ci) = (at / g.in_channels, at % g.in_channels);
+        line.copy_from_slice(&turned[(ci * taps + tap) * row..][..row]);
     }
-    packed
 }
 
 /// Rows of the input that output rows `[first, first + rows)` see.
@@ -64,14 +62,31 @@ fn prefill(rows: &mut [f32], stride: usize, bias: Option<&[f32]>) {
 /// Strips of output rows, `together` or a multiple of it in each.
 fn strips_of(g: &Geometry, columns: usize, together: usize) -> Vec<Strip> {
     let cost = g.stride * (g.in_width + 2 * g.padding) * g.in_channels + g.out_width * columns;
-    strips(g.batch, g.out_height, strip_rows(cost).next_multiple_of(together).min(g.out_height))
+    // For four tasks at least.
+    let rows = strip_rows(cost).min((g.batch * g.out_height).div_ceil(4));
+    strips(g.batch, g.out_height, rows.next_multiple_of(together).min(g.out_height))
 }
 
 /// `Y = conv(X, W) + b`; `w [Co, Ci, kh, kw]`, `b [Co]`.
 pub(super) fn forward(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
+    let packed_row = spread(whole(g.out_channels));
+    let numbers = g.depth() * packed_row;
+    with_shared([numbers, numbers], |[turned, packed]| {
+        if g.batch == 1 {
+            let kept = kept(w, 0, g.in_channels, || {
+                pack(g, w, packed_row, [turned, &mut *packed]);
+                packed.to_vec()
+            });
+            forward_packed(g, x, &kept, packed_row, bias, y);
+        } else {
+            pack(g, w, packed_row, [turned, &mut *packed]);
+            forward_packed(g, x, packed, packed_row, bias, y);
+        }
+    });
+}
+
+fn forward_packed(g: &Geometry, x: &dyn Source, packed: &[f32], packed_row: usize, bias: Option<&[f32]>, y: &dyn Sink) {
     let columns = whole(g.out_channels);
-    let packed_row = spread(columns);
-    let packed = pack(g, w, columns, packed_row);
     strips_of(g, columns, y.together()).into_par_iter().for_each(|strip| {
         let layout = seen(g, strip);
         with_scratch([layout.len(), strip.rows * g.out_width * columns], |[input, output]| {
@@ -86,7 +101,7 @@ pub(super) fn forward(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f3
                     depth,
                     a: input,
                     a_strides: (g.stride * g.in_channels, 1),
-                    b: &packed,
+                    b: packed,
                     b_step: packed_row,
                     segments: &segments,
                     c,

@@ -5,6 +5,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use rayon::prelude::*;
+
+use crate::wide::{Loop, wide};
+
 /// Numbers a thread keeps at most (64 MiB), some tens of layers of this project's networks. All are dropped when there would
 /// be more.
 const MOST: usize = 16 * 1024 * 1024;
@@ -24,26 +28,37 @@ impl Entry {
 }
 
 thread_local! {
-    static KEPT: RefCell<HashMap<Place, Entry>> = RefCell::new(HashMap::new());
+    static KEPT: RefCell<HashMap<Place, Rc<Entry>>> = RefCell::new(HashMap::new());
 }
 
+/// Weights that one task compares.
+const BLOCK: usize = 16 * 1024;
+
 /// Bit for bit; without a way out in between, so that it is done in vectors.
-fn is_same(a: &[f32], b: &[f32]) -> bool {
-    a.iter().zip(b).fold(0, |found, (a, b)| found | (a.to_bits() ^ b.to_bits())) == 0
+struct Same;
+
+impl Loop<(&[f32], &[f32])> for Same {
+    type Output = bool;
+    #[inline(always)]
+    fn run((a, b): (&[f32], &[f32])) -> bool {
+        a.iter().zip(b).fold(0, |found, (a, b)| found | (a.to_bits() ^ b.to_bits())) == 0
+    }
 }
 
 /// `transform(w)`, or what it gave before for the same numbers at the same place: they are compared, all of them, so weights
 /// that have changed, or others in their place, are transformed anew.
 pub(super) fn kept(w: &[f32], way: u8, channels: usize, transform: impl FnOnce() -> Vec<f32>) -> Rc<Vec<f32>> {
     let place = (w.as_ptr() as usize, w.len(), way, channels);
-    let same = |entry: &Entry| entry.weights.chunks(64).zip(w.chunks(64)).all(|(a, b)| is_same(a, b));
-    let found =
-        KEPT.with_borrow(|all| all.get(&place).filter(|entry| same(entry)).map(|entry| entry.transformed.clone()));
-    found.unwrap_or_else(|| {
-        let entry = Entry { weights: w.to_vec(), transformed: Rc::new(transform()) };
+    // Not borrowed while it is compared: a thread that waits for others may come by here again.
+    let known = KEPT.with_borrow(|all| all.get(&place).cloned());
+    let same = |entry: &&Rc<Entry>| {
+        entry.weights.par_chunks(BLOCK).zip(w.par_chunks(BLOCK)).all(|(a, b)| wide::<Same, _>((a, b)))
+    };
+    known.as_ref().filter(same).map(|entry| Rc::clone(&entry.transformed)).unwrap_or_else(|| {
+        let entry = Rc::new(Entry { weights: w.to_vec(), transformed: Rc::new(transform()) });
         let transformed = Rc::clone(&entry.transformed);
         KEPT.with_borrow_mut(|all| {
-            if all.values().map(Entry::numbers).sum::<usize>() + entry.numbers() > MOST {
+            if all.values().map(|entry| entry.numbers()).sum::<usize>() + entry.numbers() > MOST {
                 all.clear();
             }
             if entry.numbers() <= MOST {
@@ -69,7 +84,7 @@ mod tests {
         assert_eq!(*kept(&w, 0, 1, || doubled(&w)), [2.0, -0.0]);
         for other in 2..8 {
             kept(&w, 0, other, || vec![0.0; MOST / 4]);
-            assert!(KEPT.with_borrow(|all| all.values().map(Entry::numbers).sum::<usize>()) <= MOST);
+            assert!(KEPT.with_borrow(|all| all.values().map(|entry| entry.numbers()).sum::<usize>()) <= MOST);
         }
         assert!(kept(&w, 0, 9, || vec![1.0; MOST]).len() == MOST, "too large to be kept, and right");
     }

@@ -13,7 +13,7 @@ use super::geometry::{Geometry, Strip, strips};
 use super::images::{Sink, Source};
 use super::scheme::{F4Of2 as F, Scheme};
 use super::tiles::{Transform, Way, plane};
-use super::winograd::{CHANNELS, PLACE_NUMBERS, TileSide, kernel_rows, largest_tile, padded, strips_a_part};
+use super::winograd::{CHANNELS, PLACE_NUMBERS, TileSide, a_task, kernel_rows, largest_tile, padded, strips_a_part};
 use crate::ops::product::{Product, spread, whole};
 use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather, scatter};
@@ -53,7 +53,7 @@ impl Tiling {
         let (small, large) = (whole(g.out_channels), whole(g.in_channels));
         let (small, large) = ((small, spread(small)), (large, spread(large)));
         let rows = PLACE_NUMBERS / ((small.1 + large.1) * tiles.1).max(1);
-        Self { tiles, small, large, strips: strips(g.batch, tiles.0, rows) }
+        Self { tiles, small, large, strips: strips(g.batch, tiles.0, rows.min(a_task(g.batch, tiles))) }
     }
 
     /// Images of a strip, and tiles of each.

@@ -93,8 +93,16 @@ struct Tiling {
     strips: Vec<Strip>,
 }
 
+/// Tiles of a batch up to which threads divide places, not strips.
+const FEW_TO_CONVOLVE: usize = 16;
+
 /// Numbers a place that a group of tiles aims at: with all places, about what the second-level cache holds.
 pub(super) const PLACE_NUMBERS: usize = 5400;
+
+/// Rows of tiles a task at most, for four tasks at least, but not fewer than fill the registers.
+pub(super) fn a_task(images: usize, (down, across): (usize, usize)) -> usize {
+    (images * down).div_ceil(4).max(8usize.div_ceil(across.max(1)))
+}
 
 impl Tiling {
     fn new<F: Scheme>(g: &Geometry) -> Self {
@@ -102,7 +110,7 @@ impl Tiling {
         let (input_width, output_width) = (whole(g.in_channels), whole(g.out_channels));
         let (input_row, output_row) = (spread(input_width), spread(output_width));
         let rows = PLACE_NUMBERS / ((input_row + output_row) * tiles.1).max(1);
-        let strips = strips(g.batch, tiles.0, rows);
+        let strips = strips(g.batch, tiles.0, rows.min(a_task(g.batch, tiles)));
         Self { tiles, input_row, output_row, input_width, output_width, strips }
     }
 
@@ -116,6 +124,22 @@ impl Tiling {
         let pixels = self.seen::<F>(g, strip).len().max(self.made::<F>(strip).len()) * strip.images;
         let (places, count) = (F::IN * F::IN, self.count(strip));
         [pixels, places * plane(count, self.input_row), places * plane(count, self.output_row)]
+    }
+
+    /// The whole batch as one strip.
+    fn whole(&self, g: &Geometry) -> Strip {
+        Strip { image: 0, images: g.batch, first: 0, rows: self.tiles.0 }
+    }
+
+    fn is_few(&self, g: &Geometry) -> bool {
+        self.count(self.whole(g)) <= FEW_TO_CONVOLVE
+    }
+
+    /// Memory shared by the tasks of a convolution: packed kernels, `U`, and for a few tiles what a strip has otherwise.
+    fn shared<F: Scheme>(&self, g: &Geometry) -> [usize; 5] {
+        let [packed, u] = kernel_lengths::<F>(g, self.output_row);
+        let [pixels, v, m] = if self.is_few(g) { self.lengths::<F>(g, self.whole(g)) } else { [0; 3] };
+        [packed, u, pixels, v, m]
     }
 
     /// What a strip sees of each of its input images.
@@ -239,17 +263,17 @@ impl Reading<'_> {
 /// `Y = conv(X, W) + b`, as [`super::direct::forward`].
 pub(super) fn forward<F: Scheme>(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
     let t = Tiling::new::<F>(g);
-    with_shared(kernel_lengths::<F>(g, t.output_row), |[packed, u]| {
+    with_shared(t.shared::<F>(g), |[packed, u, few @ ..]| {
         if g.batch == 1 {
             // For a single image, transforming the kernels is most of the work.
             let kept = kept(w, F::IN as u8, g.in_channels, || {
                 kernels::<F>(g, w, t.output_row, [packed, &mut *u]);
                 u.to_vec()
             });
-            convolve::<F>(g, &t, x, &kept, bias, y);
+            convolve::<F>(g, &t, x, &kept, bias, y, few);
         } else {
             kernels::<F>(g, w, t.output_row, [packed, &mut *u]);
-            convolve::<F>(g, &t, x, u, bias, y);
+            convolve::<F>(g, &t, x, u, bias, y, few);
         }
     });
 }
@@ -257,32 +281,56 @@ pub(super) fn forward<F: Scheme>(g: &Geometry, x: &dyn Source, w: &[f32], bias: 
 /// `dX` from `dY`: `g` is [`Geometry::turned`], so `dY` is its input; `w` is still the kernel of the way there.
 pub(super) fn grad_input<F: Scheme>(g: &Geometry, dy: &dyn Source, w: &[f32], dx: &dyn Sink) {
     let t = Tiling::new::<F>(g);
-    with_shared(kernel_lengths::<F>(g, t.output_row), |[packed, u]| {
+    with_shared(t.shared::<F>(g), |[packed, u, few @ ..]| {
         turned_kernels::<F>(g, w, t.output_row, [packed, &mut *u]);
-        convolve::<F>(g, &t, dy, u, None, dx);
+        convolve::<F>(g, &t, dy, u, None, dx, few);
     });
 }
 
-fn convolve<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, u: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
+/// Strip by strip, or, where there are only a few tiles and reading `U` is the work, with its places divided among threads.
+fn convolve<F: Scheme>(
+    g: &Geometry,
+    t: &Tiling,
+    x: &dyn Source,
+    u: &[f32],
+    bias: Option<&[f32]>,
+    y: &dyn Sink,
+    [pixels, v, m]: [&mut [f32]; 3],
+) {
     let padded_bias = padded(bias, t.output_width);
+    let multiply = |count: usize, place: usize, v: &[f32], m: &mut [f32]| {
+        let a = (&v[place * plane(count, t.input_row)..], (t.input_row, 1));
+        let b = &u[place * plane(g.in_channels, t.output_row)..];
+        Product::of((count, t.output_width), g.in_channels, a, b, m, t.output_row, false).compute();
+    };
+    let finish = |strip: Strip, pixels: &mut [f32], m: &[f32]| {
+        let made = t.made::<F>(strip);
+        let tiles = (strip.images, (strip.rows, t.tiles.1));
+        Transform::<F>::new(Way::Output, tiles, made, (m, pixels), t.output_row).plus(&padded_bias).compute();
+        let first = strip.first * F::OUT;
+        let rows = (strip.rows * F::OUT).min(g.out_height - first);
+        for (at, pixels) in pixels.chunks_exact_mut(made.len()).enumerate().take(strip.images) {
+            y.put(strip.image + at, first, (rows, made.columns, made.stride), pixels);
+        }
+    };
+    if t.is_few(g) {
+        let all = t.whole(g);
+        let count = t.count(all);
+        t.input::<F>(g, all, x).transform::<F>(all, pixels, v);
+        let v = &*v;
+        m.par_chunks_exact_mut(plane(count, t.output_row))
+            .enumerate()
+            .for_each(|(place, m)| multiply(count, place, v, m));
+        return finish(all, pixels, m);
+    }
     t.strips.par_iter().for_each(|&strip| {
         let count = t.count(strip);
         with_scratch(t.lengths::<F>(g, strip), |[pixels, v, m]| {
             t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
-            for place in 0..F::IN * F::IN {
-                let a = (&v[place * plane(count, t.input_row)..], (t.input_row, 1));
-                let b = &u[place * plane(g.in_channels, t.output_row)..];
-                let c = &mut m[place * plane(count, t.output_row)..];
-                Product::of((count, t.output_width), g.in_channels, a, b, c, t.output_row, false).compute();
+            for (place, m) in m.chunks_exact_mut(plane(count, t.output_row)).enumerate() {
+                multiply(count, place, v, m);
             }
-            let made = t.made::<F>(strip);
-            let tiles = (strip.images, (strip.rows, t.tiles.1));
-            Transform::<F>::new(Way::Output, tiles, made, (m, pixels), t.output_row).plus(&padded_bias).compute();
-            let first = strip.first * F::OUT;
-            let rows = (strip.rows * F::OUT).min(g.out_height - first);
-            for (at, pixels) in pixels.chunks_exact_mut(made.len()).enumerate().take(strip.images) {
-                y.put(strip.image + at, first, (rows, made.columns, made.stride), pixels);
-            }
+            finish(strip, pixels, m);
         });
     });
 }
@@ -334,7 +382,7 @@ pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &dyn Source, dy: &dyn Sour
 
 /// The same from a few tiles: parts would be smaller than what they add up to, so the places are what threads divide.
 fn of_few<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, dy: &dyn Source, numbers: usize) -> Vec<f32> {
-    let all = Strip { image: 0, images: g.batch, first: 0, rows: t.tiles.0 };
+    let all = t.whole(g);
     let [pixels, v, m] = t.lengths::<F>(g, all);
     with_shared([pixels, pixels, v, m, numbers], |[seen, made, v, m, sums]| {
         rayon::join(

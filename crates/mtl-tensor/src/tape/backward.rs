@@ -1,0 +1,190 @@
+//! Back over the tape: from a value to the gradients of its variables.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor, TensorId};
+
+use super::{ARRIVED, Input, Node};
+use crate::ops;
+
+/// What [`backward`] found: the gradient of every variable that the value depends on.
+#[derive(Debug, Default)]
+pub struct Gradients(HashMap<TensorId, Tensor>);
+
+impl Gradients {
+    /// The gradient of a variable, if the value depends on it.
+    pub fn get(&self, variable: &Tensor) -> Option<&Tensor> {
+        self.0.get(&variable.id())
+    }
+
+    fn add(&mut self, id: TensorId, grad: Tensor) -> Result<()> {
+        let sum = match self.0.remove(&id) {
+            Some(sum) => ops::add(&sum, &grad)?,
+            None => grad,
+        };
+        self.0.insert(id, sum);
+        Ok(())
+    }
+}
+
+/// The gradients of `value` (of its sum, if it holds several numbers), in place of candle's `backward`, which ends at our ops.
+///
+/// # Errors
+/// Any error of an op's gradient.
+pub fn backward(value: &Tensor) -> Result<Gradients> {
+    let mut pass = Pass::default();
+    pass.through_candle(value)?;
+    pass.run()
+}
+
+/// The same where no other pass will go through what the value is made of, as in a step of training: what an op has kept is
+/// given back as soon as its gradients are there, so that they find room where it was. Results that somebody still
+/// holds keep their numbers.
+///
+/// # Errors
+/// Any error of an op's gradient; a part of the graph that such a pass has been through already.
+pub fn backward_once(value: Tensor) -> Result<Gradients> {
+    let mut pass = Pass { last: true, ..Pass::default() };
+    pass.through_candle(&value)?;
+    drop(value);
+    pass.run()
+}
+
+/// The gradients of a value whose own gradients at `tensors` are `grads`: a backward pass that begins in the middle.
+///
+/// # Errors
+/// Another number of gradients, shapes that differ, any error of an op's gradient.
+pub fn backward_from(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
+    if tensors.len() != grads.len() {
+        candle_core::bail!("backward_from: {} gradients of {} tensors", grads.len(), tensors.len());
+    }
+    let mut pass = Pass::default();
+    for (tensor, grad) in tensors.iter().zip(grads) {
+        if tensor.shape() != grad.shape() {
+            candle_core::bail!("backward_from: a gradient {:?} of {:?}", grad.shape(), tensor.shape());
+        }
+        pass.arrive(&Input::of(tensor), grad.detach())?;
+    }
+    pass.run()
+}
+
+#[derive(Default)]
+struct Pass {
+    /// Whether ops give back what they kept.
+    last: bool,
+    found: Gradients,
+    /// Nodes that have a gradient, by order: when one is the latest left, nothing can add to it any more.
+    pending: BTreeMap<u64, (Arc<Node>, Tensor)>,
+}
+
+impl Pass {
+    fn run(mut self) -> Result<Gradients> {
+        while let Some((_, (node, grad))) = self.pending.pop_last() {
+            let grads = node.gradients(&grad, self.last)?;
+            drop(grad);
+            for (input, grad) in node.inputs.iter().zip(grads) {
+                if let Some(grad) = grad {
+                    self.arrive(input, grad)?;
+                }
+            }
+        }
+        Ok(self.found)
+    }
+
+    fn arrive(&mut self, at: &Input, grad: Tensor) -> Result<()> {
+        match at {
+            Input::Constant => Ok(()),
+            Input::Variable(id) => self.found.add(*id, grad),
+            Input::Node(node) => self.arrive_at(Arc::clone(node), grad),
+            Input::Foreign(tensor) => self.through_candle(&(tensor * grad)?.sum_all()?),
+        }
+    }
+
+    fn arrive_at(&mut self, node: Arc<Node>, grad: Tensor) -> Result<()> {
+        let sum = match self.pending.remove(&node.order) {
+            Some((_, sum)) => ops::add(&sum, &grad)?,
+            None => grad,
+        };
+        self.pending.insert(node.order, (node, sum));
+        Ok(())
+    }
+
+    fn through_candle(&mut self, value: &Tensor) -> Result<()> {
+        ARRIVED.with_borrow_mut(Vec::clear); // Of a pass that failed.
+        #[allow(clippy::disallowed_methods)] // The one place that candle's own pass is right: up to our nodes.
+        let store = value.backward()?;
+        for (node, grad) in ARRIVED.take() {
+            self.arrive_at(node, grad)?;
+        }
+        // candle leaves the gradients of constants too.
+        for variable in value.sorted_nodes().into_iter().filter(|node| node.is_variable()) {
+            if let Some(grad) = store.get(variable) {
+                self.found.add(variable.id(), grad.clone())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+    use crate::to_f64;
+
+    fn var(values: &[f64]) -> Var {
+        Var::from_tensor(&Tensor::new(values, &Device::Cpu).unwrap()).unwrap()
+    }
+
+    /// Ours, candle's, ours again, the same tensor used on both sides and twice: d/dx of 2 tanh(x)^2 + relu(tanh(x)) + x.
+    #[test]
+    fn candle_between_ours_and_several_ways_to_one_input() {
+        let x = var(&[0.3, -0.7]);
+        let t = ops::tanh(&x).unwrap();
+        let squares = t.sqr().unwrap();
+        let twice = ops::add(&squares, &squares).unwrap();
+        let sum = ops::add(&twice, &ops::relu(&t).unwrap()).unwrap();
+        let value = (sum + x.as_tensor()).unwrap().sum_all().unwrap();
+        let expected: Vec<f64> = [0.3f64, -0.7]
+            .iter()
+            .map(|x| {
+                let t = x.tanh();
+                (4.0 * t + f64::from(t > 0.0)) * (1.0 - t * t) + 1.0
+            })
+            .collect();
+        for _ in 0..2 {
+            let found = to_f64(backward(&value).unwrap().get(&x).unwrap()).unwrap();
+            assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?} and {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_pass_from_the_middle_is_that_of_the_weighted_sum() {
+        let x = var(&[0.5, 2.0]);
+        let y = ops::tanh(&x).unwrap();
+        let weights = Tensor::new(&[3.0f64, -1.0], &Device::Cpu).unwrap();
+        let sum = (&y * &weights).unwrap().sum_all().unwrap();
+        let of = |found: Gradients| to_f64(found.get(&x).unwrap()).unwrap();
+        let middle = backward_from(std::slice::from_ref(&y), std::slice::from_ref(&weights)).unwrap();
+        assert_eq!(of(middle), of(backward(&sum).unwrap()));
+        assert!(backward_from(std::slice::from_ref(&y), &[sum]).is_err(), "another shape");
+        assert!(backward_from(&[y], &[]).is_err(), "one too few");
+    }
+
+    #[test]
+    fn the_last_pass_gives_back_what_ops_kept() {
+        let x = var(&[0.5, 2.0]);
+        let y = ops::tanh(&x).unwrap();
+        let value = || (&y * 3.0).unwrap().sum_all().unwrap();
+        let node = Node::of(&y).unwrap();
+        let kept = || node.backward.read().unwrap().is_some();
+        let first = backward(&value()).unwrap();
+        assert!(kept());
+        let last = backward_once(value()).unwrap();
+        assert!(!kept());
+        assert_eq!(to_f64(first.get(&x).unwrap()).unwrap(), to_f64(last.get(&x).unwrap()).unwrap());
+        assert!(backward(&value()).unwrap_err().to_string().contains("second backward pass"));
+    }
+}
