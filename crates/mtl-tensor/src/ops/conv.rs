@@ -9,6 +9,7 @@ mod kept;
 mod scheme;
 mod subpixel;
 mod tiles;
+mod tiling;
 mod winograd;
 
 use candle_core::{DType, Result, Tensor};

@@ -13,7 +13,8 @@ use super::geometry::{Geometry, Strip, strips};
 use super::images::{Sink, Source};
 use super::scheme::{F4Of2 as F, Scheme};
 use super::tiles::{Transform, Way, plane};
-use super::winograd::{CHANNELS, PLACE_NUMBERS, TileSide, a_task, kernel_rows, largest_tile, padded, strips_a_part};
+use super::tiling::{PLACE_NUMBERS, a_task};
+use super::winograd::{CHANNELS, TileSide, kernel_rows, largest_tile, padded, strips_a_part};
 use crate::ops::product::{Product, spread, whole};
 use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather, scatter};
@@ -98,10 +99,22 @@ impl Tiling {
         let layout = self.rows(strip, 2, 0);
         let upstream = Transform::<F>::new(Way::OutputAdjoint, tiles, layout, (made, &mut *m), self.large.1);
         upstream.at(phase, 2).compute();
-        for (place, sums) in sums.chunks_exact_mut(plane(g.out_channels, self.large.1)).enumerate() {
-            let a = (&v[place * plane(count, self.small.1)..], (1, self.small.1));
-            let b = &m[place * plane(count, self.large.1)..];
-            Product::of((g.out_channels, self.large.0), count, a, b, sums, self.large.1, add).compute();
+        for (place, sums) in sums.chunks_exact_mut(plane(g.out_channels, self.large.0)).enumerate() {
+            let (numbers, gap) = sums.split_at_mut(g.out_channels * self.large.0);
+            gap.fill(0.0);
+            let product = Product {
+                size: (g.out_channels, self.large.0),
+                depth: count,
+                a: &v[place * plane(count, self.small.1)..],
+                a_strides: (1, self.small.1),
+                b: &m[place * plane(count, self.large.1)..],
+                b_step: self.large.1,
+                segments: &[(0, 0)],
+                c: numbers,
+                c_row: self.large.0,
+                add,
+            };
+            product.compute();
         }
     }
 
@@ -224,25 +237,26 @@ pub(super) fn reduce(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[
 /// `dW [small, large, 4, 4]` from both images, one of them a gradient: as [`enlarge`] would have it.
 pub(super) fn grad_weight(g: &Geometry, large: &dyn Source, small: &dyn Source) -> Vec<f32> {
     let t = Tiling::new(g);
-    let phase_numbers = PLACES * plane(g.out_channels, t.large.1);
+    let phase_numbers = PLACES * plane(g.out_channels, t.large.0);
     let numbers = PHASES.len() * phase_numbers; // [phase, place, small, large]
     let Some(part) = strips_a_part(&t.strips, t.tiles.1) else {
         return of_few(g, &t, large, small, numbers);
     };
     let of_part = |strips: &[Strip]| {
-        let mut sums = vec![0.0; numbers];
-        for &strip in strips {
-            with_scratch(t.lengths(strip), |[seen, made, v, m]| {
-                t.read(strip, (small, seen), (large, made));
-                for (phase, sums) in PHASES.into_iter().zip(sums.chunks_exact_mut(phase_numbers)) {
-                    t.multiply(g, (strip, phase), (seen, made), (v, m), sums, true);
-                }
-            });
-        }
-        sums
+        written(numbers, |sums| {
+            let sums = Window::of_unwritten(sums).own(0, numbers);
+            for (at, &strip) in strips.iter().enumerate() {
+                with_scratch(t.lengths(strip), |[seen, made, v, m]| {
+                    t.read(strip, (small, seen), (large, made));
+                    for (phase, sums) in PHASES.into_iter().zip(sums.chunks_exact_mut(phase_numbers)) {
+                        t.multiply(g, (strip, phase), (seen, made), (v, m), sums, at > 0);
+                    }
+                });
+            }
+        })
     };
     let sums = total(t.strips.par_chunks(part).map(of_part).collect(), numbers);
-    kernels_adjoint(g, &sums, t.large.1)
+    kernels_adjoint(g, &sums, t.large.0)
 }
 
 /// The same from a few tiles: parts would be smaller than what they add up to, so the phases are what threads divide.
@@ -255,7 +269,7 @@ fn of_few(g: &Geometry, t: &Tiling, large: &dyn Source, small: &dyn Source, numb
                 t.multiply(g, (all, phase), (seen, made), (v, m), sums, false);
             });
         });
-        kernels_adjoint(g, sums, t.large.1)
+        kernels_adjoint(g, sums, t.large.0)
     })
 }
 

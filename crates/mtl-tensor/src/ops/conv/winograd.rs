@@ -16,12 +16,13 @@ use std::cell::Cell;
 use rayon::prelude::*;
 
 use super::direct::{WEIGHT_PARTS, total};
-use super::geometry::{Geometry, Strip, strips};
+use super::geometry::{Geometry, Strip};
 use super::images::{Sink, Source};
 use super::kept::kept;
 use super::scheme::{F2, F4, Scheme};
 use super::tiles::{Transform, Way, plane};
-use crate::ops::product::{Product, spread, whole};
+use super::tiling::Tiling;
+use crate::ops::product::Product;
 use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
@@ -81,118 +82,8 @@ fn products<F: Scheme>(g: &Geometry) -> usize {
     g.out_height.div_ceil(F::OUT) * g.out_width.div_ceil(F::OUT) * F::IN * F::IN
 }
 
-/// The division of a batch: tiles of all images in strips of whole tile rows.
-struct Tiling {
-    /// Tiles down and across an image.
-    tiles: (usize, usize),
-    /// Distances between tiles in the transformed input and in the products, and their widths.
-    input_row: usize,
-    output_row: usize,
-    input_width: usize,
-    output_width: usize,
-    strips: Vec<Strip>,
-}
-
-/// Tiles of a batch up to which threads divide places, not strips.
-const FEW_TO_CONVOLVE: usize = 16;
-
-/// Numbers a place that a group of tiles aims at: with all places, about what the second-level cache holds.
-pub(super) const PLACE_NUMBERS: usize = 5400;
-
-/// Rows of tiles a task at most, for four tasks at least, but not fewer than fill the registers.
-pub(super) fn a_task(images: usize, (down, across): (usize, usize)) -> usize {
-    (images * down).div_ceil(4).max(8usize.div_ceil(across.max(1)))
-}
-
-impl Tiling {
-    fn new<F: Scheme>(g: &Geometry) -> Self {
-        let tiles = (g.out_height.div_ceil(F::OUT), g.out_width.div_ceil(F::OUT));
-        let (input_width, output_width) = (whole(g.in_channels), whole(g.out_channels));
-        let (input_row, output_row) = (spread(input_width), spread(output_width));
-        let rows = PLACE_NUMBERS / ((input_row + output_row) * tiles.1).max(1);
-        let strips = strips(g.batch, tiles.0, rows.min(a_task(g.batch, tiles)));
-        Self { tiles, input_row, output_row, input_width, output_width, strips }
-    }
-
-    /// Tiles of a strip.
-    fn count(&self, strip: Strip) -> usize {
-        strip.images * strip.rows * self.tiles.1
-    }
-
-    /// Working memory: pixels, transformed input, products.
-    fn lengths<F: Scheme>(&self, g: &Geometry, strip: Strip) -> [usize; 3] {
-        let pixels = self.seen::<F>(g, strip).len().max(self.made::<F>(strip).len()) * strip.images;
-        let (places, count) = (F::IN * F::IN, self.count(strip));
-        [pixels, places * plane(count, self.input_row), places * plane(count, self.output_row)]
-    }
-
-    /// The whole batch as one strip.
-    fn whole(&self, g: &Geometry) -> Strip {
-        Strip { image: 0, images: g.batch, first: 0, rows: self.tiles.0 }
-    }
-
-    fn is_few(&self, g: &Geometry) -> bool {
-        self.count(self.whole(g)) <= FEW_TO_CONVOLVE
-    }
-
-    /// Memory shared by the tasks of a convolution: packed kernels, `U`, and for a few tiles what a strip has otherwise.
-    fn shared<F: Scheme>(&self, g: &Geometry) -> [usize; 5] {
-        let [packed, u] = kernel_lengths::<F>(g, self.output_row);
-        let [pixels, v, m] = if self.is_few(g) { self.lengths::<F>(g, self.whole(g)) } else { [0; 3] };
-        [packed, u, pixels, v, m]
-    }
-
-    /// What a strip sees of each of its input images.
-    fn seen<F: Scheme>(&self, g: &Geometry, strip: Strip) -> Rows {
-        Rows {
-            first: (strip.first * F::OUT) as isize - g.padding as isize,
-            rows: strip.rows * F::OUT + 2,
-            left: g.padding,
-            columns: self.tiles.1 * F::OUT + 2,
-            stride: self.input_width,
-        }
-    }
-
-    fn input<'a, F: Scheme>(&self, g: &Geometry, strip: Strip, from: &'a dyn Source) -> Reading<'a> {
-        let (layout, tiles) = (self.seen::<F>(g, strip), (strip.rows, self.tiles.1));
-        Reading { way: Way::Input, from, layout, tiles, tile_row: self.input_row }
-    }
-
-    /// The gradient of one place of all kernels, `[Ci, Co]`, from so many tiles of both sides.
-    fn multiply(
-        &self,
-        g: &Geometry,
-        (place, count): (usize, usize),
-        v: &[f32],
-        m: &[f32],
-        sums: &mut [f32],
-        add: bool,
-    ) {
-        let a = (&v[place * plane(count, self.input_row)..], (1, self.input_row));
-        let b = &m[place * plane(count, self.output_row)..];
-        Product::of((g.in_channels, self.output_width), count, a, b, sums, self.output_row, add).compute();
-    }
-
-    /// The gradient of a strip's output.
-    fn upstream<'a, F: Scheme>(&self, strip: Strip, from: &'a dyn Source) -> Reading<'a> {
-        let (layout, tiles) = (self.made::<F>(strip), (strip.rows, self.tiles.1));
-        Reading { way: Way::OutputAdjoint, from, layout, tiles, tile_row: self.output_row }
-    }
-
-    /// The output pixels of each of a strip's images, whole tiles.
-    fn made<F: Scheme>(&self, strip: Strip) -> Rows {
-        Rows {
-            first: (strip.first * F::OUT) as isize,
-            rows: strip.rows * F::OUT,
-            left: 0,
-            columns: self.tiles.1 * F::OUT,
-            stride: self.output_width,
-        }
-    }
-}
-
 /// Numbers of the packed kernels, and of `U`.
-fn kernel_lengths<F: Scheme>(g: &Geometry, row: usize) -> [usize; 2] {
+pub(super) fn kernel_lengths<F: Scheme>(g: &Geometry, row: usize) -> [usize; 2] {
     [g.in_channels * 9 * row, F::IN * F::IN * plane(g.in_channels, row)]
 }
 
@@ -239,25 +130,6 @@ pub(super) const CHANNELS: usize = 16;
 /// A kernel as an image of `side x side` pixels.
 pub(super) fn kernel_rows(side: usize, row: usize) -> Rows {
     Rows { first: 0, rows: side, left: 0, columns: side, stride: row }
-}
-
-/// The images of a strip to places: `layout` of each of them, in tiles.
-struct Reading<'a> {
-    way: Way,
-    from: &'a dyn Source,
-    layout: Rows,
-    tiles: (usize, usize),
-    tile_row: usize,
-}
-
-impl Reading<'_> {
-    fn transform<F: Scheme>(&self, strip: Strip, pixels: &mut [f32], places: &mut [f32]) {
-        let Self { way, layout, tiles, tile_row, .. } = *self;
-        for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
-            self.from.rows(strip.image + at, layout, pixels);
-        }
-        Transform::<F>::new(way, (strip.images, tiles), layout, (pixels, places), tile_row).compute();
-    }
 }
 
 /// `Y = conv(X, W) + b`, as [`super::direct::forward`].
@@ -359,25 +231,27 @@ pub(super) fn strips_a_part(strips: &[Strip], across: usize) -> Option<usize> {
 /// `dW` from `X` and `dY`, as [`super::direct::grad_weight`].
 pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<f32> {
     let t = Tiling::new::<F>(g);
-    let numbers = F::IN * F::IN * plane(g.in_channels, t.output_row); // [place, Ci, Co]
+    let numbers = F::IN * F::IN * plane(g.in_channels, t.output_width); // [place, Ci, Co]
     let Some(part) = strips_a_part(&t.strips, t.tiles.1) else {
         return of_few::<F>(g, &t, x, dy, numbers);
     };
     let of_part = |strips: &[Strip]| {
-        let mut sums = vec![0.0; numbers];
-        for &strip in strips {
-            with_scratch(t.lengths::<F>(g, strip), |[pixels, v, m]| {
-                t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
-                t.upstream::<F>(strip, dy).transform::<F>(strip, pixels, m);
-                for (place, sums) in sums.chunks_exact_mut(plane(g.in_channels, t.output_row)).enumerate() {
-                    t.multiply(g, (place, t.count(strip)), v, m, sums, true);
-                }
-            });
-        }
-        sums
+        written(numbers, |sums| {
+            // The first strip writes, the others add: zeros first would be a twentieth of a joint step.
+            let sums = Window::of_unwritten(sums).own(0, numbers);
+            for (at, &strip) in strips.iter().enumerate() {
+                with_scratch(t.lengths::<F>(g, strip), |[pixels, v, m]| {
+                    t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
+                    t.upstream::<F>(strip, dy).transform::<F>(strip, pixels, m);
+                    for (place, sums) in sums.chunks_exact_mut(plane(g.in_channels, t.output_width)).enumerate() {
+                        t.multiply(g, (place, t.count(strip)), v, m, sums, at > 0);
+                    }
+                });
+            }
+        })
     };
     let sums = total(t.strips.par_chunks(part).map(of_part).collect(), numbers);
-    kernels_adjoint::<F>(g, &sums, t.output_row)
+    kernels_adjoint::<F>(g, &sums, t.output_width)
 }
 
 /// The same from a few tiles: parts would be smaller than what they add up to, so the places are what threads divide.
@@ -390,9 +264,9 @@ fn of_few<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, dy: &dyn Source, 
             || t.upstream::<F>(all, dy).transform::<F>(all, made, m),
         );
         let (v, m) = (&*v, &*m);
-        sums.par_chunks_exact_mut(plane(g.in_channels, t.output_row))
+        sums.par_chunks_exact_mut(plane(g.in_channels, t.output_width))
             .enumerate()
             .for_each(|(place, sums)| t.multiply(g, (place, t.count(all)), v, m, sums, false));
-        kernels_adjoint::<F>(g, sums, t.output_row)
+        kernels_adjoint::<F>(g, sums, t.output_width)
     })
 }
