@@ -3,7 +3,7 @@
 
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::ops::conv::TileSide;
-use mtl_tensor::{DType, Device, Tensor, Var, backward_from, ops, to_f64};
+use mtl_tensor::{DType, Device, Result, Tensor, Var, backward_from, ops, to_f64};
 
 /// Root mean square of the difference over that of the exact values, or over 1 where those cancel: all are sums of numbers
 /// around 1.
@@ -13,6 +13,11 @@ fn relative(fast: &Tensor, exact: &Tensor) -> f64 {
     let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
     let error = square(&mut fast.iter().zip(&exact).map(|(a, b)| a - b));
     (error / square(&mut exact.iter().copied()).max(exact.len() as f64)).sqrt()
+}
+
+fn random(name: &str, shape: &[usize], dtype: DType, seed: u64) -> Tensor {
+    let values = Seed::new(seed).stream(name, &[]).normals(shape.iter().product());
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
 }
 
 struct Case {
@@ -44,10 +49,7 @@ impl Case {
     /// Output, and the gradients of input, weight and bias.
     fn run(&self, dtype: DType, seed: u64) -> Option<[Tensor; 4]> {
         let (from, to) = self.channels;
-        let make = |name: &str, shape: &[usize]| {
-            let values = Seed::new(seed).stream(name, &[]).normals(shape.iter().product());
-            Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()).unwrap()
-        };
+        let make = |name: &str, shape: &[usize]| Var::from_tensor(&random(name, shape, dtype, seed)).unwrap();
         let x = make("x", &[self.batch, from, self.size.0, self.size.1]);
         let order = if self.transposed { [from, to] } else { [to, from] };
         let w = make("w", &[order[0], order[1], self.kernel.0, self.kernel.1]);
@@ -132,12 +134,43 @@ fn nothing_to_convolve_is_an_error_and_an_empty_batch_is_not() {
     }
 }
 
+/// Whether a few images or many, other strips and other memory: the same bytes for each.
+#[test]
+fn no_image_depends_on_how_many_it_is_computed_with() {
+    let random = |name: &str, shape: &[usize]| random(name, shape, DType::F32, 5);
+    let maps: [(&[usize], Map<'_>); 6] = [
+        (&[96, 8, 8], &|x| ops::conv2d(x, &random("w", &[72, 96, 3, 3]), None, 1, 1)),
+        (&[32, 32, 32], &|x| ops::conv2d(x, &random("w", &[48, 32, 3, 3]), None, 1, 1)),
+        (&[24, 16, 16], &|x| ops::conv2d(x, &random("w", &[40, 24, 3, 3]), None, 2, 1)),
+        (&[24, 16, 16], &|x| ops::conv2d(x, &random("w", &[40, 24, 4, 4]), None, 2, 1)),
+        (&[24, 8, 8], &|x| ops::conv_transpose2d(x, &random("w", &[24, 3, 4, 4]), None, 2, 1)),
+        (&[2049], &|x| ops::linear(x, &random("w", &[70, 2049]), &random("b", &[70]))),
+    ];
+    for (shape, map) in maps {
+        let all = random("x", &[&[19], shape].concat());
+        let of_all = map(&all).unwrap();
+        for (first, count) in [(0, 1), (3, 2), (7, 4), (2, 8), (5, 9)] {
+            let some = map(&all.narrow(0, first, count).unwrap().contiguous().unwrap()).unwrap();
+            let same = of_all.narrow(0, first, count).unwrap();
+            let numbers = |y: &Tensor| y.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(numbers(&some), numbers(&same), "{count} images of {shape:?}");
+        }
+    }
+}
+
+/// An op of one input.
+type Map<'a> = &'a dyn Fn(&Tensor) -> Result<Tensor>;
+
 #[test]
 fn the_same_bytes_at_any_number_of_threads() {
     let case =
         Case { batch: 5, channels: (32, 24), size: (16, 16), kernel: (3, 3), stride: 1, padding: 1, transposed: false };
     let strided = Case { stride: 2, kernel: (4, 4), channels: (3, 40), ..case };
-    for case in [case, strided] {
+    let deep = Case { batch: 1, channels: (96, 72), size: (8, 8), ..case };
+    let halved = Case { batch: 1, channels: (24, 40), ..strided };
+    let single = Case { batch: 1, ..case };
+    let direct = Case { stride: 2, ..deep };
+    for case in [case, strided, deep, halved, single, direct] {
         let bytes = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let results = pool.install(|| case.run(DType::F32, 3)).unwrap();
