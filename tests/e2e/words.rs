@@ -45,6 +45,35 @@ fn list_names_everything_in_one_line_each() {
 }
 
 #[test]
+fn balance_says_what_a_method_does_with_gradients() {
+    let place = Place::new();
+    let file = r#"{ "jacobian": [[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "losses": [0.7, 0.3] }"#;
+    std::fs::write(place.path("step.json"), file).unwrap();
+    // torchjd 0.18.0: UPGrad with reg_eps 1e-12, and its documentation's example.
+    let told = place.run(["balance", "upgrad", "step.json", "--json"]).well().out;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let numbers =
+        |key: &str| -> Vec<f64> { told[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
+    for (found, expected) in
+        numbers("vector").iter().zip([0.292_397_660_818_713_5, 1.900_584_795_321_637_5, 1.900_584_795_321_637_5])
+    {
+        assert!((found - expected).abs() < 1e-9, "{told}");
+    }
+    assert_eq!(numbers("weights").len(), 2);
+    let table = place.run(["balance", "imtl-g", "step.json"]).well().out;
+    assert!(table.contains("cosine with the update") && table.contains("length"), "{table}");
+    std::fs::write(place.path("ragged.json"), r#"{ "jacobian": [[1.0], [1.0, 2.0]] }"#).unwrap();
+    place.refuses(3, ["balance", "upgrad", "ragged.json"], &["ragged.json", "row 1", "2 numbers"]);
+    std::fs::write(place.path("broken.json"), r#"{ "jacobian": [[1.0], }"#).unwrap();
+    place.refuses(3, ["balance", "upgrad", "broken.json"], &["broken.json", "line 1"]);
+    std::fs::write(place.path("below.json"), r#"{ "jacobian": [[1.0], [2.0]], "losses": [-1.0, 2.0] }"#).unwrap();
+    place.refuses(3, ["balance", "log-sum", "below.json"], &["log_sum", "`0`", "-1"]);
+    place.refuses(2, ["balance", "upgrad", "step.json", "--set", "rout=features"], &["did you mean `route`"]);
+    place.refuses(2, ["balance", "cagrad", "step.json", "--set", "c=-1"], &["balancer.cagrad.c", "at least 0"]);
+    place.refuses(2, ["balance", "upgard", "step.json"], &["did you mean `upgrad`"]);
+}
+
+#[test]
 fn help_has_examples_and_exit_codes() {
     let help = Place::new().run(["--help"]).well().out;
     for word in ["Examples:", "Exit codes:", "mtl train --data", "130 interrupted", "data check"] {

@@ -42,11 +42,28 @@ impl Needs {
 /// To resume bit for bit, store the numbers so that they read back exactly (`serde_json` needs `float_roundtrip`).
 pub type State = BTreeMap<String, Vec<f64>>;
 
+/// How the tasks of a step become one update.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Combination {
+    /// One number for each *present* task, in the order of [`Signals::present`], finite. Without a `vector` the update of the shared
+    /// parameters is along `sum_i w_i g_i`; with one it is the share of each gradient in it, to be looked at only.
+    pub weights: Vec<f64>,
+    /// The update of the shared parameters itself, from methods that decide coordinate by coordinate ([`Needs::Gradients`]); as
+    /// long as a row of [`Signals::gradients`].
+    pub vector: Option<Vec<f32>>,
+}
+
+impl From<Vec<f64>> for Combination {
+    fn from(weights: Vec<f64>) -> Self {
+        Self { weights, vector: None }
+    }
+}
+
 /// A method that gives each task of a step its weight.
 ///
 /// The conformance tests in `tests/it` hold every registered method to what is written here.
 pub trait Balancer: Send {
-    /// What the training step must compute for [`Balancer::weights`]. Constant for the life of the balancer.
+    /// What the training step must compute for [`Balancer::combine`]. Constant for the life of the balancer.
     fn needs(&self) -> Needs;
 
     /// Whether negative losses (a Gaussian log-likelihood, a hinge critic) are refused with an error.
@@ -54,15 +71,22 @@ pub trait Balancer: Send {
         false
     }
 
-    /// The weights of this step, one for each *present* task, in the order of [`Signals::present`]: finite, and such
-    /// that the update of the shared parameters is along `sum_i w_i g_i`. To be called once a step, in order of steps.
+    /// What this step makes of its tasks. To be called once a step, in order of steps.
     ///
     /// `stream` is the step's own, so that a resumed run draws the same numbers.
     ///
     /// # Errors
     /// Non-finite losses or gradients, with the name of the task; signals that do not fit together; negative losses
     /// where they are refused. The state is then as it was.
-    fn weights(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Vec<f64>, Error>;
+    fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error>;
+
+    /// The weights alone.
+    ///
+    /// # Errors
+    /// Those of [`Balancer::combine`].
+    fn weights(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Vec<f64>, Error> {
+        self.combine(signals, stream).map(|combination| combination.weights)
+    }
 
     /// What must be saved to continue; empty for methods without memory.
     fn state(&self) -> State {

@@ -1,129 +1,48 @@
-//! The list of all methods, and the configuration that chooses one.
+//! The update with the same angle to every gradient, as long as what the gradients agree on.
 //!
-//! ```toml
-//! [balancer.fixed.weights]
-//! stress = 1.0
-//! lesion = 0.5
-//! ```
-//! or `[balancer.dwa]` with `temperature = 2.0`, or `balancer = { pcgrad = {} }`.
+//! ConFIG (Liu, Chu and Thuerey 2025, eq. 2-3): with unit gradients `u_i` as rows of `U`, the direction is `d = U^+ 1`, whose cosine
+//! with each is the same, and the update `v = (sum_i g_i . d^) d^`, `d^ = d / |d|`. Here from inner products alone: `d = U^T x` with
+//! `x = (U U^T)^+ 1`. Where no direction has equal angles to all, the update is 0.
 
-use mtl_registry::{Entry, UnknownName, find};
+use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::{Balancer, Error, dwa, fixed, pcgrad, uncertainty};
+use crate::gramian::{Gramian, OfGram, Rows};
+use crate::solve::{Unit, dot, equal_angles, product};
+use crate::{Error, Route};
 
-/// Makes [`Config`], [`BALANCERS`] and the dispatch between them from one list.
-macro_rules! balancers {
-    ($($variant:ident, $module:ident, $summary:literal;)*) => {
-        /// Which method balances the tasks, with its settings. An externally tagged enum: `[balancer.pcgrad]`.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case", deny_unknown_fields)]
-        pub enum Config {
-            $(#[doc = $summary] $variant($module::Config),)*
-        }
-
-        /// All methods by name, each with the constructor of its default configuration.
-        pub const BALANCERS: &[Entry<fn() -> Config>] = &[
-            $(Entry {
-                name: stringify!($module),
-                summary: $summary,
-                item: || Config::$variant($module::Config::default()),
-            },)*
-        ];
-
-        impl Config {
-            /// The name of the method, as in [`BALANCERS`].
-            pub fn name(&self) -> &'static str {
-                match self {
-                    $(Self::$variant(_) => stringify!($module),)*
-                }
-            }
-
-            /// The method, ready for a run with these tasks.
-            ///
-            /// # Errors
-            /// Settings outside their range; names of tasks the run does not have.
-            pub fn build(&self, tasks: &[String]) -> Result<Box<dyn Balancer>, Error> {
-                match self {
-                    $(Self::$variant(config) => Ok(Box::new(config.build(tasks)?)),)*
-                }
-            }
-        }
-    };
-}
-
-balancers! {
-    Fixed, fixed, "constant weights, 1 for each task unless set: the baseline to beat";
-    Uncertainty, uncertainty, "learns a noise level for each task from its loss (Kendall et al. 2018)";
-    Dwa, dwa, "more weight to tasks whose loss fell less from epoch to epoch (Liu et al. 2019)";
-    Pcgrad, pcgrad, "projects conflicting task gradients off each other (Yu et al. 2020)";
+/// Settings of ConFIG.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where gradients are compared.
+    pub route: Route,
 }
 
 impl Config {
-    /// The default configuration of the method called `name`.
+    /// The balancer for a run with these tasks.
     ///
     /// # Errors
-    /// [`UnknownName`] with the nearest name.
-    pub fn named(name: &str) -> Result<Self, UnknownName> {
-        Ok((find("balancer", BALANCERS, name)?.item)())
+    /// None so far.
+    pub fn build(&self, tasks: &[String]) -> Result<Gramian<ConFig>, Error> {
+        Ok(Gramian::new(tasks, self.route, ConFig))
     }
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self::Fixed(fixed::Config::default())
-    }
-}
+/// The rule.
+#[derive(Debug)]
+pub struct ConFig;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Run {
-        #[serde(default)]
-        balancer: Config,
+impl OfGram for ConFig {
+    fn name(&self) -> &'static str {
+        "config"
     }
 
-    fn read(text: &str) -> Result<Config, String> {
-        toml::from_str::<Run>(text).map(|run| run.balancer).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn ways_to_write_it() {
-        assert_eq!(read("").unwrap(), Config::default());
-        assert_eq!(read("[balancer.pcgrad]").unwrap(), Config::named("pcgrad").unwrap());
-        assert_eq!(
-            read("balancer = { dwa = { temperature = 3.0 } }").unwrap(),
-            Config::Dwa(dwa::Config { temperature: 3.0 })
-        );
-        let weights = [("stress".to_owned(), 0.5)].into();
-        assert_eq!(read("[balancer.fixed.weights]\nstress = 0.5").unwrap(), Config::Fixed(fixed::Config { weights }));
-        assert_eq!(
-            read("[balancer.pcgrad]\nroute = \"features\"").unwrap(),
-            Config::Pcgrad(pcgrad::Config { route: pcgrad::Route::Features })
-        );
-    }
-
-    #[test]
-    fn mistakes_are_errors_that_point_at_the_key() {
-        let error = read("[balancer.dwa]\ntemprature = 2.0").unwrap_err();
-        assert!(error.contains("temprature") && error.contains("line 2") && error.contains("temperature"), "{error}");
-        assert!(read("[balancer.pcgard]").unwrap_err().contains("pcgrad"));
-        assert!(read("[balancer.pcgrad]\n[balancer.dwa]").is_err());
-        assert!(read("[balancer.pcgrad]\nroute = \"feature\"").is_err());
-        assert!(Config::named("pcgard").unwrap_err().to_string().contains("did you mean `pcgrad`?"));
-    }
-
-    #[test]
-    fn names_are_the_tags_in_files() {
-        for entry in BALANCERS {
-            let config = (entry.item)();
-            assert_eq!(config.name(), entry.name);
-            let json = serde_json::to_value(&config).unwrap();
-            assert!(json.get(entry.name).is_some(), "{json}");
-            assert_eq!(serde_json::from_value::<Config>(json).unwrap(), config);
-        }
+    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+        let unit = Unit::of(rows.gram);
+        let Some((x, _)) = equal_angles(&unit.cosines) else { return vec![0.0; rows.gram.size()] };
+        let along = product(&unit.cosines, &x);
+        let length = dot(&unit.lengths, &along) / dot(&along, &x);
+        unit.back(&x).into_iter().map(|w| w * length).collect()
     }
 }

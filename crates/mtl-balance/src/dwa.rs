@@ -15,7 +15,7 @@ use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::balancer::{read_rows, write_rows};
-use crate::{Balancer, Error, Needs, Signals, State};
+use crate::{Balancer, Combination, Error, Needs, Signals, State};
 
 const EPOCH: &str = "epoch";
 
@@ -105,7 +105,7 @@ impl Balancer for Dwa {
         true
     }
 
-    fn weights(&mut self, signals: &Signals, _stream: &mut Stream) -> Result<Vec<f64>, Error> {
+    fn combine(&mut self, signals: &Signals, _stream: &mut Stream) -> Result<Combination, Error> {
         signals.check(&self.tasks, self.needs())?;
         signals.check_not_negative("dwa")?;
         if signals.epoch > self.epoch {
@@ -118,7 +118,7 @@ impl Balancer for Dwa {
             self.history[task].steps += 1.0;
         }
         let weights = self.epoch_weights();
-        Ok(signals.present.iter().map(|&task| weights[task]).collect())
+        Ok(signals.present.iter().map(|&task| weights[task]).collect::<Vec<_>>().into())
     }
 
     fn state(&self) -> State {

@@ -59,6 +59,20 @@ pub enum Error {
         /// The loss.
         value: f64,
     },
+    /// Gradients so far apart in length that a weight is beyond what a number can hold.
+    #[error(
+        "balancer `{method}` gives task `{task}` the weight {value} at step {step}: its gradient is too short or too long beside the others; scale its loss"
+    )]
+    NoWeight {
+        /// The method.
+        method: &'static str,
+        /// Whose weight.
+        task: String,
+        /// Training step.
+        step: u64,
+        /// NaN or an infinity.
+        value: f64,
+    },
     /// The caller did not hand over what [`crate::Needs`] asks for.
     #[error("this balancer needs {missing}, which the training step did not compute: honour `Balancer::needs`")]
     Missing {

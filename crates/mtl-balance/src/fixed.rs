@@ -10,7 +10,7 @@ use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::balancer::expect_no_state;
-use crate::{Balancer, Error, Needs, Signals, State};
+use crate::{Balancer, Combination, Error, Needs, Signals, State};
 
 /// Settings of constant weighting.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,9 +54,9 @@ impl Balancer for Fixed {
         Needs::Losses
     }
 
-    fn weights(&mut self, signals: &Signals, _stream: &mut Stream) -> Result<Vec<f64>, Error> {
+    fn combine(&mut self, signals: &Signals, _stream: &mut Stream) -> Result<Combination, Error> {
         signals.check(&self.tasks, self.needs())?;
-        Ok(signals.present.iter().map(|&task| self.weights[task]).collect())
+        Ok(signals.present.iter().map(|&task| self.weights[task]).collect::<Vec<_>>().into())
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {

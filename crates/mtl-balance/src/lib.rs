@@ -10,10 +10,31 @@
 //! | [`fixed`] | losses | the weights you write down, 1 by default; hard to beat when tuned |
 //! | [`uncertainty`] | losses | learns a noise level for each task; evens out loss scales |
 //! | [`dwa`] | losses | more weight to tasks whose loss falls slowly |
+//! | [`uw_so`] | losses | the same, nothing learned |
+//! | [`imtl_l`] | losses | the same up to a factor |
+//! | [`gls`] | losses | the geometric mean in place of the sum |
+//! | [`log_sum`] | losses | one over the loss |
+//! | [`stch`] | losses | the largest loss, smoothly |
+//! | [`rlw`] | losses | random, anew at each step: the baseline that must be beaten |
+//! | [`norm_scaling`] | Gram matrix | every gradient brought to the same usual length |
+//! | [`gradnorm`] | Gram matrix | lengths of gradients follow how far behind their tasks are |
+//! | [`gradvac`] | Gram matrix | gradients turned towards the angles they usually have |
 //! | [`pcgrad`] | Gram matrix | takes from each gradient the part that works against another |
+//! | [`mgda`] | Gram matrix | the shortest common descent direction |
+//! | [`cagrad`] | Gram matrix | near the mean, where the worst-off task gains most |
+//! | [`imtl_g`] | Gram matrix | equal projections on all gradients |
+//! | [`nash`] | Gram matrix | the bargain that maximises the product of gains |
+//! | [`fairgrad`] | Gram matrix | gains as fair as `alpha` says |
+//! | [`aligned`] | Gram matrix | gradients made orthogonal and equally long |
+//! | [`dualproj`] | Gram matrix | the mean gradient, turned until it works against none |
+//! | [`upgrad`] | Gram matrix | each gradient turned until it works against none, then the mean |
+//! | [`config`] | Gram matrix | the same angle to every gradient |
+//! | [`krum`] | Gram matrix | the gradients with most company, no others |
+//! | [`graddrop`] | gradients | each coordinate goes with one sign, drawn |
+//! | [`trimmed_mean`] | gradients | the mean of each coordinate without its extremes |
 //!
 //! # Cost
-//! The arithmetic is nothing (under a microsecond for a handful of tasks). What costs is what a method [`Needs`]: one
+//! The arithmetic is nothing beside a training step: microseconds for a handful of tasks. What costs is what a method [`Needs`]: one
 //! backward pass for [`Needs::Losses`], a cheap backward pass of each head more for [`Needs::FeatureGram`], a backward
 //! pass of the trunk for each task for [`Needs::TrunkGram`].
 //!
@@ -36,20 +57,53 @@
 //!
 //! # Adding a method
 //! One file with a `Config` (its `build` checks the settings against the tasks) and a type that is a [`Balancer`], a
-//! `pub mod` line here, and one line in the list in `config.rs`: it is then configurable, listed, and run by the
+//! `pub mod` line here, and one line in the list in `registry.rs`: it is then configurable, listed, and run by the
 //! conformance tests in `tests/it`.
 
+mod adam;
 mod balancer;
-mod config;
+mod coordinates;
 mod error;
+mod gramian;
+mod once;
+mod registry;
+mod route;
+mod scalar;
 mod signals;
+mod solve;
 
+pub mod aligned;
+pub mod cagrad;
+pub mod config;
+pub mod dualproj;
 pub mod dwa;
+pub mod fairgrad;
 pub mod fixed;
+pub mod gls;
+pub mod graddrop;
+pub mod gradnorm;
+pub mod gradvac;
+pub mod imtl_g;
+pub mod imtl_l;
+pub mod krum;
+pub mod log_sum;
+pub mod mgda;
+pub mod nash;
+pub mod norm_scaling;
 pub mod pcgrad;
+pub mod rlw;
+pub mod stch;
+pub mod trimmed_mean;
 pub mod uncertainty;
+pub mod upgrad;
+pub mod uw_so;
 
-pub use balancer::{Balancer, Needs, State};
-pub use config::{BALANCERS, Config};
+pub use balancer::{Balancer, Combination, Needs, State};
+pub use coordinates::Coordinates;
 pub use error::Error;
+pub use gramian::Gramian;
+pub use once::{Update, once};
+pub use registry::{BALANCERS, Config, Method};
+pub use route::Route;
+pub use scalar::Scalar;
 pub use signals::{Gram, Signals};

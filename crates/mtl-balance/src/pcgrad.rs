@@ -10,19 +10,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::expect_no_state;
-use crate::{Balancer, Error, Gram, Needs, Signals, State};
-
-/// Where the gradients are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Route {
-    /// With respect to the parameters of the trunk, as in the paper: a backward pass through the trunk for each task.
-    #[default]
-    Trunk,
-    /// With respect to the features of the trunk: one backward pass through the trunk, and an approximation.
-    Features,
-}
+use crate::gramian::{Gramian, OfGram, Rows};
+use crate::{Error, Gram, Route};
 
 /// Settings of PCGrad.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,34 +27,22 @@ impl Config {
     ///
     /// # Errors
     /// None at present.
-    pub fn build(&self, tasks: &[String]) -> Result<PcGrad, Error> {
-        Ok(PcGrad { route: self.route, tasks: tasks.to_vec() })
+    pub fn build(&self, tasks: &[String]) -> Result<Gramian<PcGrad>, Error> {
+        Ok(Gramian::new(tasks, self.route, PcGrad))
     }
 }
 
-/// PCGrad.
+/// The rule.
 #[derive(Clone, Debug)]
-pub struct PcGrad {
-    route: Route,
-    tasks: Vec<String>,
-}
+pub struct PcGrad;
 
-impl Balancer for PcGrad {
-    fn needs(&self) -> Needs {
-        match self.route {
-            Route::Trunk => Needs::TrunkGram,
-            Route::Features => Needs::FeatureGram,
-        }
+impl OfGram for PcGrad {
+    fn name(&self) -> &'static str {
+        "pcgrad"
     }
 
-    fn weights(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Vec<f64>, Error> {
-        signals.check(&self.tasks, self.needs())?;
-        let gram = signals.gram.ok_or(Error::Missing { missing: "the Gram matrix of the task gradients" })?;
-        Ok(project(gram, || stream.permutation(gram.size())))
-    }
-
-    fn restore(&mut self, state: State) -> Result<(), Error> {
-        expect_no_state("pcgrad", &state)
+    fn solve(&mut self, rows: &Rows<'_>, stream: &mut Stream) -> Vec<f64> {
+        project(rows.gram, || stream.permutation(rows.gram.size()))
     }
 }
 
@@ -98,6 +75,7 @@ pub fn project(gram: &Gram, mut order: impl FnMut() -> Vec<usize>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Balancer, Needs, Signals};
 
     fn ascending(gram: &Gram) -> Vec<f64> {
         project(gram, || (0..gram.size()).collect())

@@ -39,14 +39,19 @@ impl Gram {
         Ok(Self { size, entries })
     }
 
+    /// The same, where nothing can fail.
+    pub fn from_fn(size: usize, mut product: impl FnMut(usize, usize) -> f64) -> Self {
+        let result: Result<Self, std::convert::Infallible> = Self::try_from_fn(size, |i, j| Ok(product(i, j)));
+        match result {
+            Ok(gram) => gram,
+        }
+    }
+
     /// The Gram matrix of gradients held as rows, summed in `f64`; rows of different lengths are compared as far as
     /// the shorter goes.
     pub fn of_rows(rows: &[Vec<f32>]) -> Self {
         let dot = |i: usize, j: usize| rows[i].iter().zip(&rows[j]).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
-        let result: Result<Self, std::convert::Infallible> = Self::try_from_fn(rows.len(), |i, j| Ok(dot(i, j)));
-        match result {
-            Ok(gram) => gram,
-        }
+        Self::from_fn(rows.len(), dot)
     }
 
     /// Number of tasks.
@@ -187,6 +192,18 @@ impl<'a> Signals<'a> {
             None => Ok(()),
             Some((&task, &value)) => {
                 Err(Error::NegativeLoss { method, task: self.tasks[task].clone(), step: self.step, value })
+            }
+        }
+    }
+}
+
+impl Signals<'_> {
+    /// What a method found must be numbers.
+    pub(crate) fn check_weights(&self, method: &'static str, weights: &[f64]) -> Result<(), Error> {
+        match self.present.iter().zip(weights).find(|(_, weight)| !weight.is_finite()) {
+            None => Ok(()),
+            Some((&task, &value)) => {
+                Err(Error::NoWeight { method, task: self.tasks[task].clone(), step: self.step, value })
             }
         }
     }

@@ -12,8 +12,9 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
+use crate::adam::Adam;
 use crate::balancer::{read_rows, write_rows};
-use crate::{Balancer, Error, Needs, Signals, State};
+use crate::{Balancer, Combination, Error, Needs, Signals, State};
 
 /// Settings of uncertainty weighting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,55 +41,54 @@ impl Config {
     /// # Errors
     /// Settings outside their range.
     pub fn build(&self, tasks: &[String]) -> Result<Uncertainty, Error> {
-        let setting =
-            |key: &str, value, rule| Err(Error::Setting { key: format!("balancer.uncertainty.{key}"), value, rule });
-        if !(self.lr.is_finite() && self.lr > 0.0) {
-            return setting("lr", self.lr, "the learning rate must be a positive number");
-        }
-        // e^50 is 5e21: beyond that no optimizer step means anything.
-        if !(self.limit > 0.0 && self.limit <= 50.0) {
-            return setting("limit", self.limit, "the bound must be above 0 and at most 50");
-        }
-        if !self.init.is_finite() || self.init.abs() > self.limit {
-            return setting("init", self.init, "the start must lie within the bound `limit`");
-        }
-        let start = Noise { s: self.init, m: 0.0, v: 0.0, t: 0.0 };
-        Ok(Uncertainty { config: self.clone(), tasks: tasks.to_vec(), noise: vec![start; tasks.len()] })
+        Uncertainty::new(self, tasks, ("uncertainty", 0.5))
     }
 }
 
-/// One task's log variance, and Adam's moments and step count for it.
+/// One task's log variance, and Adam's memory of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Noise {
     s: f64,
-    m: f64,
-    v: f64,
-    t: f64,
+    adam: Adam,
 }
 
 impl Noise {
-    /// One step of Adam (Kingma and Ba 2015) on `(e^{-s} l + s) / 2`.
+    /// One step on `(e^{-s} l + s) / 2`.
     fn learn(&mut self, loss: f64, config: &Config) {
-        const BETA1: f64 = 0.9;
-        const BETA2: f64 = 0.999;
-        const EPS: f64 = 1e-8;
-        // Bounded so that its square stays finite whatever the loss.
-        let gradient = (0.5 * (1.0 - (-self.s).exp() * loss)).max(-1e100);
-        self.t += 1.0;
-        self.m = BETA1 * self.m + (1.0 - BETA1) * gradient;
-        self.v = BETA2 * self.v + (1.0 - BETA2) * gradient * gradient;
-        let m = self.m / (1.0 - BETA1.powf(self.t));
-        let v = self.v / (1.0 - BETA2.powf(self.t));
-        self.s = (self.s - config.lr * m / (v.sqrt() + EPS)).clamp(-config.limit, config.limit);
+        let gradient = 0.5 * (1.0 - (-self.s).exp() * loss);
+        self.s = (self.s + self.adam.step(gradient, config.lr)).clamp(-config.limit, config.limit);
     }
 }
 
 /// Learned uncertainty weights.
 #[derive(Clone, Debug)]
 pub struct Uncertainty {
+    name: &'static str,
+    /// The weight of a task whose `s` is 0.
+    factor: f64,
     config: Config,
     tasks: Vec<String>,
     noise: Vec<Noise>,
+}
+
+impl Uncertainty {
+    /// `name`, in the registry, gives weights `factor e^{-s}`.
+    pub(crate) fn new(config: &Config, tasks: &[String], (name, factor): (&'static str, f64)) -> Result<Self, Error> {
+        let setting =
+            |key: &str, value, rule| Err(Error::Setting { key: format!("balancer.{name}.{key}"), value, rule });
+        if !(config.lr.is_finite() && config.lr > 0.0) {
+            return setting("lr", config.lr, "the learning rate must be a positive number");
+        }
+        // e^50 is 5e21: beyond that no optimizer step means anything.
+        if !(config.limit > 0.0 && config.limit <= 50.0) {
+            return setting("limit", config.limit, "the bound must be above 0 and at most 50");
+        }
+        if !config.init.is_finite() || config.init.abs() > config.limit {
+            return setting("init", config.init, "the start must lie within the bound `limit`");
+        }
+        let start = Noise { s: config.init, adam: Adam::default() };
+        Ok(Self { name, factor, config: config.clone(), tasks: tasks.to_vec(), noise: vec![start; tasks.len()] })
+    }
 }
 
 impl Balancer for Uncertainty {
@@ -100,26 +100,27 @@ impl Balancer for Uncertainty {
         true
     }
 
-    fn weights(&mut self, signals: &Signals, _stream: &mut Stream) -> Result<Vec<f64>, Error> {
+    fn combine(&mut self, signals: &Signals, _stream: &mut Stream) -> Result<Combination, Error> {
         signals.check(&self.tasks, self.needs())?;
-        signals.check_not_negative("uncertainty")?;
+        signals.check_not_negative(self.name)?;
         // The weights are those before this step's update of `s`: both descend on L from the same point.
-        let weights = signals.present.iter().map(|&task| 0.5 * (-self.noise[task].s).exp()).collect();
+        let weights: Vec<f64> = signals.present.iter().map(|&task| self.factor * (-self.noise[task].s).exp()).collect();
         for (&task, &loss) in signals.present.iter().zip(signals.losses) {
             self.noise[task].learn(loss, &self.config);
         }
-        Ok(weights)
+        Ok(weights.into())
     }
 
     fn state(&self) -> State {
-        let row = |noise: &Noise| vec![noise.s, noise.m, noise.v, noise.t];
+        let row = |noise: &Noise| vec![noise.s, noise.adam.m, noise.adam.v, noise.adam.t];
         write_rows(&self.tasks, self.noise.iter().map(row))
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {
         let rows =
-            read_rows("uncertainty", &self.tasks, &[], &state, |row| row.len() == 4 && row[2] >= 0.0 && row[3] >= 0.0)?;
-        self.noise = rows.into_iter().map(|row| Noise { s: row[0], m: row[1], v: row[2], t: row[3] }).collect();
+            read_rows(self.name, &self.tasks, &[], &state, |row| row.len() == 4 && row[2] >= 0.0 && row[3] >= 0.0)?;
+        self.noise =
+            rows.into_iter().map(|row| Noise { s: row[0], adam: Adam { m: row[1], v: row[2], t: row[3] } }).collect();
         Ok(())
     }
 }

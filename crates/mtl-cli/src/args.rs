@@ -26,6 +26,14 @@ Every key is in the run folder's config.toml. Examples:
   mtl train --data photos --set stages='[\"joint\"]' model.trunk.resnet.preset=m
   mtl train --from runs/photos-0001 --set stages='[\"gan\"]' model.gan.mode=live";
 
+const BALANCE_HELP: &str = "\
+The file is JSON; losses are 1 where they are left out:
+  { \"jacobian\": [[1.0, -2.0, 0.5], [-1.5, 0.7, 1.1]], \"losses\": [0.7, 0.3] }
+Examples:
+  mtl balance upgrad step.json
+  mtl balance cagrad step.json --set c=0.4 rescale=false --json
+`mtl list balancers` shows the methods.";
+
 /// One shared trunk learns classification, segmentation and generation together, from a folder of images.
 ///
 /// Without a verb the main job runs on built-in scenes: it trains the joint model, then the generators with the learnt
@@ -72,6 +80,9 @@ pub enum Verb {
         #[command(subcommand)]
         verb: Data,
     },
+    /// What a method of balancing makes of task gradients in a file: to check it, or to see what it does.
+    #[command(after_help = BALANCE_HELP)]
+    Balance(Balance),
     /// Trunks, heads, generators, balancers, readers and presets, each in one line.
     List {
         /// Only these.
@@ -200,6 +211,24 @@ pub struct Generate {
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// The result as JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `mtl balance`.
+#[derive(Debug, clap::Args)]
+pub struct Balance {
+    /// Name of the method; see `mtl list balancers`. `ew` is equal weights.
+    pub method: String,
+    /// The task gradients, a row a task, and the losses.
+    pub file: PathBuf,
+    /// Settings of the method, as key=value; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    pub set: Vec<String>,
+    /// The number the randomness of some methods follows from.
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub seed: u64,
+    /// `{"weights": [...], "vector": [...]}` on standard output.
     #[arg(long)]
     pub json: bool,
 }

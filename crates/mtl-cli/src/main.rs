@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Verb::Predict(predict) => verbs::predict::run(&predict),
         Verb::Generate(generate) => verbs::generate::run(&generate),
         Verb::Data { verb } => verbs::data::run(&verb),
+        Verb::Balance(balance) => verbs::balance::run(&balance),
         Verb::List { what } => verbs::list::run(what),
     });
     match result.and_then(|()| output::delivered()) {

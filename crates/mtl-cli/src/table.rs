@@ -5,7 +5,7 @@ use mtl_metrics::Score;
 use mtl_train::event::{LabelCount, TaskScores};
 
 /// A line above, below, and under the names of the columns.
-const STYLE: TableStyle = {
+pub const STYLE: TableStyle = {
     let line = LineStyle::none().fill('─').junction('─');
     TableStyle::new().top_border(line).header_separator(line).bottom_border(line)
 };

@@ -8,11 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use mtl_balance::{Balancer, Gram, Needs, Signals};
+use mtl_balance::{Balancer, Combination, Gram, Needs, Signals};
 use mtl_rng::Stream;
 use mtl_task::Target;
 use mtl_tensor::optim::{Grads, collect, dot};
-use mtl_tensor::{Ctx, Tensor, Var, backward, backward_from, backward_once, to_f64};
+use mtl_tensor::{Ctx, Tensor, Var, backward, backward_from, backward_once, from_host, to_f64};
 use mtl_trunk::Features;
 
 use crate::error::{Error, Result};
@@ -170,20 +170,29 @@ pub fn step(
             inner(shared)
         })?;
         let signals = signals.with_gram(&gram);
-        let weights = if needs == Needs::Gradients {
+        let Combination { weights, vector } = if needs == Needs::Gradients {
             let flat = rows.iter().map(|row| flatten(row, &trunk)).collect::<Result<Vec<_>>>()?;
-            balancer.weights(&signals.with_gradients(&flat), stream)?
+            balancer.combine(&signals.with_gradients(&flat), stream)?
         } else {
-            balancer.weights(&signals, stream)?
+            balancer.combine(&signals, stream)?
         };
         let mut grads = Grads::new();
-        for name in trunk.keys() {
+        let mut from = 0;
+        for (name, var) in &trunk {
             let having: Vec<(&Tensor, f64)> =
                 rows.iter().zip(&weights).filter_map(|(row, &weight)| Some((row.get(name)?, weight))).collect();
-            if !having.is_empty() {
-                let (tensors, weights): (Vec<&Tensor>, Vec<f64>) = having.into_iter().unzip();
-                grads.insert(name.clone(), weighted(tensors.into_iter(), &weights)?);
-            }
+            let place = from..from + var.elem_count();
+            from = place.end;
+            let Some((first, _)) = having.first() else { continue };
+            let grad = match vector.as_ref().map(|vector| vector.get(place)) {
+                Some(Some(part)) => from_host(part.iter().map(|v| f64::from(*v)).collect(), var.shape(), first)?,
+                Some(None) => return Err(mtl_tensor::Error::Msg("the balancer's update is too short".into()).into()),
+                None => {
+                    let (tensors, weights): (Vec<&Tensor>, Vec<f64>) = having.into_iter().unzip();
+                    weighted(tensors.into_iter(), &weights)?
+                }
+            };
+            grads.insert(name.clone(), grad);
         }
         (weights, grads, gram)
     };

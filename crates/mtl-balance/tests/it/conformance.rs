@@ -13,7 +13,7 @@ fn build(config: &Config, tasks: &[String]) -> Box<dyn Balancer> {
 
 /// Every registered method with its defaults, and settings that take another way through the code.
 fn configs() -> Vec<Config> {
-    let mut configs: Vec<Config> = BALANCERS.iter().map(|entry| (entry.item)()).collect();
+    let mut configs: Vec<Config> = BALANCERS.iter().map(|entry| (entry.item.default)()).collect();
     let others = r#"[{"fixed": {"weights": {"a": 0.0, "b": 2.0}}}, {"pcgrad": {"route": "features"}}, {"dwa": {"temperature": 0.5}}]"#;
     configs.extend(serde_json::from_str::<Vec<Config>>(others).unwrap());
     configs
@@ -63,7 +63,7 @@ fn weights_are_finite_whatever_the_input() {
                     let at = (epoch * 5 + t as u64, epoch);
                     let weights = step(&mut *balancer, &names, &[0, 1, 2], losses, rows, at).unwrap();
                     assert_eq!(weights.len(), 3);
-                    assert!(weights.iter().all(|w| w.is_finite() && *w >= 0.0), "{config:?}, {what}: {weights:?}");
+                    assert!(weights.iter().all(|w| w.is_finite()), "{config:?}, {what}: {weights:?}");
                 }
             }
             assert!(balancer.state().values().flatten().all(|value| value.is_finite()), "{config:?}, {what}");
@@ -76,8 +76,8 @@ fn weights_are_finite_whatever_the_input() {
 #[test]
 fn all_zero_gradients_and_equal_losses_treat_all_tasks_alike() {
     let names = tasks(&["x", "y", "z"]);
-    for entry in BALANCERS {
-        let mut balancer = build(&(entry.item)(), &names);
+    for entry in BALANCERS.iter().filter(|entry| entry.name != "rlw") {
+        let mut balancer = build(&(entry.item.default)(), &names);
         for t in 0..6 {
             let rows = vec![vec![0.0; 2]; 3];
             let weights = step(&mut *balancer, &names, &[0, 1, 2], &[0.7; 3], &rows, (t, t / 2)).unwrap();
@@ -90,7 +90,7 @@ fn all_zero_gradients_and_equal_losses_treat_all_tasks_alike() {
 fn the_order_of_the_tasks_does_not_matter() {
     // With two tasks PCGrad does not depend on its random order, so all methods can be held to this.
     let (there, back) = (tasks(&["a", "b"]), tasks(&["b", "a"]));
-    for config in configs() {
+    for config in configs().into_iter().filter(|config| config.name() != "rlw") {
         let (mut one, mut other) = (build(&config, &there), build(&config, &back));
         for t in 0..12 {
             let (mut losses, mut rows) = made_up(t, 2);
@@ -109,13 +109,46 @@ fn the_order_of_the_tasks_does_not_matter() {
 fn one_task_alone_keeps_its_direction_and_most_methods_leave_it_as_it_is() {
     let names = tasks(&["only"]);
     for entry in BALANCERS {
-        let mut balancer = build(&(entry.item)(), &names);
+        let mut balancer = build(&(entry.item.default)(), &names);
         for t in 0..12 {
             let (losses, rows) = made_up(t, 1);
             let weights = step(&mut *balancer, &names, &[0], &losses, &rows, (t, t / 3)).unwrap();
             // Uncertainty weighting scales a single task too, as documented.
-            let as_documented = if entry.name == "uncertainty" { weights[0] > 0.0 } else { weights == [1.0] };
+            let learns = ["uncertainty", "imtl_l"].contains(&entry.name);
+            let as_documented = if learns { weights[0] > 0.0 } else { weights == [1.0] };
             assert!(as_documented, "{}: {weights:?}", entry.name);
+        }
+    }
+}
+
+/// Methods that promise an update that works against no task, also where gradients differ a thousandfold in length.
+#[test]
+fn no_conflict_where_that_is_promised() {
+    for name in ["mgda", "dualproj", "upgrad", "imtl_g", "config", "nash", "fairgrad"] {
+        for seed in 0..300 {
+            let m = 2 + seed as usize % 5;
+            let names: Vec<String> = (0..m).map(|i| i.to_string()).collect();
+            let present: Vec<usize> = (0..m).collect();
+            let ratio = [1.0, 0.03, 0.01, 0.003, 0.001][seed as usize / 60];
+            let rows: Vec<Vec<f32>> = (0..m)
+                .map(|i| {
+                    let row = Seed::new(seed).stream("rows", &[i as u64]).normals(m + 1);
+                    row.into_iter().map(|v| v * if i == 0 { ratio } else { 1.0 }).collect()
+                })
+                .collect();
+            let mut balancer = build(&Config::named(name).unwrap(), &names);
+            let weights = step(&mut *balancer, &names, &present, &vec![1.0; m], &rows, (0, 0)).unwrap();
+            let gram = Gram::of_rows(&rows);
+            let along = |i: usize| -> f64 { gram.row(i).iter().zip(&weights).map(|(g, w)| g * w).sum() };
+            let length = (0..m).map(|i| weights[i] * along(i)).sum::<f64>().max(0.0).sqrt();
+            // IMTL-G's weights can sum to less than nothing: then it goes up for all alike, as the paper's does.
+            if name == "imtl_g" && along(0) < 0.0 {
+                continue;
+            }
+            for i in 0..m {
+                let cosine = along(i) / (gram.at(i, i).sqrt() * length);
+                assert!(length == 0.0 || cosine > -1e-7, "{name}, seed {seed}, ratio {ratio}: {cosine} with task {i}");
+            }
         }
     }
 }
@@ -202,7 +235,7 @@ fn numbers_that_are_not_finite_are_errors_that_name_the_task() {
     let names = tasks(&["stress", "lesion", "depth"]);
     for entry in BALANCERS {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let mut balancer = build(&(entry.item)(), &names);
+            let mut balancer = build(&(entry.item.default)(), &names);
             let (losses, rows) = made_up(0, 3);
             step(&mut *balancer, &names, &[0, 1, 2], &losses, &rows, (0, 0)).unwrap();
             let before = balancer.state();
@@ -234,7 +267,7 @@ fn numbers_that_are_not_finite_are_errors_that_name_the_task() {
 fn negative_losses_are_refused_by_those_that_say_so() {
     let names = tasks(&["a", "vae"]);
     for entry in BALANCERS {
-        let mut balancer = build(&(entry.item)(), &names);
+        let mut balancer = build(&(entry.item.default)(), &names);
         let (_, rows) = made_up(0, 2);
         let result = step(&mut *balancer, &names, &[0, 1], &[1.0, -2.0], &rows, (3, 0));
         match result {
@@ -251,15 +284,15 @@ fn negative_losses_are_refused_by_those_that_say_so() {
 
 #[test]
 fn methods_differ() {
-    let names = tasks(&["a", "b"]);
+    let names = tasks(&["a", "b", "c"]);
     let mut seen: Vec<(&str, Vec<f64>)> = Vec::new();
     for entry in BALANCERS {
-        let mut balancer = build(&(entry.item)(), &names);
+        let mut balancer = build(&(entry.item.default)(), &names);
         let mut weights = Vec::new();
         for t in 0..3 {
-            let rows = vec![vec![1.0, 0.0], vec![-1.0, 1.0]];
-            let losses = [1.0 / (t + 1) as f64, 2.0];
-            weights = step(&mut *balancer, &names, &[0, 1], &losses, &rows, (t, t)).unwrap();
+            let rows = vec![vec![1.0, 0.0, 0.2], vec![-1.0, 1.0, 0.0], vec![0.3, -0.5, 1.0]];
+            let losses = [1.0 / (t + 1) as f64, 2.0, 0.7];
+            weights = step(&mut *balancer, &names, &[0, 1, 2], &losses, &rows, (t, t)).unwrap();
         }
         for (name, others) in &seen {
             assert_ne!(&weights, others, "{} gives the same as {name}", entry.name);

@@ -27,7 +27,9 @@ fn title(registry: Registry) -> &'static str {
         Registry::Trunks => "trunks: --set model.trunk=NAME",
         Registry::Heads => "heads: chosen by the task, --set heads.TASK.NAME.key=value",
         Registry::Generators => "generators: mtl generate RUN --generator NAME, --set model.NAME.key=value",
-        Registry::Balancers => "balancers: --set balancer=NAME",
+        Registry::Balancers => {
+            "balancers: --set balancer=NAME (what a step computes for it, what it promises, what it does)"
+        }
         Registry::Readers => "readers: chosen by the folder, --set data.open.reader=NAME",
         Registry::Presets => "presets: --preset NAME",
         Registry::Augment => "augment: --set data.augment.key=value",
@@ -39,11 +41,32 @@ fn lines(registry: Registry, indent: &str) -> Vec<String> {
         Registry::Trunks => of(mtl_trunk::TRUNKS, indent),
         Registry::Heads => of(mtl_heads::HEADS, indent),
         Registry::Generators => of(mtl_gen::GENERATORS, indent),
-        Registry::Balancers => of(mtl_balance::BALANCERS, indent),
+        Registry::Balancers => balancers(indent),
         Registry::Readers => of(mtl_data::READERS, indent),
         Registry::Presets => of(mtl_train::settings::PRESETS, indent),
         Registry::Augment => of(mtl_data::augment::PRESETS, indent),
     }
+}
+
+/// With what a step must compute for them, cheapest first, and what they promise.
+fn balancers(indent: &str) -> Vec<String> {
+    use mtl_balance::{BALANCERS, Needs};
+    let needs =
+        |entry: &Entry<mtl_balance::Method>| match (entry.item.default)().build(&[]).map(|method| method.needs()) {
+            Ok(Needs::Losses) => "losses",
+            Ok(Needs::FeatureGram) => "1 trunk pass",
+            Ok(Needs::TrunkGram) => "1 trunk pass a task",
+            Ok(Needs::Gradients) => "all gradients",
+            Err(_) => "-",
+        };
+    let width = |text: &dyn Fn(&Entry<mtl_balance::Method>) -> usize| BALANCERS.iter().map(text).max().unwrap_or(0);
+    let (names, costs) = (width(&|entry| entry.name.len()), width(&|entry| needs(entry).len()));
+    let promises = width(&|entry| entry.item.promise.len());
+    let line = |entry: &Entry<mtl_balance::Method>| {
+        let (name, cost, promise) = (entry.name, needs(entry), entry.item.promise);
+        format!("{indent}{name:names$}  {cost:costs$}  {promise:promises$}  {}", entry.summary)
+    };
+    BALANCERS.iter().map(line).collect()
 }
 
 fn of<T>(entries: &[Entry<T>], indent: &str) -> Vec<String> {

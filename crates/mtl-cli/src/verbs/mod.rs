@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod balance;
 pub mod data;
 pub mod eval;
 pub mod generate;

@@ -1,6 +1,6 @@
 //! All routes of a joint step give the same gradients of the trunk for the same weights.
 
-use mtl_balance::{Balancer, Needs, Signals, State};
+use mtl_balance::{Balancer, Combination, Needs, Signals, State};
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::{Ctx, Device, Tensor, to_f64};
 use mtl_train::model::Model;
@@ -9,24 +9,29 @@ use mtl_train::step::{StepInput, StepOutput, balanced_tasks, step};
 
 use crate::tiny;
 
-/// Fixed weights that pretend to need something.
-struct Pretender(Needs, Vec<f64>);
+/// Fixed weights that pretend to need something, or to make an update of their own.
+struct Pretender(Needs, Vec<f64>, bool);
 
 impl Balancer for Pretender {
     fn needs(&self) -> Needs {
         self.0
     }
-    fn weights(&mut self, signals: &Signals, _: &mut Stream) -> Result<Vec<f64>, mtl_balance::Error> {
+    fn combine(&mut self, signals: &Signals, _: &mut Stream) -> Result<Combination, mtl_balance::Error> {
         assert_eq!(signals.gram.is_some(), self.0.gram());
         assert_eq!(signals.gradients.is_some(), self.0 == Needs::Gradients);
-        Ok(signals.present.iter().map(|&at| self.1[at]).collect())
+        let weights: Vec<f64> = signals.present.iter().map(|&at| self.1[at]).collect();
+        let vector = signals.gradients.filter(|_| self.2).map(|rows| {
+            let sum = |at: usize| rows.iter().zip(&weights).map(|(row, w)| f64::from(row[at]) * w).sum::<f64>() as f32;
+            (0..rows[0].len()).map(sum).collect()
+        });
+        Ok(Combination { weights, vector })
     }
     fn restore(&mut self, _: State) -> Result<(), mtl_balance::Error> {
         Ok(())
     }
 }
 
-fn run(needs: Needs, weights: &[f64]) -> (StepOutput, Vec<String>) {
+fn run(needs: Needs, weights: &[f64], vector: bool) -> (StepOutput, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::new(tiny(dir.path(), &[])).unwrap();
     let model = Model::new(&plan.config, &plan.schema, &Device::Cpu).unwrap();
@@ -43,7 +48,7 @@ fn run(needs: Needs, weights: &[f64]) -> (StepOutput, Vec<String>) {
         epoch: 0,
     };
     let tasks = balanced_tasks(&model);
-    let mut balancer = Pretender(needs, weights.to_vec());
+    let mut balancer = Pretender(needs, weights.to_vec(), vector);
     let output =
         step(&model, &mut balancer, &tasks, &input, &Ctx::train(Seed::new(1), 0), &mut Seed::new(1).stream("t", &[]))
             .unwrap();
@@ -53,10 +58,11 @@ fn run(needs: Needs, weights: &[f64]) -> (StepOutput, Vec<String>) {
 #[test]
 fn give_the_same_trunk_gradients() {
     let weights = [1.0, 0.3, 2.0, 0.7];
-    let (reference, tasks) = run(Needs::Losses, &weights);
+    let (reference, tasks) = run(Needs::Losses, &weights, false);
     assert_eq!(tasks, ["class", "parts", "depth", "reconstruction"]);
-    for needs in [Needs::FeatureGram, Needs::TrunkGram, Needs::Gradients] {
-        let (other, _) = run(needs, &weights);
+    let routes = [Needs::FeatureGram, Needs::TrunkGram, Needs::Gradients].map(|needs| (needs, false));
+    for (needs, vector) in routes.into_iter().chain([(Needs::Gradients, true)]) {
+        let (other, _) = run(needs, &weights, vector);
         assert_eq!(other.losses, reference.losses);
         assert_eq!(other.grads.keys().collect::<Vec<_>>(), reference.grads.keys().collect::<Vec<_>>());
         for (name, grad) in &reference.grads {
@@ -76,8 +82,8 @@ fn give_the_same_trunk_gradients() {
 #[test]
 fn the_gram_matrix_is_that_of_the_trunks_gradients() {
     let weights = |at: usize| (0..4).map(|i| f64::from(u8::from(i == at))).collect::<Vec<_>>();
-    let gram = run(Needs::TrunkGram, &weights(0)).0.gram.unwrap();
-    let rows: Vec<StepOutput> = (0..4).map(|at| run(Needs::Losses, &weights(at)).0).collect();
+    let gram = run(Needs::TrunkGram, &weights(0), false).0.gram.unwrap();
+    let rows: Vec<StepOutput> = (0..4).map(|at| run(Needs::Losses, &weights(at), false).0).collect();
     for i in 0..4 {
         for j in 0..4 {
             let mut product = 0.0;

@@ -1,0 +1,148 @@
+//! Near the mean gradient, where the worst-off task gains most.
+//!
+//! CAGrad (Liu et al. 2021, eq. 4): the update is at most `c |g0|` away from the mean gradient `g0`, and raises the smallest
+//! `g_i . v` as far as that allows. By its dual, `w = argmin w^T G u + c |g0| sqrt(w^T G w)` over the simplex with `u = 1/m`, and
+//! `v = g0 + c |g0| g_w / |g_w|`. `c = 0` is the mean; from `c = 1` on the way leads to a Pareto-stationary point, and not
+//! always to one of the mean.
+//!
+//! Exactly: at the minimum `t = |g_w|`, and for a given `t` the problem is that of the shortest combination of the rows
+//! `g_i + (t / (c |g0|)) g0`. What is left is one number, found to the last digits. Where no direction helps all tasks
+//! (`|g_w| = 0`), the update is `g_w`: zero.
+
+use mtl_rng::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::gramian::{Gramian, OfGram, Rows};
+use crate::solve::{dot, product, shortest, square_length};
+use crate::{Error, Gram, Route};
+
+/// Settings of CAGrad.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where gradients are compared.
+    pub route: Route,
+    /// How far from the mean gradient, as a share of its length: 0 or more. 0.5, as in the authors' code.
+    pub c: f64,
+    /// Whether the update is divided by `1 + c^2`, about back to the mean gradient's length, as the authors' code does.
+    pub rescale: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { route: Route::default(), c: 0.5, rescale: true }
+    }
+}
+
+impl Config {
+    /// The balancer for a run with these tasks.
+    ///
+    /// # Errors
+    /// A `c` below 0.
+    pub fn build(&self, tasks: &[String]) -> Result<Gramian<Cagrad>, Error> {
+        if !(self.c.is_finite() && self.c >= 0.0) {
+            let rule = "the distance from the mean gradient must be a number of at least 0";
+            return Err(Error::Setting { key: "balancer.cagrad.c".into(), value: self.c, rule });
+        }
+        Ok(Gramian::new(tasks, self.route, Cagrad { c: self.c, rescale: self.rescale }))
+    }
+}
+
+/// The rule.
+#[derive(Debug)]
+pub struct Cagrad {
+    c: f64,
+    rescale: bool,
+}
+
+impl OfGram for Cagrad {
+    fn name(&self) -> &'static str {
+        "cagrad"
+    }
+
+    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+        let gram = rows.gram;
+        let mean = vec![1.0 / gram.size() as f64; gram.size()];
+        let reach = self.c * square_length(gram, &mean).sqrt();
+        if reach == 0.0 {
+            return mean;
+        }
+        let least = shortest(gram);
+        let longest = (0..gram.size()).map(|i| gram.at(i, i)).fold(0.0, f64::max).sqrt();
+        let bottom = square_length(gram, &least).sqrt();
+        if bottom <= 1e-10 * longest {
+            return least;
+        }
+        let w = most_for_the_worst(gram, &mean, reach, (bottom, longest));
+        let length = square_length(gram, &w).sqrt();
+        let scale = if self.rescale { 1.0 / (1.0 + self.c * self.c) } else { 1.0 };
+        mean.iter().zip(&w).map(|(mean, w)| scale * (mean + reach / length * w)).collect()
+    }
+}
+
+/// `argmin w^T G u + reach sqrt(w^T G w)` over the simplex: the root of `|g_w(t)| - t`, which falls in `t`.
+fn most_for_the_worst(gram: &Gram, u: &[f64], reach: f64, (mut low, mut high): (f64, f64)) -> Vec<f64> {
+    let along = product(gram, u);
+    let square = dot(&along, u);
+    let at = |t: f64| {
+        let k = t / reach;
+        let w =
+            shortest(&Gram::from_fn(gram.size(), |i, j| gram.at(i, j) + k * (along[i] + along[j]) + k * k * square));
+        let length = square_length(gram, &w).sqrt();
+        (w, length - t)
+    };
+    let (mut above, mut below) = (at(low).1, at(high).1);
+    let mut w = u.to_vec();
+    for round in 0..200 {
+        // False position, halved where one end stays (Illinois), and a plain half now and then.
+        let guess = (low * below - high * above) / (below - above);
+        let t = if round % 8 == 7 || !guess.is_finite() || guess <= low || guess >= high {
+            0.5 * (low + high)
+        } else {
+            guess
+        };
+        let (found, left) = at(t);
+        w = found;
+        if left.abs() <= 1e-15 * t || high - low <= 1e-15 * high {
+            break;
+        }
+        if left > 0.0 {
+            (low, above) = (t, left);
+            below *= 0.5;
+        } else {
+            (high, below) = (t, left);
+            above *= 0.5;
+        }
+    }
+    w
+}
+
+#[cfg(test)]
+mod tests {
+    use mtl_rng::Seed;
+
+    use super::*;
+
+    /// The update is `c |g0|` from the mean, and no task in use gains more than another: what the optimum is known by.
+    #[test]
+    fn the_worst_off_gain_alike_and_the_reach_is_used() {
+        for seed in 0..200 {
+            let m = 2 + seed as usize % 6;
+            let rows: Vec<Vec<f32>> =
+                (0..m).map(|i| Seed::new(seed).stream("rows", &[i as u64]).normals(m + 2)).collect();
+            let (gram, u, c) = (Gram::of_rows(&rows), vec![1.0 / m as f64; m], 0.4);
+            let mut method = Cagrad { c, rescale: false };
+            let view = Rows { gram: &gram, losses: &vec![1.0; m], tasks: &(0..m).collect::<Vec<_>>() };
+            let w = method.solve(&view, &mut Seed::new(0).stream("none", &[]));
+            let added: Vec<f64> = w.iter().zip(&u).map(|(w, u)| w - u).collect();
+            let reach = c * square_length(&gram, &u).sqrt();
+            assert!((square_length(&gram, &added).sqrt() / reach - 1.0).abs() < 1e-9, "{seed}");
+            let gains = product(&gram, &w);
+            let worst = gains.iter().copied().fold(f64::INFINITY, f64::min);
+            let size = gains.iter().fold(0.0, |most: f64, gain| most.max(gain.abs()));
+            for (gain, added) in gains.iter().zip(&added) {
+                assert!(*added <= 1e-12 || gain - worst < 1e-7 * size, "{seed}: {gains:?}, {added}");
+            }
+        }
+    }
+}

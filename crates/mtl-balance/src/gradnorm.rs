@@ -1,0 +1,150 @@
+//! Weights learned so that every gradient's length follows how far behind its task is.
+//!
+//! GradNorm (Chen et al. 2018, eq. 2): `w = m softmax(theta)`; `theta` descends on `sum_i |w_i |g_i| - sg(mean_j(w_j |g_j|) r_i^alpha)|`
+//! where `r_i` is the task's loss over its first one, divided by the mean of these. The paper measures gradients at the last
+//! shared layer; here at what `route` says. `theta` has an Adam of its own, as in uncertainty weighting here.
+//!
+//! Reads falling losses as progress: not for adversarial ones.
+
+use mtl_rng::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::adam::Adam;
+use crate::balancer::{read_rows, write_rows};
+use crate::gramian::{Gramian, OfGram, Rows};
+use crate::scalar::softmax;
+use crate::{Error, Route, State};
+
+/// Settings of GradNorm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where gradients are measured.
+    pub route: Route,
+    /// How strongly tasks that are behind are favoured, from 0 to 10. 1.5, as in the paper.
+    pub alpha: f64,
+    /// Learning rate of `theta`, in log units a step. 0.01.
+    pub lr: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { route: Route::default(), alpha: 1.5, lr: 0.01 }
+    }
+}
+
+impl Config {
+    /// The balancer for a run with these tasks.
+    ///
+    /// # Errors
+    /// Settings outside their range.
+    pub fn build(&self, tasks: &[String]) -> Result<Gramian<GradNorm>, Error> {
+        let setting =
+            |key: &str, value, rule| Err(Error::Setting { key: format!("balancer.gradnorm.{key}"), value, rule });
+        if !(0.0..=10.0).contains(&self.alpha) {
+            return setting("alpha", self.alpha, "the favour for tasks that are behind must be from 0 to 10");
+        }
+        if !(self.lr.is_finite() && self.lr > 0.0) {
+            return setting("lr", self.lr, "the learning rate must be a positive number");
+        }
+        let method = GradNorm { alpha: self.alpha, lr: self.lr, learnt: vec![Learnt::default(); tasks.len()] };
+        Ok(Gramian::new(tasks, self.route, method))
+    }
+}
+
+/// What is known of a task.
+#[derive(Clone, Copy, Debug, Default)]
+struct Learnt {
+    theta: f64,
+    adam: Adam,
+    /// Its first loss; 0 before there was one.
+    first: f64,
+}
+
+/// The rule.
+#[derive(Debug)]
+pub struct GradNorm {
+    alpha: f64,
+    lr: f64,
+    learnt: Vec<Learnt>,
+}
+
+impl OfGram for GradNorm {
+    fn name(&self) -> &'static str {
+        "gradnorm"
+    }
+
+    fn needs_positive_losses(&self) -> bool {
+        true
+    }
+
+    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+        let m = rows.tasks.len() as f64;
+        for (&task, &loss) in rows.tasks.iter().zip(rows.losses) {
+            let first = &mut self.learnt[task].first;
+            *first = if *first == 0.0 { loss } else { *first };
+        }
+        let shares = softmax(&rows.tasks.iter().map(|&task| self.learnt[task].theta).collect::<Vec<_>>());
+        let weights: Vec<f64> = shares.iter().map(|share| m * share).collect();
+        let left: Vec<f64> =
+            rows.tasks.iter().zip(rows.losses).map(|(&task, loss)| loss / self.learnt[task].first).collect();
+        let mean_left = left.iter().sum::<f64>() / m;
+        let lengths: Vec<f64> = (0..rows.gram.size()).map(|i| rows.gram.at(i, i).sqrt()).collect();
+        let mean = weights.iter().zip(&lengths).map(|(w, length)| w * length).sum::<f64>() / m;
+        let slope: Vec<f64> = (0..lengths.len())
+            .map(|i| {
+                let off = weights[i] * lengths[i] - mean * (left[i] / mean_left).powf(self.alpha);
+                // Zero where nothing is off; `signum` of 0 is 1.
+                if off == 0.0 { 0.0 } else { off.signum() * lengths[i] }
+            })
+            .collect();
+        let along: f64 = slope.iter().zip(&weights).map(|(slope, w)| slope * w).sum();
+        for ((&task, slope), (w, share)) in rows.tasks.iter().zip(&slope).zip(weights.iter().zip(&shares)) {
+            let learnt = &mut self.learnt[task];
+            learnt.theta += learnt.adam.step(slope * w - along * share, self.lr);
+        }
+        weights
+    }
+
+    fn state(&self, tasks: &[String]) -> State {
+        let row = |l: &Learnt| vec![l.theta, l.adam.m, l.adam.v, l.adam.t, l.first];
+        write_rows(tasks, self.learnt.iter().map(row))
+    }
+
+    fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
+        let accept = |row: &[f64]| row.len() == 5 && row[2..].iter().all(|v| *v >= 0.0);
+        let rows = read_rows("gradnorm", tasks, &[], state, accept)?;
+        let learnt =
+            |row: &Vec<f64>| Learnt { theta: row[0], adam: Adam { m: row[1], v: row[2], t: row[3] }, first: row[4] };
+        self.learnt = rows.iter().map(learnt).collect();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mtl_rng::Seed;
+
+    use super::*;
+    use crate::{Balancer, Gram, Signals};
+
+    /// Lengths 4 and 1, equal progress: the weights settle where both weighted lengths are the same, 2/5 and 8/5.
+    #[test]
+    fn lengths_even_out_and_who_is_behind_gets_more() {
+        let tasks = ["a".to_owned(), "b".to_owned()];
+        let gram = Gram::new(2, vec![16.0, 0.0, 0.0, 1.0]).unwrap();
+        let settle = |losses: [f64; 2]| {
+            let mut balancer = Config::default().build(&tasks).unwrap();
+            let mut at = |losses: &[f64], step| {
+                let signals = Signals::new(&tasks, &[0, 1], losses).with_gram(&gram).at(step, 0);
+                balancer.weights(&signals, &mut Seed::new(0).stream("b", &[])).unwrap()
+            };
+            at(&[1.0, 1.0], 0);
+            (1..3000).map(|step| at(&losses, step)).last().unwrap()
+        };
+        let even = settle([0.5, 0.5]);
+        assert!((even[0] - 0.4).abs() < 0.02 && (even[1] - 1.6).abs() < 0.02, "{even:?}");
+        let behind = settle([0.9, 0.3]);
+        assert!(behind[0] > even[0] + 0.3, "{behind:?}");
+    }
+}

@@ -1,0 +1,133 @@
+//! Gradients turned towards the angles they usually have.
+//!
+//! GradVac (Wang et al. 2021, algorithm 1): as PCGrad, but the wanted cosine of each pair is not 0 but the running mean of the
+//! cosines seen, so pairs that usually agree are brought back together when they do not. The update is the sum.
+//!
+//! Gradients that cancel on the way have no angle, and are left as they are.
+
+use mtl_rng::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::balancer::{read_rows, write_rows};
+use crate::gramian::{Gramian, OfGram, Rows};
+use crate::solve::{dot, square_length};
+use crate::{Error, Route, State};
+
+/// Settings of GradVac.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where gradients are compared.
+    pub route: Route,
+    /// Share of a new cosine in the running mean, above 0 and at most 1. 0.5, as in LibMTL; the paper has 0.01.
+    pub beta: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { route: Route::default(), beta: 0.5 }
+    }
+}
+
+impl Config {
+    /// The balancer for a run with these tasks.
+    ///
+    /// # Errors
+    /// A share outside its range.
+    pub fn build(&self, tasks: &[String]) -> Result<Gramian<GradVac>, Error> {
+        if !(self.beta > 0.0 && self.beta <= 1.0) {
+            let (key, rule) =
+                ("balancer.gradvac.beta".into(), "the share of a new cosine must be above 0 and at most 1");
+            return Err(Error::Setting { key, value: self.beta, rule });
+        }
+        let wanted = vec![vec![0.0; tasks.len()]; tasks.len()];
+        Ok(Gramian::new(tasks, self.route, GradVac { beta: self.beta, wanted }))
+    }
+}
+
+/// The rule.
+#[derive(Debug)]
+pub struct GradVac {
+    beta: f64,
+    /// Mean cosine of a task with each of the run's tasks.
+    wanted: Vec<Vec<f64>>,
+}
+
+/// A combination shorter than this share of its gradient has cancelled.
+const CANCELLED: f64 = 1e-10;
+
+impl OfGram for GradVac {
+    fn name(&self) -> &'static str {
+        "gradvac"
+    }
+
+    fn solve(&mut self, rows: &Rows<'_>, stream: &mut Stream) -> Vec<f64> {
+        let orders = (0..rows.gram.size()).map(|_| stream.permutation(rows.gram.size())).collect();
+        self.turn(rows, orders)
+    }
+
+    fn state(&self, tasks: &[String]) -> State {
+        write_rows(tasks, self.wanted.iter().cloned())
+    }
+
+    fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
+        let cosines = |row: &[f64]| row.len() == tasks.len() && row.iter().all(|c| c.abs() <= 1.0);
+        self.wanted = read_rows("gradvac", tasks, &[], state, cosines)?;
+        Ok(())
+    }
+}
+
+impl GradVac {
+    /// The weights; `orders` says in which order each task looks at the others.
+    fn turn(&mut self, rows: &Rows<'_>, orders: Vec<Vec<usize>>) -> Vec<f64> {
+        let gram = rows.gram;
+        let mut weights = vec![0.0; gram.size()];
+        for (i, order) in orders.into_iter().enumerate() {
+            let mut turned = vec![0.0; gram.size()];
+            turned[i] = 1.0;
+            for j in order.into_iter().filter(|&j| j != i) {
+                let (length, other) = (square_length(gram, &turned).sqrt(), gram.at(j, j).sqrt());
+                if length <= CANCELLED * gram.at(i, i).sqrt() {
+                    continue;
+                }
+                let cosine = (dot(gram.row(j), &turned) / length / other).clamp(-1.0, 1.0);
+                let wanted = &mut self.wanted[rows.tasks[i]][rows.tasks[j]];
+                let sine = |cosine: f64| (1.0 - cosine * cosine).max(0.0).sqrt();
+                if cosine < *wanted && sine(*wanted) > 0.0 {
+                    let more = *wanted * sine(cosine) - cosine * sine(*wanted);
+                    turned[j] += length * more / (other * sine(*wanted));
+                }
+                *wanted = (1.0 - self.beta) * *wanted + self.beta * cosine;
+            }
+            weights.iter_mut().zip(turned).for_each(|(sum, w)| *sum += w);
+        }
+        weights
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gram;
+
+    /// torchjd 0.18.0, beta 0.5, ascending order, three calls with the same matrix.
+    #[test]
+    fn three_calls_equal_torchjd() {
+        let jacobian = [[1.0, -2.0, 0.5, 0.3], [-1.5, 0.7, 1.1, -0.2], [0.4, 0.9, -1.8, 0.6]];
+        let gram = Gram::from_fn(3, |i, j| dot(&jacobian[i], &jacobian[j]));
+        let expected = [
+            [-0.7356678207984327, 0.11701043366507236, -0.7966188516333403, 1.5218533058266592],
+            [-0.39501604901325216, -0.3290280900712257, -0.3065834046244289, 1.0636476232889933],
+            [-0.20120160049963443, -0.6410822361776275, 0.05033378347222128, 0.7764634430738449],
+        ];
+        let mut method = GradVac { beta: 0.5, wanted: vec![vec![0.0; 3]; 3] };
+        for expected in expected {
+            let rows = Rows { gram: &gram, losses: &[1.0; 3], tasks: &[0, 1, 2] };
+            let weights = method.turn(&rows, vec![vec![0, 1, 2]; 3]);
+            for (column, expected) in expected.into_iter().enumerate() {
+                let found: f64 = weights.iter().zip(&jacobian).map(|(w, row)| w * row[column]).sum();
+                assert!((found - expected).abs() < 1e-7, "{found} and {expected}");
+            }
+        }
+    }
+}

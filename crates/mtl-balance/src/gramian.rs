@@ -1,0 +1,99 @@
+//! What methods share that know the gradients by their inner products alone.
+
+use mtl_rng::Stream;
+
+use crate::balancer::expect_no_state;
+use crate::scalar::LEAST;
+use crate::{Balancer, Combination, Error, Gram, Needs, Route, Signals, State};
+
+/// The tasks of a step whose gradient is not zero, two at least.
+pub(crate) struct Rows<'a> {
+    pub gram: &'a Gram,
+    pub losses: &'a [f64],
+    /// Their numbers among all tasks of the run.
+    pub tasks: &'a [usize],
+}
+
+/// A method of `m x m` arithmetic.
+pub(crate) trait OfGram: Send {
+    /// As in the registry.
+    fn name(&self) -> &'static str;
+
+    /// One weight a row.
+    fn solve(&mut self, rows: &Rows<'_>, stream: &mut Stream) -> Vec<f64>;
+
+    /// Whether a loss of zero or less has no meaning here.
+    fn needs_positive_losses(&self) -> bool {
+        false
+    }
+
+    fn state(&self, _tasks: &[String]) -> State {
+        State::new()
+    }
+
+    fn restore(&mut self, _tasks: &[String], state: &State) -> Result<(), Error> {
+        expect_no_state(self.name(), state)
+    }
+}
+
+/// Such a method as a balancer. What all of them do alike:
+///
+/// * A gradient of length zero (a task that is done) is left out and gets weight 0, so it never holds up the others.
+/// * A single task gets weight 1.
+/// * No task at all, or only such that are done: weights of 0.
+#[derive(Debug)]
+pub struct Gramian<M> {
+    tasks: Vec<String>,
+    route: Route,
+    method: M,
+}
+
+impl<M> Gramian<M> {
+    pub(crate) fn new(tasks: &[String], route: Route, method: M) -> Self {
+        Self { tasks: tasks.to_vec(), route, method }
+    }
+}
+
+impl<M: OfGram> Balancer for Gramian<M> {
+    fn needs(&self) -> Needs {
+        self.route.needs()
+    }
+
+    fn refuses_negative_losses(&self) -> bool {
+        self.method.needs_positive_losses()
+    }
+
+    fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error> {
+        signals.check(&self.tasks, self.needs())?;
+        if self.method.needs_positive_losses() {
+            signals.check_not_negative(self.method.name())?;
+        }
+        let gram = signals.gram.ok_or(Error::Missing { missing: "the Gram matrix of the task gradients" })?;
+        let least = if self.method.needs_positive_losses() { LEAST } else { f64::NEG_INFINITY };
+        let there: Vec<usize> = (0..gram.size()).filter(|&i| gram.at(i, i) > 0.0).collect();
+        let solved = match there.len() {
+            0 => Vec::new(),
+            1 => vec![1.0],
+            _ => self.method.solve(
+                &Rows {
+                    gram: &Gram::from_fn(there.len(), |i, j| gram.at(there[i], there[j])),
+                    losses: &there.iter().map(|&i| signals.losses[i].max(least)).collect::<Vec<_>>(),
+                    tasks: &there.iter().map(|&i| signals.present[i]).collect::<Vec<_>>(),
+                },
+                stream,
+            ),
+        };
+        let mut weights = vec![0.0; gram.size()];
+        there.iter().zip(&solved).for_each(|(&i, &weight)| weights[i] = weight);
+        signals.check_weights(self.method.name(), &weights)?;
+        Ok(weights.into())
+    }
+
+    fn state(&self) -> State {
+        self.method.state(&self.tasks)
+    }
+
+    fn restore(&mut self, state: State) -> Result<(), Error> {
+        self.method.restore(&self.tasks, &state)
+    }
+}

@@ -1,0 +1,77 @@
+//! Every gradient brought to the same usual length: `w_i` is proportional to one over the running mean of `|g_i|`.
+//!
+//! Gradient-norm scaling (arXiv 2509.23915 reports that it matches a grid search over fixed weights). The weights sum to the
+//! number of tasks, so equal lengths give the plain sum.
+
+use mtl_rng::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::balancer::{read_rows, write_rows};
+use crate::gramian::{Gramian, OfGram, Rows};
+use crate::{Error, Route, State};
+
+/// Settings of gradient-norm scaling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where gradients are measured.
+    pub route: Route,
+    /// Share of the old mean kept at each step, at least 0 and below 1. 0.9: the mean of some ten steps.
+    pub decay: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { route: Route::default(), decay: 0.9 }
+    }
+}
+
+impl Config {
+    /// The balancer for a run with these tasks.
+    ///
+    /// # Errors
+    /// A share outside its range.
+    pub fn build(&self, tasks: &[String]) -> Result<Gramian<NormScaling>, Error> {
+        if !(0.0..1.0).contains(&self.decay) {
+            let (key, rule) = ("balancer.norm_scaling.decay".into(), "the share kept must be at least 0 and below 1");
+            return Err(Error::Setting { key, value: self.decay, rule });
+        }
+        Ok(Gramian::new(tasks, self.route, NormScaling { decay: self.decay, lengths: vec![[0.0; 2]; tasks.len()] }))
+    }
+}
+
+/// The rule.
+#[derive(Debug)]
+pub struct NormScaling {
+    decay: f64,
+    /// Decayed sum of lengths, and of ones, of each of the run's tasks: their ratio is the mean from the first step on.
+    lengths: Vec<[f64; 2]>,
+}
+
+impl OfGram for NormScaling {
+    fn name(&self) -> &'static str {
+        "norm_scaling"
+    }
+
+    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+        let mut inverse = Vec::with_capacity(rows.tasks.len());
+        for (i, &task) in rows.tasks.iter().enumerate() {
+            let [sum, count] = &mut self.lengths[task];
+            *sum = self.decay * *sum + (1.0 - self.decay) * rows.gram.at(i, i).sqrt();
+            *count = self.decay * *count + (1.0 - self.decay);
+            inverse.push(*count / *sum);
+        }
+        let total: f64 = inverse.iter().sum();
+        inverse.iter().map(|one| one / total * rows.tasks.len() as f64).collect()
+    }
+
+    fn state(&self, tasks: &[String]) -> State {
+        write_rows(tasks, self.lengths.iter().map(|row| row.to_vec()))
+    }
+
+    fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
+        let rows = read_rows("norm_scaling", tasks, &[], state, |row| row.len() == 2 && row.iter().all(|v| *v >= 0.0))?;
+        self.lengths = rows.into_iter().map(|row| [row[0], row[1]]).collect();
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! The list of all methods, and the configuration that chooses one.
+//!
+//! ```toml
+//! [balancer.fixed.weights]
+//! stress = 1.0
+//! lesion = 0.5
+//! ```
+//! or `[balancer.dwa]` with `temperature = 2.0`, or `balancer = { pcgrad = {} }`.
+
+use mtl_registry::{Entry, UnknownName, find};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Balancer, Error, aligned, cagrad, config, dualproj, dwa, fairgrad, fixed, gls, graddrop, gradnorm, gradvac, imtl_g,
+    imtl_l, krum, log_sum, mgda, nash, norm_scaling, pcgrad, rlw, stch, trimmed_mean, uncertainty, upgrad, uw_so,
+};
+
+/// What the registry knows of a method.
+#[derive(Clone, Copy, Debug)]
+pub struct Method {
+    /// What holds for every update of it; `-` for nothing.
+    pub promise: &'static str,
+    /// Its default configuration.
+    pub default: fn() -> Config,
+}
+
+/// Makes [`Config`], [`BALANCERS`] and the dispatch between them from one list.
+macro_rules! balancers {
+    ($($variant:ident, $module:ident, $promise:literal, $summary:literal;)*) => {
+        /// Which method balances the tasks, with its settings. An externally tagged enum: `[balancer.pcgrad]`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case", deny_unknown_fields)]
+        pub enum Config {
+            $(#[doc = $summary] $variant($module::Config),)*
+        }
+
+        /// All methods by name.
+        pub const BALANCERS: &[Entry<Method>] = &[
+            $(Entry {
+                name: stringify!($module),
+                summary: $summary,
+                item: Method { promise: $promise, default: || Config::$variant($module::Config::default()) },
+            },)*
+        ];
+
+        impl Config {
+            /// The name of the method, as in [`BALANCERS`].
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => stringify!($module),)*
+                }
+            }
+
+            /// The method, ready for a run with these tasks.
+            ///
+            /// # Errors
+            /// Settings outside their range; names of tasks the run does not have.
+            pub fn build(&self, tasks: &[String]) -> Result<Box<dyn Balancer>, Error> {
+                match self {
+                    $(Self::$variant(config) => Ok(Box::new(config.build(tasks)?)),)*
+                }
+            }
+        }
+    };
+}
+
+balancers! {
+    Fixed, fixed, "-", "constant weights, 1 for each task unless set: the baseline to beat";
+    Uncertainty, uncertainty, "evens out the scales of losses", "learns a noise level for each task from its loss (Kendall et al. 2018)";
+    Dwa, dwa, "weights sum to the number of tasks", "more weight to tasks whose loss fell less from epoch to epoch (Liu et al. 2019)";
+    UwSo, uw_so, "weights sum to 1", "uncertainty weights without anything learned (Kirchdorfer et al. 2024)";
+    ImtlL, imtl_l, "evens out the scales of losses", "learns a scale for each loss, so that all weighted losses come to 1 (Liu et al. 2021)";
+    Gls, gls, "blind to the scales of losses", "the geometric mean of the losses (Chennupati et al. 2019)";
+    LogSum, log_sum, "blind to the scales of losses", "one over the loss: blind to scale (Navon et al. 2022)";
+    Stch, stch, "the largest loss counts most", "the largest loss, smoothly (Lin et al. 2024)";
+    Rlw, rlw, "weights sum to 1", "random weights, anew at each step (Lin et al. 2022)";
+    NormScaling, norm_scaling, "blind to the scales of losses", "every task gradient brought to the same usual length (arXiv 2509.23915)";
+    Gradnorm, gradnorm, "weights sum to the number of tasks", "lengths of task gradients follow how far behind their tasks are (Chen et al. 2018)";
+    Gradvac, gradvac, "-", "task gradients turned towards the angles they usually have (Wang et al. 2021)";
+    Pcgrad, pcgrad, "works against neither of two tasks", "projects conflicting task gradients off each other (Yu et al. 2020)";
+    Mgda, mgda, "works against no task", "the shortest common descent direction (Sener and Koltun 2018)";
+    Cagrad, cagrad, "stays near the mean gradient", "near the mean gradient, where the worst-off task gains most (Liu et al. 2021)";
+    ImtlG, imtl_g, "gains as much along each gradient", "equal projections on all task gradients (Liu et al. 2021)";
+    Nash, nash, "works against no task, blind to scales", "the bargain that maximises the product of gains (Navon et al. 2022)";
+    Fairgrad, fairgrad, "works against no task", "gains as fair as `alpha` says (Ban and Ji 2024)";
+    Aligned, aligned, "-", "task gradients made orthogonal and equally long (Senushkin et al. 2023)";
+    Dualproj, dualproj, "works against no task", "the mean gradient turned until it works against no task (Lopez-Paz and Ranzato 2017)";
+    Upgrad, upgrad, "works against no task", "each gradient turned until it works against no task, then the mean (Quinton and Rey 2024)";
+    Config, config, "works against no task", "the same angle to every task gradient (Liu, Chu and Thuerey 2025)";
+    Krum, krum, "-", "the task gradients with most company, no others (Blanchard et al. 2017)";
+    Graddrop, graddrop, "-", "each coordinate goes with one sign, drawn by its share (Chen et al. 2020)";
+    TrimmedMean, trimmed_mean, "-", "the mean of each coordinate without its extremes (Yin et al. 2018)";
+}
+
+impl Config {
+    /// The default configuration of the method called `name`.
+    ///
+    /// # Errors
+    /// [`UnknownName`] with the nearest name.
+    pub fn named(name: &str) -> Result<Self, UnknownName> {
+        Ok((find("balancer", BALANCERS, name)?.item.default)())
+    }
+
+    /// The method as written on a command line: its name, also with hyphens, and `ew` for equal fixed weights; single settings
+    /// as `key=value`.
+    ///
+    /// # Errors
+    /// What is wrong, with the nearest name of a method or key.
+    pub fn typed(name: &str, settings: &[String]) -> Result<Self, String> {
+        let name = name.to_lowercase().replace('-', "_");
+        let default = Self::named(if name == "ew" { "fixed" } else { &name }).map_err(|error| error.to_string())?;
+        let mut tree = serde_json::to_value(&default).map_err(|error| error.to_string())?;
+        for setting in settings {
+            let (key, text) =
+                setting.split_once('=').ok_or_else(|| format!("`{setting}` is not of the form key=value"))?;
+            let keys = tree[default.name()].as_object_mut().into_iter().flatten();
+            let known: Vec<String> = keys.map(|(key, _)| key.clone()).collect();
+            if !known.iter().any(|one| one == key) {
+                return Err(UnknownName::new("setting", key, known.iter().map(String::as_str)).to_string());
+            }
+            tree[default.name()][key] = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+        }
+        serde_json::from_value(tree).map_err(|error| error.to_string())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::Fixed(fixed::Config::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Run {
+        #[serde(default)]
+        balancer: Config,
+    }
+
+    fn read(text: &str) -> Result<Config, String> {
+        toml::from_str::<Run>(text).map(|run| run.balancer).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn ways_to_write_it() {
+        assert_eq!(read("").unwrap(), Config::default());
+        assert_eq!(read("[balancer.pcgrad]").unwrap(), Config::named("pcgrad").unwrap());
+        assert_eq!(
+            read("balancer = { dwa = { temperature = 3.0 } }").unwrap(),
+            Config::Dwa(dwa::Config { temperature: 3.0 })
+        );
+        let weights = [("stress".to_owned(), 0.5)].into();
+        assert_eq!(read("[balancer.fixed.weights]\nstress = 0.5").unwrap(), Config::Fixed(fixed::Config { weights }));
+        assert_eq!(
+            read("[balancer.pcgrad]\nroute = \"features\"").unwrap(),
+            Config::Pcgrad(pcgrad::Config { route: crate::Route::Features })
+        );
+    }
+
+    #[test]
+    fn mistakes_are_errors_that_point_at_the_key() {
+        let error = read("[balancer.dwa]\ntemprature = 2.0").unwrap_err();
+        assert!(error.contains("temprature") && error.contains("line 2") && error.contains("temperature"), "{error}");
+        assert!(read("[balancer.pcgard]").unwrap_err().contains("pcgrad"));
+        assert!(read("[balancer.pcgrad]\n[balancer.dwa]").is_err());
+        assert!(read("[balancer.pcgrad]\nroute = \"feature\"").is_err());
+        assert!(Config::named("pcgard").unwrap_err().to_string().contains("did you mean `pcgrad`?"));
+    }
+
+    #[test]
+    fn typed_on_a_command_line() {
+        let typed = |name: &str, settings: &[&str]| {
+            Config::typed(name, &settings.iter().map(|&text| text.to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(typed("imtl-g", &[]).unwrap(), Config::named("imtl_g").unwrap());
+        assert_eq!(typed("EW", &[]).unwrap(), Config::default());
+        let cagrad = cagrad::Config { c: 0.4, rescale: false, ..Default::default() };
+        assert_eq!(typed("cagrad", &["c=0.4", "rescale=false"]).unwrap(), Config::Cagrad(cagrad));
+        let features = pcgrad::Config { route: crate::Route::Features };
+        assert_eq!(typed("pcgrad", &["route=features"]).unwrap(), Config::Pcgrad(features));
+        assert!(typed("mgad", &[]).unwrap_err().contains("did you mean `mgda`"));
+        assert!(typed("cagrad", &["rescal=1"]).unwrap_err().contains("did you mean `rescale`"));
+        assert!(typed("cagrad", &["c"]).unwrap_err().contains("key=value"));
+        assert!(typed("cagrad", &["c=much"]).is_err());
+    }
+
+    #[test]
+    fn names_are_the_tags_in_files() {
+        for entry in BALANCERS {
+            let config = (entry.item.default)();
+            assert_eq!(config.name(), entry.name);
+            let json = serde_json::to_value(&config).unwrap();
+            assert!(json.get(entry.name).is_some(), "{json}");
+            assert_eq!(serde_json::from_value::<Config>(json).unwrap(), config);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The small problems that methods solve each step, exactly: `m x m` for `m` tasks, in `f64`.
+//!
+//! Where a problem is one of directions only, rows are first brought to length 1 ([`Unit`]), so that gradients a million times
+//! apart in length do not drown each other: the libraries' iterative solvers stop far from the answer there.
+
+mod cone;
+mod linear;
+mod nash;
+mod simplex;
+
+pub(crate) use cone::project;
+pub(crate) use linear::{Eigen, cholesky_solve};
+pub(crate) use nash::fair;
+pub(crate) use simplex::shortest;
+
+use crate::Gram;
+
+/// Gradients brought to length 1: their lengths, and the cosines between them.
+pub(crate) struct Unit {
+    pub lengths: Vec<f64>,
+    pub cosines: Gram,
+}
+
+impl Unit {
+    /// All rows must be other than zero.
+    pub(crate) fn of(gram: &Gram) -> Self {
+        let lengths: Vec<f64> = (0..gram.size()).map(|i| gram.at(i, i).sqrt()).collect();
+        let cosines = Gram::from_fn(gram.size(), |i, j| {
+            if i == j { 1.0 } else { (gram.at(i, j) / lengths[i] / lengths[j]).clamp(-1.0, 1.0) }
+        });
+        Self { lengths, cosines }
+    }
+
+    /// Weights of the gradients themselves from those of the unit ones.
+    pub(crate) fn back(&self, weights: &[f64]) -> Vec<f64> {
+        weights.iter().zip(&self.lengths).map(|(weight, length)| weight / length).collect()
+    }
+}
+
+/// `G w`.
+pub(crate) fn product(gram: &Gram, weights: &[f64]) -> Vec<f64> {
+    (0..gram.size()).map(|i| dot(gram.row(i), weights)).collect()
+}
+
+/// `w^T G w`, the squared length of the update; rounding never makes it negative.
+pub(crate) fn square_length(gram: &Gram, weights: &[f64]) -> f64 {
+    dot(&product(gram, weights), weights).max(0.0)
+}
+
+/// `x` with `C x = 1` for cosines `C`: the combination of unit gradients with the same inner product with each; and whether
+/// there is but one. `None` where there is none at all.
+pub(crate) fn equal_angles(cosines: &Gram) -> Option<(Vec<f64>, bool)> {
+    let ones = vec![1.0; cosines.size()];
+    let eigen = Eigen::of(cosines);
+    let x = eigen.pseudo_solve(&ones);
+    let off = product(cosines, &x).iter().fold(0.0, |most: f64, along| most.max((along - 1.0).abs()));
+    (off < 1e-6).then(|| (x, eigen.present().count() == cosines.size()))
+}
+
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}

@@ -1,0 +1,68 @@
+//! Projection onto the cone of updates that work against no task.
+
+use super::{Unit, cholesky_solve, dot};
+use crate::Gram;
+
+/// A conflict below this cosine is rounding.
+const TOLERANCE: f64 = 1e-14;
+
+/// `argmin w^T G w` over `w >= u`: the combination nearest to that of `u` whose inner product with no gradient is negative
+/// (the dual cone: Lopez-Paz and Ranzato 2017, eq. 11). Non-negative least squares by active set (Lawson and Hanson 1974), on
+/// unit gradients: exact, however far apart the lengths are. Rows of length zero keep `u`.
+pub(crate) fn project(gram: &Gram, u: &[f64]) -> Vec<f64> {
+    let there: Vec<usize> = (0..gram.size()).filter(|&i| gram.at(i, i) > 0.0).collect();
+    let unit = Unit::of(&Gram::from_fn(there.len(), |i, j| gram.at(there[i], there[j])));
+    let c = &unit.cosines;
+    let start: Vec<f64> = there.iter().zip(&unit.lengths).map(|(&i, length)| u[i] * length).collect();
+    let scale = start.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    let along_start: Vec<f64> = (0..c.size()).map(|i| dot(c.row(i), &start)).collect();
+    let mut added = vec![0.0; c.size()];
+    let mut used: Vec<usize> = Vec::new();
+    for _ in 0..8 * c.size() + 16 {
+        let along = |i: usize, added: &[f64]| along_start[i] + dot(c.row(i), added);
+        let worst = (0..c.size())
+            .filter(|i| !used.contains(i))
+            .map(|i| (along(i, &added), i))
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((conflict, next)) = worst.filter(|(conflict, _)| *conflict < -TOLERANCE * scale) else { break };
+        let _ = conflict;
+        used.push(next);
+        while !used.is_empty() {
+            let matrix = Gram::from_fn(used.len(), |i, j| c.at(used[i], used[j]));
+            let wanted: Vec<f64> = used.iter().map(|&i| -along_start[i]).collect();
+            let Some(best) = cholesky_solve(&matrix, &wanted) else {
+                // Not to be told from the others: what they leave of it is rounding.
+                used.pop();
+                break;
+            };
+            if best.iter().all(|&x| x > 0.0) {
+                added.fill(0.0);
+                used.iter().zip(&best).for_each(|(&i, &x)| added[i] = x);
+                break;
+            }
+            let step = used
+                .iter()
+                .zip(&best)
+                .filter(|(_, b)| **b <= 0.0)
+                .map(|(&i, b)| added[i] / (added[i] - b))
+                .fold(1.0, f64::min);
+            let mut left = Vec::with_capacity(used.len());
+            for (&i, b) in used.iter().zip(&best) {
+                let x = added[i] + step * (b - added[i]);
+                added[i] = if *b <= 0.0 && x <= 1e-15 * scale { 0.0 } else { x.max(0.0) };
+                if added[i] > 0.0 {
+                    left.push(i);
+                }
+            }
+            if left.len() == used.len() {
+                break;
+            }
+            used = left;
+        }
+    }
+    let mut weights = u.to_vec();
+    for ((&i, x), length) in there.iter().zip(&added).zip(&unit.lengths) {
+        weights[i] += x / length;
+    }
+    weights
+}
