@@ -106,15 +106,16 @@ impl Optimizer {
     /// # Errors
     /// A gradient of an unknown parameter or another shape.
     pub fn step(&mut self, grads: &Grads, lr: f64, scale: f64) -> Result<()> {
+        // All are looked at before any changes.
         for (name, grad) in grads {
-            let Some(slot) = self.slots.get_mut(name) else {
+            let Some(slot) = self.slots.get(name) else {
                 candle_core::bail!("optimizer: `{name}` is not one of its parameters");
             };
             if grad.dims() != slot.var.dims() {
                 candle_core::bail!("optimizer: gradient {:?} of `{name}` {:?}", grad.shape(), slot.var.shape());
             }
-            slot.steps += 1;
         }
+        self.slots.iter_mut().filter(|(name, _)| grads.contains_key(*name)).for_each(|(_, slot)| slot.steps += 1);
         let (host, device): (Vec<_>, Vec<_>) = grads
             .iter()
             .map(|(name, grad)| (&self.slots[name], grad))
@@ -333,6 +334,19 @@ mod tests {
     const ADAM: [f64; 3] = [0.699_541_525_329_779_6, -2.300_346_522_941_076_4, 0.207_709_884_355_805_34];
     const ADAMW: [f64; 3] = [0.686_099_934_980_938_5, -2.269_037_996_172_989, 0.201_662_189_086_583_18];
     const SGD: [f64; 3] = [-0.495_530_328_364_547_1, -28.063_841_847_510_275, -0.210_576_888_719_129_25];
+
+    #[test]
+    fn a_refused_step_changes_nothing() {
+        let var = |value: f32| Var::from_vec(vec![value], 1, &Device::Cpu).unwrap();
+        let params = BTreeMap::from([("a".to_owned(), var(1.0)), ("b".to_owned(), var(2.0))]);
+        let mut optimizer = Optimizer::new(Config::default(), &params, |_| 1.0).unwrap();
+        let grad = |numbers: usize| Tensor::ones(numbers, DType::F32, &Device::Cpu).unwrap();
+        for wrong in [("b".to_owned(), grad(2)), ("unknown".to_owned(), grad(1))] {
+            assert!(optimizer.step(&BTreeMap::from([("a".to_owned(), grad(1)), wrong]), 0.1, 1.0).is_err());
+            assert_eq!(to_f64(&optimizer.state().unwrap()["a/steps"]).unwrap(), [0.0]);
+            assert_eq!(to_f64(&params["a"]).unwrap(), [1.0]);
+        }
+    }
 
     #[test]
     fn state_round_trip_continues_exactly() {

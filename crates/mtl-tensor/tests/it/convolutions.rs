@@ -158,6 +158,28 @@ fn no_image_depends_on_how_many_it_is_computed_with() {
     }
 }
 
+/// Kernels are remembered by where their numbers lie: the same numbers in another shape are others, in either order.
+#[test]
+fn the_same_numbers_may_be_kernels_of_two_shapes() {
+    for first_small in [false, true] {
+        let x = random("x", &[1, 5, 8, 8], DType::F32, 6);
+        let large = random("w", &[4, 5, 3, 3], DType::F32, 6);
+        let small = large.reshape((36, 5, 1, 1)).unwrap();
+        let exact = |w: &Tensor, padding| {
+            let f64 = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+            ops::conv2d(&f64(&x), &f64(w), None, 1, padding).unwrap()
+        };
+        let mut cases = [(&large, 1), (&small, 0)];
+        if first_small {
+            cases.reverse();
+        }
+        for (w, padding) in cases {
+            let error = relative(&ops::conv2d(&x, w, None, 1, padding).unwrap(), &exact(w, padding));
+            assert!(error < 1e-6, "{:?}: {error}", w.dims());
+        }
+    }
+}
+
 /// An op of one input.
 type Map<'a> = &'a dyn Fn(&Tensor) -> Result<Tensor>;
 

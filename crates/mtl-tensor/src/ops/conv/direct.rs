@@ -73,7 +73,7 @@ pub(super) fn forward(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f3
     let numbers = g.depth() * packed_row;
     with_shared([numbers, numbers], |[turned, packed]| {
         if g.batch == 1 {
-            let kept = kept(w, 0, g.in_channels, || {
+            let kept = kept(w, 0, (g.in_channels, g.out_channels), || {
                 pack(g, w, packed_row, [turned, &mut *packed]);
                 packed.to_vec()
             });

@@ -13,8 +13,9 @@ use crate::wide::{Loop, wide};
 /// be more.
 const MOST: usize = 16 * 1024 * 1024;
 
-/// Where the weights lie, how many they are, and which transform of how many channels: enough to find them again.
-type Place = (usize, usize, u8, usize);
+/// Where the weights lie, how many they are, and which transform of how many channels on both sides. With their number that
+/// fixes the kernel's size: the same numbers may be weights of another shape.
+type Place = (usize, usize, u8, (usize, usize));
 
 struct Entry {
     weights: Vec<f32>,
@@ -47,7 +48,7 @@ impl Loop<(&[f32], &[f32])> for Same {
 
 /// `transform(w)`, or what it gave before for the same numbers at the same place: they are compared, all of them, so weights
 /// that have changed, or others in their place, are transformed anew.
-pub(super) fn kept(w: &[f32], way: u8, channels: usize, transform: impl FnOnce() -> Vec<f32>) -> Rc<Vec<f32>> {
+pub(super) fn kept(w: &[f32], way: u8, channels: (usize, usize), transform: impl FnOnce() -> Vec<f32>) -> Rc<Vec<f32>> {
     let place = (w.as_ptr() as usize, w.len(), way, channels);
     // Not borrowed while it is compared: a thread that waits for others may come by here again.
     let known = KEPT.with_borrow(|all| all.get(&place).cloned());
@@ -77,15 +78,16 @@ mod tests {
     fn changed_weights_are_transformed_anew() {
         let doubled = |w: &[f32]| w.iter().map(|v| 2.0 * v).collect::<Vec<f32>>();
         let mut w = vec![1.0, 2.0];
-        assert_eq!(*kept(&w, 0, 1, || doubled(&w)), [2.0, 4.0]);
-        assert_eq!(*kept(&w, 0, 1, || unreachable!()), [2.0, 4.0]);
-        assert_eq!(*kept(&w, 1, 1, || vec![7.0]), [7.0]);
+        assert_eq!(*kept(&w, 0, (1, 2), || doubled(&w)), [2.0, 4.0]);
+        assert_eq!(*kept(&w, 0, (1, 2), || unreachable!()), [2.0, 4.0]);
+        assert_eq!(*kept(&w, 1, (1, 2), || vec![7.0]), [7.0]);
+        assert_eq!(*kept(&w, 0, (1, 1), || vec![5.0]), [5.0], "as weights of another shape");
         w[1] = -0.0;
-        assert_eq!(*kept(&w, 0, 1, || doubled(&w)), [2.0, -0.0]);
+        assert_eq!(*kept(&w, 0, (1, 2), || doubled(&w)), [2.0, -0.0]);
         for other in 2..8 {
-            kept(&w, 0, other, || vec![0.0; MOST / 4]);
+            kept(&w, 0, (other, 2), || vec![0.0; MOST / 4]);
             assert!(KEPT.with_borrow(|all| all.values().map(|entry| entry.numbers()).sum::<usize>()) <= MOST);
         }
-        assert!(kept(&w, 0, 9, || vec![1.0; MOST]).len() == MOST, "too large to be kept, and right");
+        assert!(kept(&w, 0, (9, 2), || vec![1.0; MOST]).len() == MOST, "too large to be kept, and right");
     }
 }

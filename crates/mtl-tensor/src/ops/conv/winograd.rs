@@ -138,7 +138,7 @@ pub(super) fn forward<F: Scheme>(g: &Geometry, x: &dyn Source, w: &[f32], bias: 
     with_shared(t.shared::<F>(g), |[packed, u, few @ ..]| {
         if g.batch == 1 {
             // For a single image, transforming the kernels is most of the work.
-            let kept = kept(w, F::IN as u8, g.in_channels, || {
+            let kept = kept(w, F::IN as u8, (g.in_channels, g.out_channels), || {
                 kernels::<F>(g, w, t.output_row, [packed, &mut *u]);
                 u.to_vec()
             });
