@@ -97,7 +97,7 @@ fn part_of_many(s: Sizes, x: &[f32], w: &[f32], first: usize) -> Vec<f32> {
         for (at, depth) in runs(first, inputs) {
             let a = (&w[block * BLOCK * inputs + at..], (inputs, 1));
             let x = &turned[(at - first) * columns..];
-            Product::of((sums.len() / columns, columns), depth, a, x, sums, columns, true).compute();
+            Product::of((sums.len() / columns, columns), depth, a, x, Window::of(sums), columns, true).compute();
         }
     });
     sums
@@ -123,7 +123,7 @@ fn part_of_few(s: Sizes, x: &[f32], w: &[f32], first: usize) -> Vec<f32> {
                     b: turned,
                     b_step: columns,
                     segments: &[(0, 0)],
-                    c: &mut sums[block..],
+                    c: Window::of(&mut sums[block..]),
                     c_row: row,
                     add: true,
                 };
@@ -161,7 +161,7 @@ fn by_slices(inputs: usize, (rows, depth): (usize, usize), a: (&[f32], (usize, u
             let columns = count.next_multiple_of(2 * LANES);
             with_scratch([depth * columns, rows * columns], |[packed, sums]| {
                 slice(b, inputs, first, columns, packed);
-                Product::of((rows, columns), depth, a, packed, &mut *sums, columns, false).compute();
+                Product::of((rows, columns), depth, a, packed, Window::of(sums), columns, false).compute();
                 for (row, sums) in sums.chunks_exact(columns).enumerate() {
                     window.copy_from(row * inputs + first, &sums[..count]);
                 }
@@ -224,7 +224,7 @@ fn grad_weight(s: Sizes, x: &[f32], dy: &[f32]) -> Vec<f32> {
         let window = Window::of_unwritten(dw);
         (0..outputs).into_par_iter().step_by(ROWS).for_each(|first| {
             let rows = ROWS.min(outputs - first);
-            let dw = window.own(first * inputs, rows * inputs);
+            let dw = window.from(first * inputs);
             Product::of((rows, inputs), batch, (&dy[first..], (1, outputs)), x, dw, inputs, false).compute();
         });
     })

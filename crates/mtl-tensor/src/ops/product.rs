@@ -7,6 +7,8 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::window::Window;
+
 /// Columns come in vectors of this many at least; narrower matrices are padded with zeros.
 pub(super) const LANES: usize = 8;
 
@@ -34,9 +36,9 @@ pub(super) struct Product<'a> {
     pub b_step: usize,
     /// Where in `A` and `B` each segment begins.
     pub segments: &'a [(usize, usize)],
-    pub c: &'a mut [f32],
+    pub c: Window<'a, f32>,
     pub c_row: usize,
-    /// Whether sums are added to `C` or replace it.
+    /// Whether sums are added to `C`, which then holds numbers, or are written to it.
     pub add: bool,
 }
 
@@ -47,7 +49,7 @@ impl<'a> Product<'a> {
         depth: usize,
         (a, a_strides): (&'a [f32], (usize, usize)),
         b: &'a [f32],
-        c: &'a mut [f32],
+        c: Window<'a, f32>,
         row: usize,
         add: bool,
     ) -> Self {
@@ -149,9 +151,16 @@ fn tile<S: Simd, const M: usize, const N: usize>(simd: S, p: &mut Product<'_>, r
         }
     }
     for (m, sums) in sums.into_iter().enumerate() {
-        let line = &mut p.c[(row + m) * p.c_row + column..][..N * S::F32_LANES];
-        for (place, sum) in S::as_mut_simd_f32s(line).0.iter_mut().zip(sums) {
-            *place = if p.add { simd.add_f32s(*place, sum) } else { sum };
+        for (n, sum) in sums.into_iter().enumerate() {
+            // SAFETY: `compute` has checked that `C` reaches to its last row and column. It is read only where the caller says
+            // that it holds numbers.
+            #[allow(unsafe_code)]
+            unsafe {
+                let at = (row + m) * p.c_row + column + n * S::F32_LANES;
+                let place = p.c.as_ptr().add(at).cast::<S::f32s>();
+                let sum = if p.add { simd.add_f32s(place.read_unaligned(), sum) } else { sum };
+                place.write_unaligned(sum);
+            }
         }
     }
 }
@@ -180,7 +189,7 @@ mod tests {
                     b: &b,
                     b_step,
                     segments: &segments,
-                    c: &mut c,
+                    c: Window::of(&mut c),
                     c_row,
                     add: true,
                 };

@@ -17,7 +17,7 @@ pub(super) struct Window<'a, T> {
 // SAFETY: a window is a mutable borrow of numbers that can be sent; the contract above keeps its copies apart.
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Send for Window<'_, T> {}
-// SAFETY: as above; nothing is ever read through a window.
+// SAFETY: as above; what is read through a window was written through it by the same task.
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Sync for Window<'_, T> {}
 
@@ -26,7 +26,7 @@ impl<'a, T: Copy> Window<'a, T> {
         Self { start: numbers.as_mut_ptr(), len: numbers.len(), memory: PhantomData }
     }
 
-    /// Memory of which every element is written, and none read, through windows.
+    /// Memory of which every element is written through windows, and none is read or [owned](Self::own) before that.
     pub(super) fn of_unwritten(numbers: &'a mut [MaybeUninit<T>]) -> Self {
         Self { start: numbers.as_mut_ptr().cast(), len: numbers.len(), memory: PhantomData }
     }
@@ -47,11 +47,12 @@ impl<'a, T: Copy> Window<'a, T> {
         self.start
     }
 
-    /// `count` elements from `offset` on, for the task that owns them.
+    /// `count` elements from `offset` on, for the task that owns them. They must have been written.
     #[allow(clippy::mut_from_ref)] // The contract of this module is what keeps two owners apart.
     pub(super) fn own(&self, offset: usize, count: usize) -> &'a mut [T] {
         assert!(offset + count <= self.len);
-        // SAFETY: inside the window by the assertion; no other task touches these elements while this one has them.
+        // SAFETY: inside the window by the assertion, and numbers, as the caller promises; no other task touches these elements
+        // while this one has them.
         #[allow(unsafe_code)]
         unsafe {
             std::slice::from_raw_parts_mut(self.start.add(offset), count)

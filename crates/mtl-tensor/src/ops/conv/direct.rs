@@ -14,6 +14,7 @@ use super::kept::kept;
 use crate::ops::product::{Product, spread, whole};
 use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather};
+use crate::ops::window::Window;
 
 /// Numbers of working memory a strip aims at: what the second-level cache holds beside the weights.
 const STRIP_NUMBERS: usize = 48 * 1024;
@@ -104,7 +105,7 @@ fn forward_packed(g: &Geometry, x: &dyn Source, packed: &[f32], packed_row: usiz
                     b: packed,
                     b_step: packed_row,
                     segments: &segments,
-                    c,
+                    c: Window::of(c),
                     c_row: columns,
                     add: true,
                 };
@@ -148,7 +149,7 @@ pub(super) fn grad_weight(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<
                             b: grad,
                             b_step: columns,
                             segments: &segments,
-                            c,
+                            c: Window::of(c),
                             c_row: columns,
                             add: true,
                         };
@@ -278,7 +279,7 @@ pub(super) fn spread_out(g: &Geometry, w: &[f32], dy: &dyn Source, bias: Option<
                         b: &phase.kernel,
                         b_step: packed_row,
                         segments: &segments,
-                        c: &mut output[(row * g.in_width + phase.place.1) * columns..],
+                        c: Window::of(&mut output[(row * g.in_width + phase.place.1) * columns..]),
                         c_row: g.stride * columns,
                         add: true,
                     };

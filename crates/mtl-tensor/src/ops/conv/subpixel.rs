@@ -9,12 +9,12 @@
 use rayon::prelude::*;
 
 use super::direct::total;
-use super::geometry::{Geometry, Strip, strips};
+use super::geometry::{Geometry, Strip};
 use super::images::{Sink, Source};
 use super::scheme::{F4Of2 as F, Scheme};
 use super::tiles::{Transform, Way, plane};
-use super::tiling::{PLACE_NUMBERS, a_task};
-use super::winograd::{CHANNELS, TileSide, kernel_rows, largest_tile, padded, strips_a_part};
+use super::tiling::{CHANNELS, Division, kernel_gradient, kernel_rows, padded, put, read};
+use super::winograd::{TileSide, largest_tile};
 use crate::ops::product::{Product, spread, whole};
 use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather, scatter};
@@ -39,13 +39,12 @@ pub(super) fn suits(g: &Geometry) -> bool {
     fits && 3 * tiles * PHASES.len() * PLACES <= 2 * g.out_pixels() * 16 && largest_tile() == TileSide::Four
 }
 
-/// The division of a batch: tiles of all small images in strips of whole tile rows.
+/// A batch in tiles of the small images.
 struct Tiling {
-    tiles: (usize, usize),
+    division: Division,
     /// Numbers a pixel, and between tiles of a place.
     small: (usize, usize),
     large: (usize, usize),
-    strips: Vec<Strip>,
 }
 
 impl Tiling {
@@ -53,96 +52,23 @@ impl Tiling {
         let tiles = (g.out_height.div_ceil(F::OUT), g.out_width.div_ceil(F::OUT));
         let (small, large) = (whole(g.out_channels), whole(g.in_channels));
         let (small, large) = ((small, spread(small)), (large, spread(large)));
-        let rows = PLACE_NUMBERS / ((small.1 + large.1) * tiles.1).max(1);
-        Self { tiles, small, large, strips: strips(g.batch, tiles.0, rows.min(a_task(g.batch, tiles))) }
+        Self { division: Division::new(g.batch, tiles, small.1 + large.1), small, large }
     }
 
-    /// Images of a strip, and tiles of each.
-    fn tiles(&self, strip: Strip) -> (usize, (usize, usize)) {
-        (strip.images, (strip.rows, self.tiles.1))
+    /// A strip's rows of the small image, with `border` pixels around them that tiles look at.
+    fn small(&self, strip: Strip, border: usize) -> Rows {
+        self.division.rows(strip, F::OUT, (border, 2 * border), self.small.0)
     }
 
-    fn count(&self, strip: Strip) -> usize {
-        strip.images * strip.rows * self.tiles.1
+    /// The same of the large image.
+    fn large(&self, strip: Strip, border: usize) -> Rows {
+        self.division.rows(strip, 2 * F::OUT, (border, 2 * border), self.large.0)
     }
 
-    /// Working memory for the gradient of the weights: pixels of both images, both in places.
-    fn lengths(&self, strip: Strip) -> [usize; 4] {
-        let count = self.count(strip);
-        [
-            self.rows(strip, 1, 1).len() * strip.images,
-            self.rows(strip, 2, 0).len() * strip.images,
-            PLACES * plane(count, self.small.1),
-            PLACES * plane(count, self.large.1),
-        ]
-    }
-
-    /// Both images' pixels for the gradient of the weights.
-    fn read(&self, strip: Strip, small: (&dyn Source, &mut [f32]), large: (&dyn Source, &mut [f32])) {
-        read(small.0, strip, self.rows(strip, 1, 1), small.1);
-        read(large.0, strip, self.rows(strip, 2, 0), large.1);
-    }
-
-    /// A strip's share of the gradient of one phase's kernels, `[place, small, large]`.
-    fn multiply(
-        &self,
-        g: &Geometry,
-        (strip, phase): (Strip, (usize, usize)),
-        (seen, made): (&[f32], &[f32]),
-        (v, m): (&mut [f32], &mut [f32]),
-        sums: &mut [f32],
-        add: bool,
-    ) {
-        let (tiles, count) = (self.tiles(strip), self.count(strip));
-        let input = Transform::<F>::new(Way::Input, tiles, self.rows(strip, 1, 1), (seen, &mut *v), self.small.1);
-        input.at(phase, 1).compute();
-        let layout = self.rows(strip, 2, 0);
-        let upstream = Transform::<F>::new(Way::OutputAdjoint, tiles, layout, (made, &mut *m), self.large.1);
-        upstream.at(phase, 2).compute();
-        for (place, sums) in sums.chunks_exact_mut(plane(g.out_channels, self.large.0)).enumerate() {
-            let (numbers, gap) = sums.split_at_mut(g.out_channels * self.large.0);
-            gap.fill(0.0);
-            let product = Product {
-                size: (g.out_channels, self.large.0),
-                depth: count,
-                a: &v[place * plane(count, self.small.1)..],
-                a_strides: (1, self.small.1),
-                b: &m[place * plane(count, self.large.1)..],
-                b_step: self.large.1,
-                segments: &[(0, 0)],
-                c: numbers,
-                c_row: self.large.0,
-                add,
-            };
-            product.compute();
-        }
-    }
-
-    /// A strip's rows of the small image and of the large one, with or without the pixels around them that tiles look at.
-    fn rows(&self, strip: Strip, factor: usize, border: usize) -> Rows {
-        let side = F::OUT * factor;
-        Rows {
-            first: (strip.first * side) as isize - border as isize,
-            rows: strip.rows * side + 2 * border,
-            left: border,
-            columns: self.tiles.1 * side + 2 * border,
-            stride: if factor == 1 { self.small.0 } else { self.large.0 },
-        }
-    }
-}
-
-fn read(from: &dyn Source, strip: Strip, layout: Rows, pixels: &mut [f32]) {
-    for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
-        from.rows(strip.image + at, layout, pixels);
-    }
-}
-
-/// Hands the rows that lie inside an image of `height` rows on.
-fn put(to: &dyn Sink, strip: Strip, height: usize, layout: Rows, pixels: &mut [f32]) {
-    let first = layout.first as usize;
-    let rows = layout.rows.min(height - first);
-    for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
-        to.put(strip.image + at, first, (rows, layout.columns, layout.stride), pixels);
+    /// Working memory: pixels of the small and the large image, both in places.
+    fn lengths(&self, strip: Strip, small: Rows, large: Rows) -> [usize; 4] {
+        let places = |row| PLACES * plane(self.division.count(strip), row);
+        [small.len() * strip.images, large.len() * strip.images, places(self.small.1), places(self.large.1)]
     }
 }
 
@@ -157,7 +83,7 @@ fn products(
     let (depth, kernels) = (from.0, u.len() / PLACES);
     for place in 0..PLACES {
         let a = (&v[place * plane(count, from.1)..], (from.1, 1));
-        let c = &mut m[place * plane(count, to.1)..];
+        let c = Window::of(&mut m[place * plane(count, to.1)..]);
         Product::of((count, to.0), depth, a, &u[place * kernels..], c, to.1, add).compute();
     }
 }
@@ -176,18 +102,12 @@ pub(super) fn enlarge(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&
             of_kernels(g.out_channels, t.large.1, packed, u).at((3 - y, 3 - x), -2).compute();
         }
         let kernels = &*kernels;
-        t.strips.par_iter().for_each(|&strip| {
-            let (count, seen, made) = (t.count(strip), t.rows(strip, 1, 1), t.rows(strip, 2, 0));
-            let lengths = [
-                seen.len() * strip.images,
-                made.len() * strip.images,
-                PLACES * plane(count, t.small.1),
-                PLACES * plane(count, t.large.1),
-            ];
-            with_scratch(lengths, |[small, large, v, m]| {
+        t.division.strips.par_iter().for_each(|&strip| {
+            let (count, tiles) = (t.division.count(strip), t.division.group(strip));
+            let (seen, made) = (t.small(strip, 1), t.large(strip, 0));
+            with_scratch(t.lengths(strip, seen, made), |[small, large, v, m]| {
                 read(from, strip, seen, small);
                 for (phase, u) in PHASES.into_iter().zip(kernels.chunks_exact(kernel)) {
-                    let tiles = t.tiles(strip);
                     Transform::<F>::new(Way::Input, tiles, seen, (small, &mut *v), t.small.1).at(phase, 1).compute();
                     products(count, (v, (g.out_channels, t.small.1)), u, (m, t.large), false);
                     let output = Transform::<F>::new(Way::Output, tiles, made, (m, large), t.large.1);
@@ -211,17 +131,11 @@ pub(super) fn reduce(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[
             of_kernels(g.in_channels, t.small.1, packed, u).at((1 - y, 1 - x), 2).compute();
         }
         let kernels = &*kernels;
-        t.strips.par_iter().for_each(|&strip| {
-            let (count, seen, made) = (t.count(strip), t.rows(strip, 2, 1), t.rows(strip, 1, 0));
-            let lengths = [
-                seen.len() * strip.images,
-                made.len() * strip.images,
-                PLACES * plane(count, t.large.1),
-                PLACES * plane(count, t.small.1),
-            ];
-            with_scratch(lengths, |[large, small, v, m]| {
+        t.division.strips.par_iter().for_each(|&strip| {
+            let (count, tiles) = (t.division.count(strip), t.division.group(strip));
+            let (made, seen) = (t.small(strip, 0), t.large(strip, 1));
+            with_scratch(t.lengths(strip, made, seen), |[small, large, m, v]| {
                 read(from, strip, seen, large);
-                let tiles = t.tiles(strip);
                 for (at, ((y, x), u)) in PHASES.into_iter().zip(kernels.chunks_exact(kernel)).enumerate() {
                     let input = Transform::<F>::new(Way::Input, tiles, seen, (large, &mut *v), t.large.1);
                     input.at((1 - y, 1 - x), 2).compute();
@@ -237,40 +151,47 @@ pub(super) fn reduce(g: &Geometry, w: &[f32], from: &dyn Source, bias: Option<&[
 /// `dW [small, large, 4, 4]` from both images, one of them a gradient: as [`enlarge`] would have it.
 pub(super) fn grad_weight(g: &Geometry, large: &dyn Source, small: &dyn Source) -> Vec<f32> {
     let t = Tiling::new(g);
-    let phase_numbers = PLACES * plane(g.out_channels, t.large.0);
-    let numbers = PHASES.len() * phase_numbers; // [phase, place, small, large]
-    let Some(part) = strips_a_part(&t.strips, t.tiles.1) else {
-        return of_few(g, &t, large, small, numbers);
+    let size = (g.out_channels, t.large.0);
+    let phase_numbers = PLACES * plane(size.0, size.1); // [place, small, large]
+    let numbers = PHASES.len() * phase_numbers;
+    // A strip's share, of the phases asked for.
+    let share = |strip: Strip, phases: &[(usize, usize)], sums: Window<'_, f32>, add: bool| {
+        let (seen, made, tiles) = (t.small(strip, 1), t.large(strip, 0), t.division.group(strip));
+        with_scratch(t.lengths(strip, seen, made), |[small_pixels, large_pixels, v, m]| {
+            read(small, strip, seen, small_pixels);
+            read(large, strip, made, large_pixels);
+            for (at, &phase) in phases.iter().enumerate() {
+                let input = Transform::<F>::new(Way::Input, tiles, seen, (small_pixels, &mut *v), t.small.1);
+                input.at(phase, 1).compute();
+                let upstream = (&*large_pixels, &mut *m);
+                let upstream = Transform::<F>::new(Way::OutputAdjoint, tiles, made, upstream, t.large.1);
+                upstream.at(phase, 2).compute();
+                for place in 0..PLACES {
+                    let sums = sums.from(at * phase_numbers + place * plane(size.0, size.1));
+                    let tiles = (place, t.division.count(strip));
+                    kernel_gradient(tiles, (v, t.small.1), (m, t.large.1), size, sums, add);
+                }
+            }
+        });
+    };
+    let Some(part) = t.division.strips_a_part() else {
+        // Parts would be smaller than what they add up to, so the phases are what threads divide. The sums lie where the
+        // other ways have their kernels.
+        return with_shared([0, numbers], |[_, sums]| {
+            sums.par_chunks_exact_mut(phase_numbers)
+                .zip(PHASES)
+                .for_each(|(sums, phase)| share(t.division.whole(), &[phase], Window::of(sums), false));
+            kernels_adjoint(g, sums, t.large.0)
+        });
     };
     let of_part = |strips: &[Strip]| {
         written(numbers, |sums| {
-            let sums = Window::of_unwritten(sums).own(0, numbers);
-            for (at, &strip) in strips.iter().enumerate() {
-                with_scratch(t.lengths(strip), |[seen, made, v, m]| {
-                    t.read(strip, (small, seen), (large, made));
-                    for (phase, sums) in PHASES.into_iter().zip(sums.chunks_exact_mut(phase_numbers)) {
-                        t.multiply(g, (strip, phase), (seen, made), (v, m), sums, at > 0);
-                    }
-                });
-            }
+            let sums = Window::of_unwritten(sums);
+            strips.iter().enumerate().for_each(|(at, &strip)| share(strip, &PHASES, sums, at > 0));
         })
     };
-    let sums = total(t.strips.par_chunks(part).map(of_part).collect(), numbers);
+    let sums = total(t.division.strips.par_chunks(part).map(of_part).collect(), numbers);
     kernels_adjoint(g, &sums, t.large.0)
-}
-
-/// The same from a few tiles: parts would be smaller than what they add up to, so the phases are what threads divide.
-fn of_few(g: &Geometry, t: &Tiling, large: &dyn Source, small: &dyn Source, numbers: usize) -> Vec<f32> {
-    let all = Strip { image: 0, images: g.batch, first: 0, rows: t.tiles.0 };
-    with_shared([numbers], |[sums]| {
-        sums.par_chunks_exact_mut(numbers / PHASES.len()).zip(PHASES).for_each(|(sums, phase)| {
-            with_scratch(t.lengths(all), |[seen, made, v, m]| {
-                t.read(all, (small, seen), (large, made));
-                t.multiply(g, (all, phase), (seen, made), (v, m), sums, false);
-            });
-        });
-        kernels_adjoint(g, sums, t.large.0)
-    })
 }
 
 /// The gradient of the kernels from that of `U` of each phase.

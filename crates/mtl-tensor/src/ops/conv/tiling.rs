@@ -1,44 +1,49 @@
-//! How a batch is divided for Winograd's convolutions: tiles, strips of them, and what each strip works with.
+//! What Winograd's convolutions have in common: how a batch is divided into tiles and strips of them, and what is done to strips.
 
-use super::geometry::{Geometry, Strip, strips};
-use super::images::Source;
-use super::scheme::Scheme;
-use super::tiles::{Transform, Way, plane};
-use super::winograd::kernel_lengths;
-use crate::ops::product::{Product, spread, whole};
+use super::direct::WEIGHT_PARTS;
+use super::geometry::{Strip, strips};
+use super::images::{Sink, Source};
+use super::tiles::plane;
+use crate::ops::product::Product;
 use crate::ops::transpose::Rows;
+use crate::ops::window::Window;
 
-/// The division of a batch: tiles of all images in strips of whole tile rows.
-pub(super) struct Tiling {
+/// Numbers a place that a group of tiles aims at: with all places, about what the second-level cache holds.
+const PLACE_NUMBERS: usize = 5400;
+
+/// Tiles that fill the registers of a product.
+const FULL: usize = 8;
+
+/// Tiles that a partial gradient of the weights should see: summing fewer would take as long as adding the parts up.
+const TILES_A_PART: usize = 256;
+
+/// The tiles of a batch.
+pub(super) struct Division {
+    images: usize,
     /// Tiles down and across an image.
-    pub tiles: (usize, usize),
-    /// Distances between tiles in the transformed input and in the products, and their widths.
-    pub input_row: usize,
-    pub output_row: usize,
-    pub input_width: usize,
-    pub output_width: usize,
+    tiles: (usize, usize),
+    /// Of whole tile rows.
     pub strips: Vec<Strip>,
 }
 
-/// Tiles of a batch up to which threads divide places, not strips.
-const FEW_TO_CONVOLVE: usize = 16;
+impl Division {
+    /// `numbers`: what a tile has at each place, on both sides.
+    pub(super) fn new(images: usize, tiles: (usize, usize), numbers: usize) -> Self {
+        let (down, across) = (tiles.0, tiles.1.max(1));
+        // About a quarter of the batch at most, for several threads, but not fewer tiles than fill the registers.
+        let task = (images * down).div_ceil(4).max(FULL.div_ceil(across));
+        let rows = (PLACE_NUMBERS / (numbers * across).max(1)).min(task);
+        Self { images, tiles, strips: strips(images, down, rows) }
+    }
 
-/// Numbers a place that a group of tiles aims at: with all places, about what the second-level cache holds.
-pub(super) const PLACE_NUMBERS: usize = 5400;
+    /// The whole batch as one strip.
+    pub(super) fn whole(&self) -> Strip {
+        Strip { image: 0, images: self.images, first: 0, rows: self.tiles.0 }
+    }
 
-/// Rows of tiles a task at most, for four tasks at least, but not fewer than fill the registers.
-pub(super) fn a_task(images: usize, (down, across): (usize, usize)) -> usize {
-    (images * down).div_ceil(4).max(8usize.div_ceil(across.max(1)))
-}
-
-impl Tiling {
-    pub(super) fn new<F: Scheme>(g: &Geometry) -> Self {
-        let tiles = (g.out_height.div_ceil(F::OUT), g.out_width.div_ceil(F::OUT));
-        let (input_width, output_width) = (whole(g.in_channels), whole(g.out_channels));
-        let (input_row, output_row) = (spread(input_width), spread(output_width));
-        let rows = PLACE_NUMBERS / ((input_row + output_row) * tiles.1).max(1);
-        let strips = strips(g.batch, tiles.0, rows.min(a_task(g.batch, tiles)));
-        Self { tiles, input_row, output_row, input_width, output_width, strips }
+    /// Images of a strip, and tiles of each, down and across.
+    pub(super) fn group(&self, strip: Strip) -> (usize, (usize, usize)) {
+        (strip.images, (strip.rows, self.tiles.1))
     }
 
     /// Tiles of a strip.
@@ -46,105 +51,81 @@ impl Tiling {
         strip.images * strip.rows * self.tiles.1
     }
 
-    /// Working memory: pixels, transformed input, products.
-    pub(super) fn lengths<F: Scheme>(&self, g: &Geometry, strip: Strip) -> [usize; 3] {
-        let pixels = self.seen::<F>(g, strip).len().max(self.made::<F>(strip).len()) * strip.images;
-        let (places, count) = (F::IN * F::IN, self.count(strip));
-        [pixels, places * plane(count, self.input_row), places * plane(count, self.output_row)]
+    /// Strips of one part of a gradient of the weights. Four parts at least, for as many threads; none where all tiles
+    /// together are half of what a part should see.
+    pub(super) fn strips_a_part(&self) -> Option<usize> {
+        let tiles = self.count(self.whole());
+        let parts = (tiles / TILES_A_PART).clamp(4, WEIGHT_PARTS);
+        (2 * tiles > TILES_A_PART).then(|| self.strips.len().div_ceil(parts).max(1))
     }
 
-    /// The whole batch as one strip.
-    pub(super) fn whole(&self, g: &Geometry) -> Strip {
-        Strip { image: 0, images: g.batch, first: 0, rows: self.tiles.0 }
-    }
-
-    pub(super) fn is_few(&self, g: &Geometry) -> bool {
-        self.count(self.whole(g)) <= FEW_TO_CONVOLVE
-    }
-
-    /// Memory shared by the tasks of a convolution: packed kernels, `U`, and for a few tiles what a strip has otherwise.
-    pub(super) fn shared<F: Scheme>(&self, g: &Geometry) -> [usize; 5] {
-        let [packed, u] = kernel_lengths::<F>(g, self.output_row);
-        let [pixels, v, m] = if self.is_few(g) { self.lengths::<F>(g, self.whole(g)) } else { [0; 3] };
-        [packed, u, pixels, v, m]
-    }
-
-    /// What a strip sees of each of its input images.
-    pub(super) fn seen<F: Scheme>(&self, g: &Geometry, strip: Strip) -> Rows {
+    /// The pixels of a strip's images whose tiles are `side` pixels wide, `stride` numbers each, with or without the pixels
+    /// around them that tiles look at.
+    pub(super) fn rows(&self, strip: Strip, side: usize, border: (usize, usize), stride: usize) -> Rows {
         Rows {
-            first: (strip.first * F::OUT) as isize - g.padding as isize,
-            rows: strip.rows * F::OUT + 2,
-            left: g.padding,
-            columns: self.tiles.1 * F::OUT + 2,
-            stride: self.input_width,
-        }
-    }
-
-    pub(super) fn input<'a, F: Scheme>(&self, g: &Geometry, strip: Strip, from: &'a dyn Source) -> Reading<'a> {
-        let (layout, tiles) = (self.seen::<F>(g, strip), (strip.rows, self.tiles.1));
-        Reading { way: Way::Input, from, layout, tiles, tile_row: self.input_row }
-    }
-
-    /// The gradient of one place of all kernels, `[Ci, Co]`, from so many tiles of both sides.
-    pub(super) fn multiply(
-        &self,
-        g: &Geometry,
-        (place, count): (usize, usize),
-        v: &[f32],
-        m: &[f32],
-        sums: &mut [f32],
-        add: bool,
-    ) {
-        let (numbers, gap) = sums.split_at_mut(g.in_channels * self.output_width);
-        gap.fill(0.0);
-        let product = Product {
-            size: (g.in_channels, self.output_width),
-            depth: count,
-            a: &v[place * plane(count, self.input_row)..],
-            a_strides: (1, self.input_row),
-            b: &m[place * plane(count, self.output_row)..],
-            b_step: self.output_row,
-            segments: &[(0, 0)],
-            c: numbers,
-            c_row: self.output_width,
-            add,
-        };
-        product.compute();
-    }
-
-    /// The gradient of a strip's output.
-    pub(super) fn upstream<'a, F: Scheme>(&self, strip: Strip, from: &'a dyn Source) -> Reading<'a> {
-        let (layout, tiles) = (self.made::<F>(strip), (strip.rows, self.tiles.1));
-        Reading { way: Way::OutputAdjoint, from, layout, tiles, tile_row: self.output_row }
-    }
-
-    /// The output pixels of each of a strip's images, whole tiles.
-    pub(super) fn made<F: Scheme>(&self, strip: Strip) -> Rows {
-        Rows {
-            first: (strip.first * F::OUT) as isize,
-            rows: strip.rows * F::OUT,
-            left: 0,
-            columns: self.tiles.1 * F::OUT,
-            stride: self.output_width,
+            first: (strip.first * side) as isize - border.0 as isize,
+            rows: strip.rows * side + border.1,
+            left: border.0,
+            columns: self.tiles.1 * side + border.1,
+            stride,
         }
     }
 }
 
-/// The images of a strip to places: `layout` of each of them, in tiles.
-pub(super) struct Reading<'a> {
-    way: Way,
-    from: &'a dyn Source,
-    layout: Rows,
-    tiles: (usize, usize),
-    tile_row: usize,
+/// Reads the rows of each of a strip's images.
+pub(super) fn read(from: &dyn Source, strip: Strip, layout: Rows, pixels: &mut [f32]) {
+    for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
+        from.rows(strip.image + at, layout, pixels);
+    }
 }
 
-impl Reading<'_> {
-    pub(super) fn transform<F: Scheme>(&self, strip: Strip, pixels: &mut [f32], places: &mut [f32]) {
-        let Self { way, layout, tiles, tile_row, .. } = *self;
-        for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
-            self.from.rows(strip.image + at, layout, pixels);
-        }
-        Transform::<F>::new(way, (strip.images, tiles), layout, (pixels, places), tile_row).compute();
+/// Hands the rows that lie inside an image of `height` rows on.
+pub(super) fn put(to: &dyn Sink, strip: Strip, height: usize, layout: Rows, pixels: &mut [f32]) {
+    let first = layout.first as usize;
+    let rows = layout.rows.min(height - first);
+    for (at, pixels) in pixels.chunks_exact_mut(layout.len()).enumerate().take(strip.images) {
+        to.put(strip.image + at, first, (rows, layout.columns, layout.stride), pixels);
     }
+}
+
+/// The gradient of the kernels at one place, `[rows, columns]`: `V^T M` over `count` tiles of both sides, whose tiles are
+/// so far apart. It is written, or added to what is there.
+pub(super) fn kernel_gradient(
+    (place, count): (usize, usize),
+    (v, v_row): (&[f32], usize),
+    (m, m_row): (&[f32], usize),
+    (rows, columns): (usize, usize),
+    sums: Window<'_, f32>,
+    add: bool,
+) {
+    let product = Product {
+        size: (rows, columns),
+        depth: count,
+        a: &v[place * plane(count, v_row)..],
+        a_strides: (1, v_row),
+        b: &m[place * plane(count, m_row)..],
+        b_step: m_row,
+        segments: &[(0, 0)],
+        c: sums,
+        c_row: columns,
+        add,
+    };
+    product.compute();
+    // What keeps places off each other's cache lines is part of the sums' memory.
+    sums.fill(rows * columns, plane(rows, columns) - rows * columns, 0.0);
+}
+
+/// A bias of whole vectors.
+pub(super) fn padded(bias: Option<&[f32]>, width: usize) -> Vec<f32> {
+    let mut padded = bias.unwrap_or_default().to_vec();
+    padded.resize(width, 0.0);
+    padded
+}
+
+/// Channels whose kernels one task computes.
+pub(super) const CHANNELS: usize = 16;
+
+/// A kernel as an image of `side x side` pixels.
+pub(super) fn kernel_rows(side: usize, row: usize) -> Rows {
+    Rows { first: 0, rows: side, left: 0, columns: side, stride: row }
 }

@@ -15,14 +15,14 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use super::direct::{WEIGHT_PARTS, total};
+use super::direct::total;
 use super::geometry::{Geometry, Strip};
 use super::images::{Sink, Source};
 use super::kept::kept;
 use super::scheme::{F2, F4, Scheme};
 use super::tiles::{Transform, Way, plane};
-use super::tiling::Tiling;
-use crate::ops::product::Product;
+use super::tiling::{CHANNELS, Division, kernel_gradient, kernel_rows, padded, put, read};
+use crate::ops::product::{Product, spread, whole};
 use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
@@ -82,9 +82,67 @@ fn products<F: Scheme>(g: &Geometry) -> usize {
     g.out_height.div_ceil(F::OUT) * g.out_width.div_ceil(F::OUT) * F::IN * F::IN
 }
 
-/// Numbers of the packed kernels, and of `U`.
-pub(super) fn kernel_lengths<F: Scheme>(g: &Geometry, row: usize) -> [usize; 2] {
-    [g.in_channels * 9 * row, F::IN * F::IN * plane(g.in_channels, row)]
+/// Tiles of a batch up to which threads divide places, not strips.
+const FEW_TO_CONVOLVE: usize = 16;
+
+/// A batch in tiles.
+struct Tiling {
+    division: Division,
+    /// Numbers of a tile in the transformed input and in the products, and the distances between tiles.
+    input: (usize, usize),
+    output: (usize, usize),
+}
+
+impl Tiling {
+    fn new<F: Scheme>(g: &Geometry) -> Self {
+        let tiles = (g.out_height.div_ceil(F::OUT), g.out_width.div_ceil(F::OUT));
+        let (input, output) = (whole(g.in_channels), whole(g.out_channels));
+        let (input, output) = ((input, spread(input)), (output, spread(output)));
+        Self { division: Division::new(g.batch, tiles, input.1 + output.1), input, output }
+    }
+
+    fn is_few(&self) -> bool {
+        self.division.count(self.division.whole()) <= FEW_TO_CONVOLVE
+    }
+
+    /// Working memory: pixels, transformed input, products.
+    fn lengths<F: Scheme>(&self, g: &Geometry, strip: Strip) -> [usize; 3] {
+        let pixels = self.seen::<F>(g, strip).len().max(self.made::<F>(strip).len()) * strip.images;
+        let (places, count) = (F::IN * F::IN, self.division.count(strip));
+        [pixels, places * plane(count, self.input.1), places * plane(count, self.output.1)]
+    }
+
+    /// Memory shared by the tasks of a convolution: packed kernels, `U`, and for a few tiles what a strip has otherwise.
+    fn shared<F: Scheme>(&self, g: &Geometry) -> [usize; 5] {
+        let few = if self.is_few() { self.lengths::<F>(g, self.division.whole()) } else { [0; 3] };
+        let u = F::IN * F::IN * plane(g.in_channels, self.output.1);
+        [g.in_channels * 9 * self.output.1, u, few[0], few[1], few[2]]
+    }
+
+    /// What a strip sees of each of its input images.
+    fn seen<F: Scheme>(&self, g: &Geometry, strip: Strip) -> Rows {
+        self.division.rows(strip, F::OUT, (g.padding, 2), self.input.0)
+    }
+
+    /// The output pixels of each of a strip's images, whole tiles.
+    fn made<F: Scheme>(&self, strip: Strip) -> Rows {
+        self.division.rows(strip, F::OUT, (0, 0), self.output.0)
+    }
+
+    /// A strip's input to places.
+    fn input<F: Scheme>(&self, g: &Geometry, strip: Strip, x: &dyn Source, pixels: &mut [f32], v: &mut [f32]) {
+        let layout = self.seen::<F>(g, strip);
+        read(x, strip, layout, pixels);
+        Transform::<F>::new(Way::Input, self.division.group(strip), layout, (pixels, v), self.input.1).compute();
+    }
+
+    /// The gradient of a strip's output to places.
+    fn upstream<F: Scheme>(&self, strip: Strip, dy: &dyn Source, pixels: &mut [f32], m: &mut [f32]) {
+        let layout = self.made::<F>(strip);
+        read(dy, strip, layout, pixels);
+        Transform::<F>::new(Way::OutputAdjoint, self.division.group(strip), layout, (pixels, m), self.output.1)
+            .compute();
+    }
 }
 
 /// `U = G k G^T` of every channel pair, `[place, Ci, Co]`, from `w [Co, Ci, 3, 3]`.
@@ -124,14 +182,6 @@ fn kernels_adjoint<F: Scheme>(g: &Geometry, u: &[f32], row: usize) -> Vec<f32> {
     })
 }
 
-/// Channels whose kernels one task computes.
-pub(super) const CHANNELS: usize = 16;
-
-/// A kernel as an image of `side x side` pixels.
-pub(super) fn kernel_rows(side: usize, row: usize) -> Rows {
-    Rows { first: 0, rows: side, left: 0, columns: side, stride: row }
-}
-
 /// `Y = conv(X, W) + b`, as [`super::direct::forward`].
 pub(super) fn forward<F: Scheme>(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f32]>, y: &dyn Sink) {
     let t = Tiling::new::<F>(g);
@@ -139,12 +189,12 @@ pub(super) fn forward<F: Scheme>(g: &Geometry, x: &dyn Source, w: &[f32], bias: 
         if g.batch == 1 {
             // For a single image, transforming the kernels is most of the work.
             let kept = kept(w, F::IN as u8, (g.in_channels, g.out_channels), || {
-                kernels::<F>(g, w, t.output_row, [packed, &mut *u]);
+                kernels::<F>(g, w, t.output.1, [packed, &mut *u]);
                 u.to_vec()
             });
             convolve::<F>(g, &t, x, &kept, bias, y, few);
         } else {
-            kernels::<F>(g, w, t.output_row, [packed, &mut *u]);
+            kernels::<F>(g, w, t.output.1, [packed, &mut *u]);
             convolve::<F>(g, &t, x, u, bias, y, few);
         }
     });
@@ -154,7 +204,7 @@ pub(super) fn forward<F: Scheme>(g: &Geometry, x: &dyn Source, w: &[f32], bias: 
 pub(super) fn grad_input<F: Scheme>(g: &Geometry, dy: &dyn Source, w: &[f32], dx: &dyn Sink) {
     let t = Tiling::new::<F>(g);
     with_shared(t.shared::<F>(g), |[packed, u, few @ ..]| {
-        turned_kernels::<F>(g, w, t.output_row, [packed, &mut *u]);
+        turned_kernels::<F>(g, w, t.output.1, [packed, &mut *u]);
         convolve::<F>(g, &t, dy, u, None, dx, few);
     });
 }
@@ -169,37 +219,32 @@ fn convolve<F: Scheme>(
     y: &dyn Sink,
     [pixels, v, m]: [&mut [f32]; 3],
 ) {
-    let padded_bias = padded(bias, t.output_width);
+    let bias = padded(bias, t.output.0);
     let multiply = |count: usize, place: usize, v: &[f32], m: &mut [f32]| {
-        let a = (&v[place * plane(count, t.input_row)..], (t.input_row, 1));
-        let b = &u[place * plane(g.in_channels, t.output_row)..];
-        Product::of((count, t.output_width), g.in_channels, a, b, m, t.output_row, false).compute();
+        let a = (&v[place * plane(count, t.input.1)..], (t.input.1, 1));
+        let b = &u[place * plane(g.in_channels, t.output.1)..];
+        Product::of((count, t.output.0), g.in_channels, a, b, Window::of(m), t.output.1, false).compute();
     };
     let finish = |strip: Strip, pixels: &mut [f32], m: &[f32]| {
-        let made = t.made::<F>(strip);
-        let tiles = (strip.images, (strip.rows, t.tiles.1));
-        Transform::<F>::new(Way::Output, tiles, made, (m, pixels), t.output_row).plus(&padded_bias).compute();
-        let first = strip.first * F::OUT;
-        let rows = (strip.rows * F::OUT).min(g.out_height - first);
-        for (at, pixels) in pixels.chunks_exact_mut(made.len()).enumerate().take(strip.images) {
-            y.put(strip.image + at, first, (rows, made.columns, made.stride), pixels);
-        }
+        let (made, group) = (t.made::<F>(strip), t.division.group(strip));
+        Transform::<F>::new(Way::Output, group, made, (m, &mut *pixels), t.output.1).plus(&bias).compute();
+        put(y, strip, g.out_height, made, pixels);
     };
-    if t.is_few(g) {
-        let all = t.whole(g);
-        let count = t.count(all);
-        t.input::<F>(g, all, x).transform::<F>(all, pixels, v);
+    if t.is_few() {
+        let all = t.division.whole();
+        let count = t.division.count(all);
+        t.input::<F>(g, all, x, pixels, v);
         let v = &*v;
-        m.par_chunks_exact_mut(plane(count, t.output_row))
+        m.par_chunks_exact_mut(plane(count, t.output.1))
             .enumerate()
             .for_each(|(place, m)| multiply(count, place, v, m));
         return finish(all, pixels, m);
     }
-    t.strips.par_iter().for_each(|&strip| {
-        let count = t.count(strip);
+    t.division.strips.par_iter().for_each(|&strip| {
+        let count = t.division.count(strip);
         with_scratch(t.lengths::<F>(g, strip), |[pixels, v, m]| {
-            t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
-            for (place, m) in m.chunks_exact_mut(plane(count, t.output_row)).enumerate() {
+            t.input::<F>(g, strip, x, pixels, v);
+            for (place, m) in m.chunks_exact_mut(plane(count, t.output.1)).enumerate() {
                 multiply(count, place, v, m);
             }
             finish(strip, pixels, m);
@@ -207,66 +252,46 @@ fn convolve<F: Scheme>(
     });
 }
 
-/// A bias of whole vectors.
-pub(super) fn padded(bias: Option<&[f32]>, width: usize) -> Vec<f32> {
-    let mut padded = bias.unwrap_or_default().to_vec();
-    padded.resize(width, 0.0);
-    padded
-}
-
-/// Tiles that a partial gradient of the weights should see: summing fewer would take as long as adding the parts up.
-const TILES_A_PART: usize = 256;
-
-/// Tiles up to which there are no parts.
-const FEW_TILES: usize = TILES_A_PART / 2;
-
-/// Strips of one part, with `across` tiles in a row. Four parts at least, for as many threads; none where all strips together
-/// are [`FEW_TILES`].
-pub(super) fn strips_a_part(strips: &[Strip], across: usize) -> Option<usize> {
-    let tiles: usize = strips.iter().map(|strip| strip.images * strip.rows * across).sum();
-    let parts = (tiles / TILES_A_PART).clamp(4, WEIGHT_PARTS);
-    (tiles > FEW_TILES).then(|| strips.len().div_ceil(parts).max(1))
-}
-
 /// `dW` from `X` and `dY`, as [`super::direct::grad_weight`].
 pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<f32> {
     let t = Tiling::new::<F>(g);
-    let numbers = F::IN * F::IN * plane(g.in_channels, t.output_width); // [place, Ci, Co]
-    let Some(part) = strips_a_part(&t.strips, t.tiles.1) else {
+    let size = (g.in_channels, t.output.0);
+    let numbers = F::IN * F::IN * plane(size.0, size.1); // [place, Ci, Co]
+    let Some(part) = t.division.strips_a_part() else {
         return of_few::<F>(g, &t, x, dy, numbers);
     };
     let of_part = |strips: &[Strip]| {
         written(numbers, |sums| {
+            let sums = Window::of_unwritten(sums);
             // The first strip writes, the others add: zeros first would be a twentieth of a joint step.
-            let sums = Window::of_unwritten(sums).own(0, numbers);
             for (at, &strip) in strips.iter().enumerate() {
                 with_scratch(t.lengths::<F>(g, strip), |[pixels, v, m]| {
-                    t.input::<F>(g, strip, x).transform::<F>(strip, pixels, v);
-                    t.upstream::<F>(strip, dy).transform::<F>(strip, pixels, m);
-                    for (place, sums) in sums.chunks_exact_mut(plane(g.in_channels, t.output_width)).enumerate() {
-                        t.multiply(g, (place, t.count(strip)), v, m, sums, at > 0);
+                    t.input::<F>(g, strip, x, pixels, v);
+                    t.upstream::<F>(strip, dy, pixels, m);
+                    for place in 0..F::IN * F::IN {
+                        let (tiles, sums) =
+                            ((place, t.division.count(strip)), sums.from(place * plane(size.0, size.1)));
+                        kernel_gradient(tiles, (v, t.input.1), (m, t.output.1), size, sums, at > 0);
                     }
                 });
             }
         })
     };
-    let sums = total(t.strips.par_chunks(part).map(of_part).collect(), numbers);
-    kernels_adjoint::<F>(g, &sums, t.output_width)
+    let sums = total(t.division.strips.par_chunks(part).map(of_part).collect(), numbers);
+    kernels_adjoint::<F>(g, &sums, t.output.0)
 }
 
 /// The same from a few tiles: parts would be smaller than what they add up to, so the places are what threads divide.
 fn of_few<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, dy: &dyn Source, numbers: usize) -> Vec<f32> {
-    let all = t.whole(g);
+    let (all, size) = (t.division.whole(), (g.in_channels, t.output.0));
     let [pixels, v, m] = t.lengths::<F>(g, all);
-    with_shared([pixels, pixels, v, m, numbers], |[seen, made, v, m, sums]| {
-        rayon::join(
-            || t.input::<F>(g, all, x).transform::<F>(all, seen, v),
-            || t.upstream::<F>(all, dy).transform::<F>(all, made, m),
-        );
-        let (v, m) = (&*v, &*m);
-        sums.par_chunks_exact_mut(plane(g.in_channels, t.output_width))
-            .enumerate()
-            .for_each(|(place, sums)| t.multiply(g, (place, t.count(all)), v, m, sums, false));
-        kernels_adjoint::<F>(g, sums, t.output_width)
+    // The sums lie where convolutions have `U`, which is as large.
+    with_shared([pixels, numbers, pixels, v, m], |[seen, sums, made, v, m]| {
+        rayon::join(|| t.input::<F>(g, all, x, seen, v), || t.upstream::<F>(all, dy, made, m));
+        let (v, m) = ((&*v, t.input.1), (&*m, t.output.1));
+        sums.par_chunks_exact_mut(plane(size.0, size.1)).enumerate().for_each(|(place, sums)| {
+            kernel_gradient((place, t.division.count(all)), v, m, size, Window::of(sums), false);
+        });
+        kernels_adjoint::<F>(g, sums, t.output.0)
     })
 }
