@@ -40,10 +40,8 @@ impl Config {
     /// # Errors
     /// A `c` below 0.
     pub fn build(&self, tasks: &[String]) -> Result<Gramian<Cagrad>, Error> {
-        if !(self.c.is_finite() && self.c >= 0.0) {
-            let rule = "the distance from the mean gradient must be a number of at least 0";
-            return Err(Error::Setting { key: "balancer.cagrad.c".into(), value: self.c, rule });
-        }
+        let rule = "the distance from the mean gradient must be a number of at least 0";
+        Error::unless(self.c.is_finite() && self.c >= 0.0, "balancer.cagrad.c", self.c, rule)?;
         Ok(Gramian::new(tasks, self.route, Cagrad { c: self.c, rescale: self.rescale }))
     }
 }

@@ -41,10 +41,8 @@ impl Config {
     pub fn build(&self, tasks: &[String]) -> Result<Dwa, Error> {
         let value = self.temperature;
         // Below 0.01 the softmax of ratios near 1 is a choice of one task.
-        if !(value.is_finite() && value >= 0.01) {
-            let key = "balancer.dwa.temperature".to_owned();
-            return Err(Error::Setting { key, value, rule: "the temperature must be a number of at least 0.01" });
-        }
+        let rule = "the temperature must be a number of at least 0.01";
+        Error::unless(value.is_finite() && value >= 0.01, "balancer.dwa.temperature", value, rule)?;
         Ok(Dwa { temperature: value, tasks: tasks.to_vec(), epoch: 0, history: vec![History::default(); tasks.len()] })
     }
 }

@@ -106,3 +106,10 @@ pub enum Error {
         problem: String,
     },
 }
+
+impl Error {
+    /// A setting outside its range, unless `holds`.
+    pub(crate) fn unless(holds: bool, key: impl Into<String>, value: f64, rule: &'static str) -> Result<(), Self> {
+        if holds { Ok(()) } else { Err(Self::Setting { key: key.into(), value, rule }) }
+    }
+}

@@ -34,10 +34,8 @@ impl Config {
     /// # Errors
     /// An `alpha` outside its range.
     pub fn build(&self, tasks: &[String]) -> Result<Gramian<FairGrad>, Error> {
-        if !(0.1..=100.0).contains(&self.alpha) {
-            let rule = "fairness must be from 0.1 to 100";
-            return Err(Error::Setting { key: "balancer.fairgrad.alpha".into(), value: self.alpha, rule });
-        }
+        let rule = "fairness must be from 0.1 to 100";
+        Error::unless((0.1..=100.0).contains(&self.alpha), "balancer.fairgrad.alpha", self.alpha, rule)?;
         Ok(Gramian::new(tasks, self.route, FairGrad { alpha: self.alpha }))
     }
 }

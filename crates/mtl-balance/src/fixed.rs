@@ -32,10 +32,8 @@ impl Config {
                 let source = UnknownName::new("task", name, tasks.iter().map(String::as_str));
                 return Err(Error::UnknownTask { key: "balancer.fixed.weights", source });
             }
-            if !value.is_finite() || value < 0.0 {
-                let key = format!("balancer.fixed.weights.{name}");
-                return Err(Error::Setting { key, value, rule: "a weight is a finite number of at least 0" });
-            }
+            let (key, rule) = (format!("balancer.fixed.weights.{name}"), "a weight is a finite number of at least 0");
+            Error::unless(value.is_finite() && value >= 0.0, key, value, rule)?;
         }
         let weights = tasks.iter().map(|task| self.weights.get(task).copied().unwrap_or(1.0)).collect();
         Ok(Fixed { tasks: tasks.to_vec(), weights })

@@ -24,10 +24,8 @@ impl Config {
     /// # Errors
     /// A share outside its range.
     pub fn build(&self, tasks: &[String]) -> Result<Coordinates<GradDrop>, Error> {
-        if !(0.0..=1.0).contains(&self.leak) {
-            let (key, rule) = ("balancer.graddrop.leak".into(), "the share let through must be from 0 to 1");
-            return Err(Error::Setting { key, value: self.leak, rule });
-        }
+        let rule = "the share let through must be from 0 to 1";
+        Error::unless((0.0..=1.0).contains(&self.leak), "balancer.graddrop.leak", self.leak, rule)?;
         Ok(Coordinates::new(tasks, GradDrop { leak: self.leak }))
     }
 }

@@ -39,14 +39,10 @@ impl Config {
     /// # Errors
     /// Settings outside their range.
     pub fn build(&self, tasks: &[String]) -> Result<Gramian<GradNorm>, Error> {
-        let setting =
-            |key: &str, value, rule| Err(Error::Setting { key: format!("balancer.gradnorm.{key}"), value, rule });
-        if !(0.0..=10.0).contains(&self.alpha) {
-            return setting("alpha", self.alpha, "the favour for tasks that are behind must be from 0 to 10");
-        }
-        if !(self.lr.is_finite() && self.lr > 0.0) {
-            return setting("lr", self.lr, "the learning rate must be a positive number");
-        }
+        let rule = "the favour for tasks that are behind must be from 0 to 10";
+        Error::unless((0.0..=10.0).contains(&self.alpha), "balancer.gradnorm.alpha", self.alpha, rule)?;
+        let rule = "the learning rate must be a positive number";
+        Error::unless(self.lr.is_finite() && self.lr > 0.0, "balancer.gradnorm.lr", self.lr, rule)?;
         let method = GradNorm { alpha: self.alpha, lr: self.lr, learnt: vec![Learnt::default(); tasks.len()] };
         Ok(Gramian::new(tasks, self.route, method))
     }

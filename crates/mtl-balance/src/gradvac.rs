@@ -35,11 +35,8 @@ impl Config {
     /// # Errors
     /// A share outside its range.
     pub fn build(&self, tasks: &[String]) -> Result<Gramian<GradVac>, Error> {
-        if !(self.beta > 0.0 && self.beta <= 1.0) {
-            let (key, rule) =
-                ("balancer.gradvac.beta".into(), "the share of a new cosine must be above 0 and at most 1");
-            return Err(Error::Setting { key, value: self.beta, rule });
-        }
+        let rule = "the share of a new cosine must be above 0 and at most 1";
+        Error::unless(self.beta > 0.0 && self.beta <= 1.0, "balancer.gradvac.beta", self.beta, rule)?;
         let wanted = vec![vec![0.0; tasks.len()]; tasks.len()];
         Ok(Gramian::new(tasks, self.route, GradVac { beta: self.beta, wanted }))
     }

@@ -3,7 +3,6 @@
 use mtl_rng::Stream;
 
 use crate::balancer::expect_no_state;
-use crate::scalar::LEAST;
 use crate::{Balancer, Combination, Error, Gram, Needs, Route, Signals, State};
 
 /// The tasks of a step whose gradient is not zero, two at least.
@@ -65,11 +64,8 @@ impl<M: OfGram> Balancer for Gramian<M> {
 
     fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error> {
         signals.check(&self.tasks, self.needs())?;
-        if self.method.needs_positive_losses() {
-            signals.check_not_negative(self.method.name())?;
-        }
+        let losses = signals.losses_for(self.method.name(), self.method.needs_positive_losses())?;
         let gram = signals.gram.ok_or(Error::Missing { missing: "the Gram matrix of the task gradients" })?;
-        let least = if self.method.needs_positive_losses() { LEAST } else { f64::NEG_INFINITY };
         let there: Vec<usize> = (0..gram.size()).filter(|&i| gram.at(i, i) > 0.0).collect();
         let solved = match there.len() {
             0 => Vec::new(),
@@ -77,7 +73,7 @@ impl<M: OfGram> Balancer for Gramian<M> {
             _ => self.method.solve(
                 &Rows {
                     gram: &Gram::from_fn(there.len(), |i, j| gram.at(there[i], there[j])),
-                    losses: &there.iter().map(|&i| signals.losses[i].max(least)).collect::<Vec<_>>(),
+                    losses: &there.iter().map(|&i| losses[i]).collect::<Vec<_>>(),
                     tasks: &there.iter().map(|&i| signals.present[i]).collect::<Vec<_>>(),
                 },
                 stream,

@@ -34,13 +34,7 @@ impl Config {
     /// # Errors
     /// No gradient selected.
     pub fn build(&self, tasks: &[String]) -> Result<Gramian<Krum>, Error> {
-        if self.selected == 0 {
-            return Err(Error::Setting {
-                key: "balancer.krum.selected".into(),
-                value: 0.0,
-                rule: "one gradient at least",
-            });
-        }
+        Error::unless(self.selected > 0, "balancer.krum.selected", self.selected as f64, "one gradient at least")?;
         Ok(Gramian::new(tasks, self.route, Krum { outliers: self.outliers, selected: self.selected }))
     }
 }

@@ -35,10 +35,9 @@ impl Config {
     /// # Errors
     /// A negative length.
     pub fn build(&self, tasks: &[String]) -> Result<Gramian<Nash>, Error> {
-        if !(self.max_norm.is_finite() && self.max_norm >= 0.0) {
-            let rule = "the longest update must be a number of at least 0";
-            return Err(Error::Setting { key: "balancer.nash.max_norm".into(), value: self.max_norm, rule });
-        }
+        let rule = "the longest update must be a number of at least 0";
+        let holds = self.max_norm.is_finite() && self.max_norm >= 0.0;
+        Error::unless(holds, "balancer.nash.max_norm", self.max_norm, rule)?;
         Ok(Gramian::new(tasks, self.route, Nash { max_norm: self.max_norm }))
     }
 }

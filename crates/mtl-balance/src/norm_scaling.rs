@@ -32,10 +32,8 @@ impl Config {
     /// # Errors
     /// A share outside its range.
     pub fn build(&self, tasks: &[String]) -> Result<Gramian<NormScaling>, Error> {
-        if !(0.0..1.0).contains(&self.decay) {
-            let (key, rule) = ("balancer.norm_scaling.decay".into(), "the share kept must be at least 0 and below 1");
-            return Err(Error::Setting { key, value: self.decay, rule });
-        }
+        let rule = "the share kept must be at least 0 and below 1";
+        Error::unless((0.0..1.0).contains(&self.decay), "balancer.norm_scaling.decay", self.decay, rule)?;
         Ok(Gramian::new(tasks, self.route, NormScaling { decay: self.decay, lengths: vec![[0.0; 2]; tasks.len()] }))
     }
 }

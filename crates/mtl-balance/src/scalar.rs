@@ -43,28 +43,17 @@ impl<M: OfLosses> Balancer for Scalar<M> {
 
     fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error> {
         signals.check(&self.tasks, self.needs())?;
-        if !self.method.needs_positive_losses() {
-            return Ok(of(&self.method, signals.losses, stream).into());
-        }
-        signals.check_not_negative(self.method.name())?;
-        // A task that is done has a loss of zero, which these methods divide by: as good as done will do.
-        let losses: Vec<f64> = signals.losses.iter().map(|loss| loss.max(LEAST)).collect();
-        Ok(of(&self.method, &losses, stream).into())
+        let losses = signals.losses_for(self.method.name(), self.method.needs_positive_losses())?;
+        let weights = match losses.len() {
+            0 => Vec::new(),
+            1 => vec![1.0],
+            _ => self.method.solve(&losses, stream),
+        };
+        Ok(weights.into())
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {
         expect_no_state(self.method.name(), &state)
-    }
-}
-
-/// Losses below this count as this, where a loss of zero has no meaning.
-pub(crate) const LEAST: f64 = 1e-8;
-
-fn of<M: OfLosses>(method: &M, losses: &[f64], stream: &mut Stream) -> Vec<f64> {
-    match losses.len() {
-        0 => Vec::new(),
-        1 => vec![1.0],
-        _ => method.solve(losses, stream),
     }
 }
 

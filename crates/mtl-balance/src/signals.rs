@@ -83,6 +83,9 @@ impl Gram {
     }
 }
 
+/// Losses below this count as this, where a loss of zero has no meaning.
+const LEAST: f64 = 1e-8;
+
 /// One step, as a balancer sees it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -198,6 +201,16 @@ impl<'a> Signals<'a> {
 }
 
 impl Signals<'_> {
+    /// The losses; for methods that divide by them or take their logarithm at least [`LEAST`], and none negative.
+    pub(crate) fn losses_for(&self, method: &'static str, positive: bool) -> Result<Vec<f64>, Error> {
+        if !positive {
+            return Ok(self.losses.to_vec());
+        }
+        self.check_not_negative(method)?;
+        // A task that is done has a loss of zero: as good as done will do.
+        Ok(self.losses.iter().map(|loss| loss.max(LEAST)).collect())
+    }
+
     /// What a method found must be numbers.
     pub(crate) fn check_weights(&self, method: &'static str, weights: &[f64]) -> Result<(), Error> {
         match self.present.iter().zip(weights).find(|(_, weight)| !weight.is_finite()) {

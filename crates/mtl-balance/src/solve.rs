@@ -37,6 +37,26 @@ impl Unit {
     }
 }
 
+/// Moves the numbers in use to `best`, or as far towards it as none falls below zero; who falls to zero, or to what rounding
+/// leaves of it (`zero`), is out of use. Whether there is nothing more to do: that was all the way, or rounding kept one
+/// that should have gone.
+fn towards(numbers: &mut [f64], used: &mut Vec<usize>, best: &[f64], zero: f64) -> bool {
+    if best.iter().all(|&best| best > 0.0) {
+        numbers.fill(0.0);
+        used.iter().zip(best).for_each(|(&i, &best)| numbers[i] = best);
+        return true;
+    }
+    let falling = used.iter().zip(best).filter(|(_, best)| **best <= 0.0);
+    let step = falling.map(|(&i, best)| numbers[i] / (numbers[i] - best)).fold(1.0, f64::min);
+    for (&i, &best) in used.iter().zip(best) {
+        let moved = numbers[i] + step * (best - numbers[i]);
+        numbers[i] = if best <= 0.0 && moved <= zero { 0.0 } else { moved.max(0.0) };
+    }
+    let before = used.len();
+    used.retain(|&i| numbers[i] > 0.0);
+    used.len() == before
+}
+
 /// `G w`.
 pub(crate) fn product(gram: &Gram, weights: &[f64]) -> Vec<f64> {
     (0..gram.size()).map(|i| dot(gram.row(i), weights)).collect()

@@ -29,10 +29,8 @@ impl Config {
     /// # Errors
     /// A smoothness that is not above 0.
     pub fn build(&self, tasks: &[String]) -> Result<Scalar<Stch>, Error> {
-        if !(self.mu.is_finite() && self.mu > 0.0) {
-            let (key, rule) = ("balancer.stch.mu".into(), "the smoothness must be a number above 0");
-            return Err(Error::Setting { key, value: self.mu, rule });
-        }
+        let rule = "the smoothness must be a number above 0";
+        Error::unless(self.mu.is_finite() && self.mu > 0.0, "balancer.stch.mu", self.mu, rule)?;
         Ok(Scalar::new(tasks, Stch { mu: self.mu }))
     }
 }

@@ -74,18 +74,13 @@ pub struct Uncertainty {
 impl Uncertainty {
     /// `name`, in the registry, gives weights `factor e^{-s}`.
     pub(crate) fn new(config: &Config, tasks: &[String], (name, factor): (&'static str, f64)) -> Result<Self, Error> {
-        let setting =
-            |key: &str, value, rule| Err(Error::Setting { key: format!("balancer.{name}.{key}"), value, rule });
-        if !(config.lr.is_finite() && config.lr > 0.0) {
-            return setting("lr", config.lr, "the learning rate must be a positive number");
-        }
+        let key = |key: &str| format!("balancer.{name}.{key}");
+        let &Config { lr, init, limit } = config;
+        Error::unless(lr.is_finite() && lr > 0.0, key("lr"), lr, "the learning rate must be a positive number")?;
         // e^50 is 5e21: beyond that no optimizer step means anything.
-        if !(config.limit > 0.0 && config.limit <= 50.0) {
-            return setting("limit", config.limit, "the bound must be above 0 and at most 50");
-        }
-        if !config.init.is_finite() || config.init.abs() > config.limit {
-            return setting("init", config.init, "the start must lie within the bound `limit`");
-        }
+        Error::unless(limit > 0.0 && limit <= 50.0, key("limit"), limit, "the bound must be above 0 and at most 50")?;
+        let inside = init.is_finite() && init.abs() <= limit;
+        Error::unless(inside, key("init"), init, "the start must lie within the bound `limit`")?;
         let start = Noise { s: config.init, adam: Adam::default() };
         Ok(Self { name, factor, config: config.clone(), tasks: tasks.to_vec(), noise: vec![start; tasks.len()] })
     }

@@ -29,10 +29,9 @@ impl Config {
     /// # Errors
     /// A temperature that is not above 0.
     pub fn build(&self, tasks: &[String]) -> Result<Scalar<UwSo>, Error> {
-        if !(self.temperature.is_finite() && self.temperature > 0.0) {
-            let (key, rule) = ("balancer.uw_so.temperature".into(), "the temperature must be a number above 0");
-            return Err(Error::Setting { key, value: self.temperature, rule });
-        }
+        let holds = self.temperature.is_finite() && self.temperature > 0.0;
+        let rule = "the temperature must be a number above 0";
+        Error::unless(holds, "balancer.uw_so.temperature", self.temperature, rule)?;
         Ok(Scalar::new(tasks, UwSo { temperature: self.temperature }))
     }
 }

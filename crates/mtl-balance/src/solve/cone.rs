@@ -1,6 +1,6 @@
 //! Projection onto the cone of updates that work against no task.
 
-use super::{Unit, cholesky_solve, dot};
+use super::{Unit, cholesky_solve, dot, towards};
 use crate::Gram;
 
 /// A conflict below this cosine is rounding.
@@ -19,13 +19,9 @@ pub(crate) fn project(gram: &Gram, u: &[f64]) -> Vec<f64> {
     let mut added = vec![0.0; c.size()];
     let mut used: Vec<usize> = Vec::new();
     for _ in 0..8 * c.size() + 16 {
-        let along = |i: usize, added: &[f64]| along_start[i] + dot(c.row(i), added);
-        let worst = (0..c.size())
-            .filter(|i| !used.contains(i))
-            .map(|i| (along(i, &added), i))
-            .min_by(|a, b| a.0.total_cmp(&b.0));
-        let Some((conflict, next)) = worst.filter(|(conflict, _)| *conflict < -TOLERANCE * scale) else { break };
-        let _ = conflict;
+        let along = |i: usize| along_start[i] + dot(c.row(i), &added);
+        let worst = (0..c.size()).filter(|i| !used.contains(i)).min_by(|&i, &j| along(i).total_cmp(&along(j)));
+        let Some(next) = worst.filter(|&next| along(next) < -TOLERANCE * scale) else { break };
         used.push(next);
         while !used.is_empty() {
             let matrix = Gram::from_fn(used.len(), |i, j| c.at(used[i], used[j]));
@@ -35,29 +31,9 @@ pub(crate) fn project(gram: &Gram, u: &[f64]) -> Vec<f64> {
                 used.pop();
                 break;
             };
-            if best.iter().all(|&x| x > 0.0) {
-                added.fill(0.0);
-                used.iter().zip(&best).for_each(|(&i, &x)| added[i] = x);
+            if towards(&mut added, &mut used, &best, 1e-15 * scale) {
                 break;
             }
-            let step = used
-                .iter()
-                .zip(&best)
-                .filter(|(_, b)| **b <= 0.0)
-                .map(|(&i, b)| added[i] / (added[i] - b))
-                .fold(1.0, f64::min);
-            let mut left = Vec::with_capacity(used.len());
-            for (&i, b) in used.iter().zip(&best) {
-                let x = added[i] + step * (b - added[i]);
-                added[i] = if *b <= 0.0 && x <= 1e-15 * scale { 0.0 } else { x.max(0.0) };
-                if added[i] > 0.0 {
-                    left.push(i);
-                }
-            }
-            if left.len() == used.len() {
-                break;
-            }
-            used = left;
         }
     }
     let mut weights = u.to_vec();

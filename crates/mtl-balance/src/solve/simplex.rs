@@ -1,6 +1,6 @@
 //! Weights that are not negative and sum to 1.
 
-use super::{cholesky_solve, dot, product};
+use super::{cholesky_solve, dot, product, towards};
 use crate::Gram;
 
 /// A row counts as improving if it does by more than this, relative to what it is compared with.
@@ -30,30 +30,9 @@ pub(crate) fn shortest(gram: &Gram) -> Vec<f64> {
         }
         used.push(next);
         while let Some(best) = nearest_on_plane(gram, &used) {
-            if best.iter().all(|&w| w > 0.0) {
-                weights.fill(0.0);
-                used.iter().zip(&best).for_each(|(&i, &w)| weights[i] = w);
+            if towards(&mut weights, &mut used, &best, 1e-15) {
                 break;
             }
-            // As far towards it as the simplex reaches; who falls to zero is out.
-            let step = used
-                .iter()
-                .zip(&best)
-                .filter(|(_, b)| **b <= 0.0)
-                .map(|(&i, b)| weights[i] / (weights[i] - b))
-                .fold(1.0, f64::min);
-            let mut left = Vec::with_capacity(used.len());
-            for (&i, b) in used.iter().zip(&best) {
-                let w = weights[i] + step * (b - weights[i]);
-                weights[i] = if *b <= 0.0 && w <= 1e-15 { 0.0 } else { w.max(0.0) };
-                if weights[i] > 0.0 {
-                    left.push(i);
-                }
-            }
-            if left.len() == used.len() {
-                break; // Rounding kept one that should have gone.
-            }
-            used = left;
         }
         used.retain(|&i| weights[i] > 0.0);
     }
