@@ -14,7 +14,7 @@ mod backward;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, TensorId, Var};
 
@@ -76,7 +76,7 @@ impl Value {
 }
 
 /// Gradients of the inputs from the result's; none for an input that nobody asked for.
-type Backward = Box<dyn Fn(&Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync>;
+type Backward = Arc<dyn Fn(&Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync>;
 
 /// One op that was recorded. Held by its result, through candle's graph, and by the ops it is an input of. Neither the values
 /// that went in nor the one that came out are kept, unless the op's backward pass keeps them: in a decoder that is a quarter
@@ -87,7 +87,7 @@ struct Node {
     inputs: Vec<Input>,
     result: OnceLock<TensorId>,
     /// None after a pass that needs it no more: what it kept is given back then.
-    backward: RwLock<Option<Backward>>,
+    backward: Mutex<Option<Backward>>,
 }
 
 /// Where the gradient of an op's input goes.
@@ -119,14 +119,11 @@ static NODES: LazyLock<Mutex<HashMap<TensorId, Weak<Node>>>> = LazyLock::new(Mut
 
 impl Node {
     fn gradients(&self, grad: &Tensor, last: bool) -> Result<Vec<Option<Tensor>>> {
-        let found = if last {
-            let backward = self.backward.write().unwrap_or_else(PoisonError::into_inner).take();
-            backward.map(|backward| backward(grad))
-        } else {
-            self.backward.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|backward| backward(grad))
-        };
-        match found {
-            Some(found) => found,
+        let mut kept = self.backward.lock().unwrap_or_else(PoisonError::into_inner);
+        let backward = if last { kept.take() } else { kept.clone() };
+        drop(kept); // A gradient waits for other threads.
+        match backward {
+            Some(backward) => backward(grad),
             None => candle_core::bail!("a second backward pass through what `backward_once` has gone through"),
         }
     }
@@ -181,7 +178,7 @@ where
 {
     let tracked = inputs.iter().any(|input| input.track_op());
     let inputs = tracked.then(|| inputs.iter().map(|input| Input::of(input)).collect());
-    record_as(name, inputs, value, Box::new(backward))
+    record_as(name, inputs, value, Arc::new(backward))
 }
 
 /// Records an op whose closure also gets the result, which is kept for it.
@@ -220,7 +217,7 @@ fn record_as(name: &'static str, inputs: Option<Vec<Input>>, value: Value, backw
         return hidden.apply_op1_no_bwd(&Recorded { name, value, node: None });
     };
     let order = ORDER.fetch_add(1, Ordering::Relaxed);
-    let node = Arc::new(Node { order, inputs, result: OnceLock::new(), backward: RwLock::new(Some(backward)) });
+    let node = Arc::new(Node { order, inputs, result: OnceLock::new(), backward: Mutex::new(Some(backward)) });
     let result = hidden.apply_op1(Recorded { name, value, node: Some(Arc::clone(&node)) })?;
     NODES.lock().unwrap_or_else(PoisonError::into_inner).insert(result.id(), Arc::downgrade(&node));
     let _ = node.result.set(result.id());

@@ -134,6 +134,8 @@ pub fn step(
                 None => term,
             });
         }
+        // What they hold would be held through the backward pass.
+        drop((losses, features, seen));
         let grads = match total {
             Some(total) => collect(&backward_once(total)?, &model.params.trained()),
             None => Grads::new(),

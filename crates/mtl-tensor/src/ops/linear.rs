@@ -52,13 +52,13 @@ struct Sizes {
     outputs: usize,
 }
 
-/// Inputs summed by one task; fixed, so that the order of additions is.
+/// Inputs summed together; fixed, so that the order of additions is.
 const PART: usize = 2048;
 /// Inputs of a part summed in registers, before they are added to what came before them.
 const DEPTH: usize = 256;
 /// Outputs computed by one task.
 const BLOCK: usize = 64;
-/// Up to so many images memory is what a wide layer waits for, and no operand is copied.
+/// Up to so many images memory is what a wide layer waits for, and the weight is read once.
 const FEW: usize = 8;
 
 /// Images, or for few of them outputs, lie side by side in a vector; either way the sum of one output of one image takes the
@@ -108,29 +108,29 @@ fn part_of_few(s: Sizes, x: &[f32], w: &[f32], first: usize) -> Vec<f32> {
     let Sizes { batch, inputs, outputs } = s;
     let row = whole(outputs);
     let mut sums = vec![0.0; batch * row];
-    for block in (0..outputs).step_by(BLOCK) {
+    let window = Window::of(&mut sums);
+    (0..outputs).into_par_iter().step_by(BLOCK).for_each(|block| {
         let count = BLOCK.min(outputs - block);
         let columns = whole(count);
         with_scratch([DEPTH * columns], |[turned]| {
             for (at, depth) in runs(first, inputs) {
                 turn(&w[block * inputs + at..], (count, inputs), (depth, columns), turned);
-                let size = (batch, columns);
                 let product = Product {
-                    size,
+                    size: (batch, columns),
                     depth,
                     a: &x[at..],
                     a_strides: (inputs, 1),
                     b: turned,
                     b_step: columns,
                     segments: &[(0, 0)],
-                    c: Window::of(&mut sums[block..]),
+                    c: window.from(block),
                     c_row: row,
                     add: true,
                 };
                 product.compute();
             }
         });
-    }
+    });
     sums
 }
 
@@ -140,7 +140,7 @@ fn turn(from: &[f32], (rows, row): (usize, usize), (depth, columns): (usize, usi
     gather(from, rows, (1, row), Rows { first: 0, rows: 1, left: 0, columns: depth, stride: columns }, to);
 }
 
-/// Inputs whose gradients one task computes.
+/// Inputs whose gradients one task computes, of few images a multiple.
 const SLICE: usize = 256;
 
 /// `[first, first + count)` of each row of `[rows, inputs]`, side by side and padded with zeros.
@@ -178,8 +178,9 @@ fn grad_input(s: Sizes, w: &[f32], dy: &[f32]) -> Vec<f32> {
     }
     written(batch * inputs, |dx| {
         let window = Window::of_unwritten(dx);
-        (0..inputs).into_par_iter().step_by(PART).for_each(|first| {
-            let count = PART.min(inputs - first);
+        let part = inputs.div_ceil(4).next_multiple_of(SLICE).min(PART);
+        (0..inputs).into_par_iter().step_by(part).for_each(|first| {
+            let count = part.min(inputs - first);
             with_scratch([batch * count], |[sums]| {
                 sums.fill(0.0);
                 for o in (0..outputs).step_by(4) {

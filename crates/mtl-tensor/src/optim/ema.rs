@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 
+use super::PART;
 use crate::Real;
 use crate::real::{for_real, with_slice, with_slice_mut};
 use crate::wide::{Loop, wide};
@@ -45,8 +46,8 @@ impl Ema {
         }
         host.into_par_iter().try_for_each(|(var, average)| {
             for_real!(var, T => with_slice::<T, _>(var, |now| with_slice_mut::<T>(average, |average| {
-                let take = <T as crate::Real>::of(1.0 - keep);
-                average.par_chunks_mut(BLOCK).zip(now.par_chunks(BLOCK)).for_each(|(average, now)| {
+                let take = T::of(1.0 - keep);
+                average.par_chunks_mut(PART).zip(now.par_chunks(PART)).for_each(|(average, now)| {
                     wide::<Approach, _>((average, now, take));
                 });
                 Ok(())
@@ -99,9 +100,6 @@ impl Ema {
         Ok(())
     }
 }
-
-/// Numbers averaged by one task.
-const BLOCK: usize = 16 * 1024;
 
 /// `average += take (now - average)`.
 struct Approach;

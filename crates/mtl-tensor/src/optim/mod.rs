@@ -56,7 +56,7 @@ pub fn square_norm(tensor: &Tensor) -> Result<f64> {
     }))
 }
 
-/// Numbers whose squares one task sums.
+/// Numbers of a parameter that one task looks at.
 const PART: usize = 16 * 1024;
 
 /// Inner product of two gradients of the same parameters, in f64.

@@ -8,7 +8,7 @@ use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Grads;
+use super::{Grads, PART};
 use crate::Real;
 use crate::real::{for_real, with_slice, with_slice_mut};
 use crate::wide::{Loop, wide};
@@ -208,20 +208,18 @@ impl Rule {
     }
 }
 
-const BLOCK: usize = 16 * 1024;
-
 fn fused<T: Real>(slot: &Slot, grad: &Tensor, rule: &Rule) -> Result<()> {
     let rule = [rule.scale, rule.coupled, rule.shrink, rule.beta1, rule.beta2, rule.rate, rule.second_scale].map(T::of);
     with_slice::<T, _>(grad, |grad| {
         with_slice_mut::<T>(&slot.var, |w| {
             with_slice_mut::<T>(&slot.first, |first| {
-                let blocks = w.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(grad.par_chunks(BLOCK));
+                let blocks = w.par_chunks_mut(PART).zip(first.par_chunks_mut(PART)).zip(grad.par_chunks(PART));
                 let Some(second) = &slot.second else {
                     blocks.for_each(|((w, first), grad)| wide::<Descend, _>((w, first, grad, rule)));
                     return Ok(());
                 };
                 with_slice_mut::<T>(second, |second| {
-                    blocks.zip(second.par_chunks_mut(BLOCK)).for_each(|(((w, first), grad), second)| {
+                    blocks.zip(second.par_chunks_mut(PART)).for_each(|(((w, first), grad), second)| {
                         wide::<Adapt, _>((w, first, second, grad, rule));
                     });
                     Ok(())
@@ -334,6 +332,37 @@ mod tests {
     const ADAM: [f64; 3] = [0.699_541_525_329_779_6, -2.300_346_522_941_076_4, 0.207_709_884_355_805_34];
     const ADAMW: [f64; 3] = [0.686_099_934_980_938_5, -2.269_037_996_172_989, 0.201_662_189_086_583_18];
     const SGD: [f64; 3] = [-0.495_530_328_364_547_1, -28.063_841_847_510_275, -0.210_576_888_719_129_25];
+
+    /// Several parameters at once, one of several tasks' length: each as the accelerators' code has it by itself.
+    #[test]
+    fn parameters_together_are_as_each_alone() {
+        let lengths = [3, 2 * PART + 5, 1, PART];
+        let params = || -> BTreeMap<String, Var> {
+            let var = |(at, &length): (usize, &usize)| {
+                let values: Vec<f64> = (0..length).map(|i| ((i * 7 + at) % 23) as f64 / 11.0 - 1.0).collect();
+                (format!("w{at}"), Var::from_vec(values, (1, length), &Device::Cpu).unwrap())
+            };
+            lengths.iter().enumerate().map(var).collect()
+        };
+        for config in [Config::default(), Config::Sgd { momentum: 0.9, weight_decay: 0.01 }] {
+            let (together, alone) = (params(), params());
+            let mut optimizer = Optimizer::new(config, &together, |_| 1.0).unwrap();
+            let mut other = Optimizer::new(config, &alone, |_| 1.0).unwrap();
+            for _ in 0..3 {
+                let grads: Grads =
+                    together.iter().map(|(name, w)| (name.clone(), w.as_tensor().sqr().unwrap())).collect();
+                optimizer.step(&grads, 0.1, 0.5).unwrap();
+                for (name, slot) in &mut other.slots {
+                    slot.steps += 1;
+                    composed(slot, &grads[name], &Rule::new(config, 0.1, 0.5, slot.steps, true)).unwrap();
+                }
+            }
+            for (name, w) in &together {
+                let (found, expected) = (to_f64(w).unwrap(), to_f64(&alone[name]).unwrap());
+                assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{config:?}, {name}");
+            }
+        }
+    }
 
     #[test]
     fn a_refused_step_changes_nothing() {

@@ -173,13 +173,26 @@ mod tests {
         assert!(backward_from(&[y], &[]).is_err(), "one too few");
     }
 
+    /// A result that is held keeps its numbers; what two values share goes with the first last pass.
+    #[test]
+    fn last_passes_over_a_shared_part_and_a_held_result() {
+        let x = var(&[0.5, 2.0]);
+        let shared = ops::tanh(&x).unwrap();
+        let one = (ops::relu(&shared).unwrap() * 2.0).unwrap().sum_all().unwrap();
+        let two = shared.sqr().unwrap().sum_all().unwrap();
+        let before = to_f64(&shared).unwrap();
+        assert!(backward_once(one).unwrap().get(&x).is_some());
+        assert_eq!(to_f64(&shared).unwrap(), before);
+        assert!(backward_once(two).unwrap_err().to_string().contains("second backward pass"));
+    }
+
     #[test]
     fn the_last_pass_gives_back_what_ops_kept() {
         let x = var(&[0.5, 2.0]);
         let y = ops::tanh(&x).unwrap();
         let value = || (&y * 3.0).unwrap().sum_all().unwrap();
         let node = Node::of(&y).unwrap();
-        let kept = || node.backward.read().unwrap().is_some();
+        let kept = || node.backward.lock().unwrap().is_some();
         let first = backward(&value()).unwrap();
         assert!(kept());
         let last = backward_once(value()).unwrap();

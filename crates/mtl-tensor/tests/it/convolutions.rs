@@ -192,7 +192,10 @@ fn the_same_bytes_at_any_number_of_threads() {
     let halved = Case { batch: 1, channels: (24, 40), ..strided };
     let single = Case { batch: 1, ..case };
     let direct = Case { stride: 2, ..deep };
-    for case in [case, strided, deep, halved, single, direct] {
+    // Enough tiles for several partial sums of kernel gradients, of several strips each.
+    let parts = Case { batch: 24, ..case };
+    let halved_parts = Case { batch: 40, channels: (12, 24), ..strided };
+    for case in [case, strided, deep, halved, single, direct, parts, halved_parts] {
         let bytes = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let results = pool.install(|| case.run(DType::F32, 3)).unwrap();

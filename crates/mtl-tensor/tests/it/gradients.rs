@@ -4,7 +4,7 @@
 use mtl_rng::Seed;
 use mtl_tensor::gradcheck::{on_accelerator_code, worst_error};
 use mtl_tensor::ops::loss::{self, ClassWeighting};
-use mtl_tensor::{Device, Result, Tensor, backward, ops};
+use mtl_tensor::{Device, Result, Tensor, Var, backward, ops, to_f64};
 
 /// Distinct values in (-2, 2), none within 0.005 of zero and no two within 0.002 of each other, so that no kink of ReLU
 /// or max-pooling lies inside a difference step.
@@ -221,6 +221,26 @@ fn constant_weights_get_no_gradient_and_change_no_other() {
 }
 
 /// Single and fused, on both code paths.
+/// By its result, which has its argument's sign: at no slope, at both zeros, and for what is no number.
+#[test]
+fn leaky_relu_at_its_edges() {
+    let values = [-2.0f64, -0.0, 0.0, 3.0, f64::NAN];
+    for (slope, forward, backward_of_one) in
+        [(0.0, [0.0, 0.0, 0.0, 3.0], [0.0, 0.0, 0.0, 1.0]), (0.2, [-0.4, 0.0, 0.0, 3.0], [0.2, 0.2, 0.2, 1.0])]
+    {
+        let x = Var::new(&values, &Device::Cpu).unwrap();
+        let y = ops::leaky_relu(&x, slope).unwrap();
+        let grads = to_f64(backward(&y.sum_all().unwrap()).unwrap().get(&x).unwrap()).unwrap();
+        let y = to_f64(&y).unwrap();
+        assert!(y[4].is_nan() && y[..4] == forward, "{y:?}");
+        assert_eq!(grads[..4], backward_of_one);
+    }
+    let x = Tensor::new(&values, &Device::Cpu).unwrap();
+    for slope in [-0.1, f64::NAN] {
+        assert!(ops::leaky_relu(&x, slope).unwrap_err().to_string().contains("at least 0"));
+    }
+}
+
 #[test]
 fn relu_of_infinities() {
     let x = mtl_tensor::Var::from_vec(vec![f64::NEG_INFINITY, -1.0, 2.0, f64::INFINITY], (1, 4), &Device::Cpu).unwrap();

@@ -60,12 +60,16 @@ fn prefill(rows: &mut [f32], stride: usize, bias: Option<&[f32]>) {
     }
 }
 
-/// Strips of output rows, `together` or a multiple of it in each.
-fn strips_of(g: &Geometry, columns: usize, together: usize) -> Vec<Strip> {
-    let cost = g.stride * (g.in_width + 2 * g.padding) * g.in_channels + g.out_width * columns;
-    // For four tasks at least.
-    let rows = strip_rows(cost).min((g.batch * g.out_height).div_ceil(4));
-    strips(g.batch, g.out_height, rows.next_multiple_of(together).min(g.out_height))
+/// Output rows whose pixels on both sides a strip's memory holds.
+fn output_rows(g: &Geometry, columns: usize) -> usize {
+    strip_rows(g.stride * (g.in_width + 2 * g.padding) * g.in_channels + g.out_width * columns)
+}
+
+/// Strips of `height` rows an image, of about `rows` each, but no more than about a quarter of all in one, for several threads;
+/// `together` or a multiple of it in each.
+fn divided(images: usize, height: usize, rows: usize, together: usize) -> Vec<Strip> {
+    let rows = rows.min((images * height).div_ceil(4));
+    strips(images, height, rows.next_multiple_of(together).min(height))
 }
 
 /// `Y = conv(X, W) + b`; `w [Co, Ci, kh, kw]`, `b [Co]`.
@@ -88,7 +92,7 @@ pub(super) fn forward(g: &Geometry, x: &dyn Source, w: &[f32], bias: Option<&[f3
 
 fn forward_packed(g: &Geometry, x: &dyn Source, packed: &[f32], packed_row: usize, bias: Option<&[f32]>, y: &dyn Sink) {
     let columns = whole(g.out_channels);
-    strips_of(g, columns, y.together()).into_par_iter().for_each(|strip| {
+    divided(g.batch, g.out_height, output_rows(g, columns), y.together()).into_par_iter().for_each(|strip| {
         let layout = seen(g, strip);
         with_scratch([layout.len(), strip.rows * g.out_width * columns], |[input, output]| {
             x.rows(strip.image, layout, input);
@@ -120,7 +124,8 @@ fn forward_packed(g: &Geometry, x: &dyn Source, packed: &[f32], packed_row: usiz
 pub(super) fn grad_weight(g: &Geometry, x: &dyn Source, dy: &dyn Source) -> Vec<f32> {
     let columns = whole(g.out_channels);
     let (depth, taps) = (g.kernel_width * g.in_channels, g.taps());
-    let strips = strips_of(g, columns, 1);
+    // Not divided further: each part is as large as the kernels.
+    let strips = strips(g.batch, g.out_height, output_rows(g, columns).min(g.out_height));
     let part = strips.len().div_ceil(WEIGHT_PARTS).max(1);
     let sums: Vec<Vec<f32>> = strips
         .par_chunks(part)
@@ -244,8 +249,7 @@ pub(super) fn spread_out(g: &Geometry, w: &[f32], dy: &dyn Source, bias: Option<
     let (left, right) = (before(|p| p.across).unwrap_or(0), after(|p| p.across).unwrap_or(0));
     let (steps_down, steps_across) = (g.in_height.div_ceil(g.stride), g.in_width.div_ceil(g.stride));
     let cost = g.out_width * g.out_channels + g.stride * g.in_width * columns;
-    let rows = strip_rows(cost).next_multiple_of(dx.together()).min(steps_down);
-    strips(g.batch, steps_down, rows).into_par_iter().for_each(|strip| {
+    divided(g.batch, steps_down, strip_rows(cost), dx.together()).into_par_iter().for_each(|strip| {
         let layout = Rows {
             first: strip.first as isize - above as isize,
             rows: above + strip.rows + below,
