@@ -52,15 +52,15 @@ fn main() -> ExitCode {
     match process::on_a_worker(|| if args.list { list() } else { play(&args) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("{}", json!({ "failed": format!("{error:#}") }));
+            // Whoever asked may have gone away.
+            let _ = writeln!(std::io::stdout(), "{}", json!({ "failed": format!("{error:#}") }));
             ExitCode::FAILURE
         }
     }
 }
 
 fn list() -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(&registry::workloads())?);
-    Ok(())
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(&registry::workloads())?)?)
 }
 
 fn play(args: &Args) -> anyhow::Result<()> {
