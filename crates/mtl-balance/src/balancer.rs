@@ -18,9 +18,26 @@ pub enum Needs {
     /// The Gram matrix of the task gradients with respect to the trunk's *parameters*: one backward pass through the
     /// trunk for each task. What the papers mean.
     TrunkGram,
+    /// The products of gradients on one half of the batch with those on the other ([`Signals::halves`]), beside the
+    /// Gram matrix of both together: without the bias that a batch's own noise gives the square of its gradient. The cost
+    /// of [`Needs::TrunkGram`]; a task without labels in one of the halves is absent.
+    HalvesGram,
     /// The task gradients themselves, as rows, beside their Gram matrix ([`Signals::gradients`]): the cost of
     /// [`Needs::TrunkGram`], and `tasks x parameters` numbers kept on the host.
     Gradients,
+}
+
+/// What a method wants to be told after the step it has weighed, by [`Balancer::learn`]. Only bilevel methods and those that
+/// look one step ahead want anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Feedback {
+    /// Nothing.
+    Nothing,
+    /// The losses of the same tasks on the same batch after the step: one forward pass more.
+    LossesAfter,
+    /// By how much a little more weight on each task, in this step, would raise the summed loss of these tasks (numbers
+    /// among all tasks) on another batch: one backward pass and three forward passes more.
+    Lookahead(Vec<usize>),
 }
 
 impl Needs {
@@ -65,6 +82,32 @@ impl From<Vec<f64>> for Combination {
 pub trait Balancer: Send {
     /// What the training step must compute for [`Balancer::combine`]. Constant for the life of the balancer.
     fn needs(&self) -> Needs;
+
+    /// The same for a certain step; [`Needs::FeatureGram`] where the weights are those of an earlier step, whatever the
+    /// method needs otherwise.
+    fn needs_at(&self, _step: u64) -> Needs {
+        self.needs()
+    }
+
+    /// What the training step must tell by [`Balancer::learn`]. Constant for the life of the balancer.
+    fn feedback(&self) -> Feedback {
+        Feedback::Nothing
+    }
+
+    /// Told after the step that [`Balancer::combine`] has weighed: one number for each of the tasks that were present then, in
+    /// their order.
+    ///
+    /// # Errors
+    /// Numbers that are not finite, with the name of the task; another number of them. The state is then as it was.
+    fn learn(&mut self, _values: &[f64]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Whether losses are read as progress (their ratio to earlier ones): they say little of a loss that is an equilibrium, as
+    /// that of a critic and its generator.
+    fn reads_progress(&self) -> bool {
+        false
+    }
 
     /// Whether negative losses (a Gaussian log-likelihood, a hinge critic) are refused with an error.
     fn refuses_negative_losses(&self) -> bool {

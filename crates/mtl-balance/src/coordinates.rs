@@ -1,20 +1,48 @@
-//! What methods share that decide coordinate by coordinate.
+//! What methods share that see the gradients themselves.
 
 use mtl_rng::Stream;
 
 use crate::balancer::{Combination, expect_no_state};
 use crate::{Balancer, Error, Needs, Signals, State};
 
-/// A function of task gradients, two at least, none of them zero.
+/// The tasks of a step whose gradient is not zero, two at least.
+pub(crate) struct Gradients<'a> {
+    /// One a task, as many numbers each.
+    pub rows: &'a [&'a [f32]],
+    pub losses: &'a [f64],
+    /// Their numbers among all tasks of the run.
+    pub tasks: &'a [usize],
+}
+
+/// A method that works coordinate by coordinate, or remembers gradients.
 pub(crate) trait OfGradients: Send {
     /// As in the registry.
     fn name(&self) -> &'static str;
 
-    /// The update, and for the log what share of each gradient is in it.
-    fn solve(&self, rows: &[&[f32]], stream: &mut Stream) -> (Vec<f32>, Vec<f64>);
+    /// Weights; or an update of its own, and for the log what share of each gradient is in it.
+    fn solve(&mut self, gradients: &Gradients<'_>, stream: &mut Stream) -> Combination;
+
+    /// Whether a loss of zero or less has no meaning here.
+    fn needs_positive_losses(&self) -> bool {
+        false
+    }
+
+    /// As [`Balancer::reads_progress`].
+    fn reads_progress(&self) -> bool {
+        false
+    }
+
+    fn state(&self, _tasks: &[String]) -> State {
+        State::new()
+    }
+
+    fn restore(&mut self, _tasks: &[String], state: &State) -> Result<(), Error> {
+        expect_no_state(self.name(), state)
+    }
 }
 
-/// Such a method as a balancer; zero gradients and single tasks are as in [`Gramian`](crate::Gramian).
+/// Such a method as a balancer; zero gradients and single tasks are as in [`Gramian`](crate::Gramian): they are not shown to the
+/// method, and what it remembers of them stays as it is.
 #[derive(Debug)]
 pub struct Coordinates<M> {
     tasks: Vec<String>,
@@ -32,22 +60,56 @@ impl<M: OfGradients> Balancer for Coordinates<M> {
         Needs::Gradients
     }
 
+    fn refuses_negative_losses(&self) -> bool {
+        self.method.needs_positive_losses()
+    }
+
+    fn reads_progress(&self) -> bool {
+        self.method.reads_progress()
+    }
+
     fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error> {
         signals.check(&self.tasks, self.needs())?;
+        let losses = signals.losses_for(self.method.name(), self.method.needs_positive_losses())?;
         let all = signals.gradients.ok_or(Error::Missing { missing: "the task gradients" })?;
         let there: Vec<usize> = (0..all.len()).filter(|&i| all[i].iter().any(|v| *v != 0.0)).collect();
         let rows: Vec<&[f32]> = there.iter().map(|&i| all[i].as_slice()).collect();
-        let (vector, shares) = match rows.len() {
-            0 => (vec![0.0; all.first().map_or(0, Vec::len)], Vec::new()),
-            1 => (rows[0].to_vec(), vec![1.0]),
-            _ => self.method.solve(&rows, stream),
+        let found = match rows.len() {
+            0 => Combination::from(Vec::new()),
+            1 => vec![1.0].into(),
+            _ => self.method.solve(
+                &Gradients {
+                    rows: &rows,
+                    losses: &there.iter().map(|&i| losses[i]).collect::<Vec<_>>(),
+                    tasks: &there.iter().map(|&i| signals.present[i]).collect::<Vec<_>>(),
+                },
+                stream,
+            ),
         };
         let mut weights = vec![0.0; all.len()];
-        there.iter().zip(shares).for_each(|(&i, share)| weights[i] = share);
-        Ok(Combination { weights, vector: Some(vector) })
+        there.iter().zip(found.weights).for_each(|(&i, weight)| weights[i] = weight);
+        signals.check_weights(self.method.name(), &weights)?;
+        Ok(Combination { weights, vector: found.vector })
+    }
+
+    fn state(&self) -> State {
+        self.method.state(&self.tasks)
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {
-        expect_no_state(self.method.name(), &state)
+        self.method.restore(&self.tasks, &state)
     }
+}
+
+/// A number as the tensors hold it; what those cannot hold is the largest they can.
+pub(crate) fn narrow(value: f64) -> f32 {
+    value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+}
+
+/// `sum_i w_i b_i` of what was remembered.
+pub(crate) fn mixed(rows: &[&[f64]], weights: &[f64]) -> Vec<f32> {
+    let columns = rows.first().map_or(0, |row| row.len());
+    (0..columns)
+        .map(|column| narrow(rows.iter().zip(weights).map(|(row, weight)| row[column] * weight).sum()))
+        .collect()
 }

@@ -103,6 +103,10 @@ impl Balancer for Dwa {
         true
     }
 
+    fn reads_progress(&self) -> bool {
+        true
+    }
+
     fn combine(&mut self, signals: &Signals, _stream: &mut Stream) -> Result<Combination, Error> {
         signals.check(&self.tasks, self.needs())?;
         signals.check_not_negative("dwa")?;

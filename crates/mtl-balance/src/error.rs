@@ -87,6 +87,30 @@ pub enum Error {
         /// What does not fit.
         problem: String,
     },
+    /// What came of a step is NaN or infinite.
+    #[error("what came of the step for task `{task}` is {value}: lower the learning rate")]
+    NonFiniteOutcome {
+        /// Whose outcome.
+        task: String,
+        /// NaN or an infinity.
+        value: f64,
+    },
+    /// The caller told of more or fewer tasks than took part.
+    #[error("{told} outcomes for {present} present tasks: `Balancer::learn` takes one for each")]
+    Told {
+        /// Tasks that took part in the step.
+        present: usize,
+        /// Numbers handed over.
+        told: usize,
+    },
+    /// A setting that needs what the method does not compute.
+    #[error("{key}: {problem}")]
+    Unsuited {
+        /// The configuration key.
+        key: &'static str,
+        /// Why it cannot be, and what can.
+        problem: String,
+    },
     /// A Gram matrix that is not square.
     #[error("a Gram matrix of {size} tasks has {} entries, not {entries}", .size * .size)]
     GramSize {
@@ -111,5 +135,23 @@ impl Error {
     /// A setting outside its range, unless `holds`.
     pub(crate) fn unless(holds: bool, key: impl Into<String>, value: f64, rule: &'static str) -> Result<(), Self> {
         if holds { Ok(()) } else { Err(Self::Setting { key: key.into(), value, rule }) }
+    }
+
+    /// The number of the task called `name`, which `key` of the configuration speaks of.
+    pub(crate) fn find_task(key: &'static str, tasks: &[String], name: &str) -> Result<usize, Self> {
+        let unknown = || mtl_registry::UnknownName::new("task", name, tasks.iter().map(String::as_str));
+        let at = tasks.iter().position(|task| task == name);
+        at.ok_or_else(|| Self::UnknownTask { key, source: unknown() })
+    }
+
+    /// One finite number for each present task, told after a step.
+    pub(crate) fn unless_told(tasks: &[String], present: &[usize], values: &[f64]) -> Result<(), Self> {
+        if values.len() != present.len() {
+            return Err(Self::Told { present: present.len(), told: values.len() });
+        }
+        match present.iter().zip(values).find(|(_, value)| !value.is_finite()) {
+            None => Ok(()),
+            Some((&task, &value)) => Err(Self::NonFiniteOutcome { task: tasks[task].clone(), value }),
+        }
     }
 }

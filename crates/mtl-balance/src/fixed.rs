@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use mtl_registry::UnknownName;
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -28,10 +27,7 @@ impl Config {
     /// A weight for a task there is not; a weight that is negative or not finite.
     pub fn build(&self, tasks: &[String]) -> Result<Fixed, Error> {
         for (name, &value) in &self.weights {
-            if !tasks.contains(name) {
-                let source = UnknownName::new("task", name, tasks.iter().map(String::as_str));
-                return Err(Error::UnknownTask { key: "balancer.fixed.weights", source });
-            }
+            Error::find_task("balancer.fixed.weights", tasks, name)?;
             let (key, rule) = (format!("balancer.fixed.weights.{name}"), "a weight is a finite number of at least 0");
             Error::unless(value.is_finite() && value >= 0.0, key, value, rule)?;
         }

@@ -7,8 +7,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::coordinates::{Coordinates, OfGradients};
+use crate::coordinates::{Coordinates, Gradients, OfGradients, narrow};
+use crate::{Combination, Error};
 
 /// Settings of GradDrop.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,8 +41,9 @@ impl OfGradients for GradDrop {
         "graddrop"
     }
 
-    fn solve(&self, rows: &[&[f32]], stream: &mut Stream) -> (Vec<f32>, Vec<f64>) {
-        self.drop(rows, || stream.uniform())
+    fn solve(&mut self, gradients: &Gradients<'_>, stream: &mut Stream) -> Combination {
+        let (vector, weights) = self.drop(gradients.rows, || stream.uniform());
+        Combination { weights, vector: Some(vector) }
     }
 }
 
@@ -64,7 +65,7 @@ impl GradDrop {
                 total += share * value;
                 *kept += share;
             }
-            *sum = total as f32;
+            *sum = narrow(total);
         }
         kept.iter_mut().for_each(|kept| *kept /= columns as f64);
         (vector, kept)

@@ -74,6 +74,10 @@ impl OfGram for GradNorm {
         true
     }
 
+    fn reads_progress(&self) -> bool {
+        true
+    }
+
     fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
         let m = rows.tasks.len() as f64;
         for (&task, &loss) in rows.tasks.iter().zip(rows.losses) {
@@ -142,5 +146,28 @@ mod tests {
         assert!((even[0] - 0.4).abs() < 0.02 && (even[1] - 1.6).abs() < 0.02, "{even:?}");
         let behind = settle([0.9, 0.3]);
         assert!(behind[0] > even[0] + 0.3, "{behind:?}");
+    }
+
+    /// LibMTL's rule (its `GradNorm.backward`, by automatic differentiation, with Adam at 0.01) on the same steps.
+    #[test]
+    fn steps_equal_libmtl() {
+        let tasks: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let rows: [[f64; 4]; 3] = [[1.0, -2.0, 0.5, 0.3], [-1.5, 0.7, 1.1, -0.2], [0.4, 0.9, -1.8, 0.6]];
+        let losses = [[1.0, 2.0, 0.5], [0.9, 1.9, 0.3], [0.8, 1.5, 0.29], [0.85, 1.0, 0.28], [1.0; 3]];
+        let expected = [
+            [1.0, 1.0, 1.0],
+            [0.9867114050019308, 1.0066442974957128, 1.0066442975023564],
+            [0.9840242730861496, 1.015219630839671, 1.0007560960741793],
+            [0.9848949387618375, 1.0233542738728585, 0.9917507873653036],
+            [0.990614738524078, 1.0254468937432817, 0.9839383677326402],
+        ];
+        let mut balancer = Config::default().build(&tasks).unwrap();
+        for (call, (losses, expected)) in losses.iter().zip(expected).enumerate() {
+            let scale = (1.0 + 0.3 * call as f64).powi(2);
+            let gram = Gram::from_fn(3, |i, j| scale * rows[i].iter().zip(rows[j]).map(|(a, b)| a * b).sum::<f64>());
+            let signals = Signals::new(&tasks, &[0, 1, 2], losses).with_gram(&gram).at(call as u64, 0);
+            let found = balancer.weights(&signals, &mut Seed::new(0).stream("b", &[])).unwrap();
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "call {call}: {found:?}");
+        }
     }
 }

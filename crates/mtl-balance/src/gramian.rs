@@ -26,6 +26,11 @@ pub(crate) trait OfGram: Send {
         false
     }
 
+    /// As [`Balancer::reads_progress`].
+    fn reads_progress(&self) -> bool {
+        false
+    }
+
     fn state(&self, _tasks: &[String]) -> State {
         State::new()
     }
@@ -60,6 +65,10 @@ impl<M: OfGram> Balancer for Gramian<M> {
 
     fn refuses_negative_losses(&self) -> bool {
         self.method.needs_positive_losses()
+    }
+
+    fn reads_progress(&self) -> bool {
+        self.method.reads_progress()
     }
 
     fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error> {

@@ -15,9 +15,12 @@
 //! | [`gls`] | losses | the geometric mean in place of the sum |
 //! | [`log_sum`] | losses | one over the loss |
 //! | [`stch`] | losses | the largest loss, smoothly |
+//! | [`famo`] | losses, also after the step | weighs less who fell fastest |
 //! | [`rlw`] | losses | random, anew at each step: the baseline that must be beaten |
 //! | [`norm_scaling`] | Gram matrix | every gradient brought to the same usual length |
 //! | [`gradnorm`] | Gram matrix | lengths of gradients follow how far behind their tasks are |
+//! | [`db_mtl`] | gradients | logarithms of losses, averaged gradients made equally long |
+//! | [`excess_mtl`] | gradients | more weight to tasks far from the best they can do |
 //! | [`gradvac`] | Gram matrix | gradients turned towards the angles they usually have |
 //! | [`pcgrad`] | Gram matrix | takes from each gradient the part that works against another |
 //! | [`mgda`] | Gram matrix | the shortest common descent direction |
@@ -29,6 +32,11 @@
 //! | [`dualproj`] | Gram matrix | the mean gradient, turned until it works against none |
 //! | [`upgrad`] | Gram matrix | each gradient turned until it works against none, then the mean |
 //! | [`config`] | Gram matrix | the same angle to every gradient |
+//! | [`pcd`] | Gram matrix | near the primary gradient, with some progress left to the others |
+//! | [`moco`] | gradients | the shortest common direction of gradients averaged over steps |
+//! | [`sdmgrad`] | two halves of the batch | a common direction near the mean |
+//! | [`modo`] | two halves of the batch | small steps towards the shortest direction |
+//! | [`auto_lambda`] | losses, one step ahead | weights that lower the primary tasks' loss on other images |
 //! | [`krum`] | Gram matrix | the gradients with most company, no others |
 //! | [`graddrop`] | gradients | each coordinate goes with one sign, drawn |
 //! | [`trimmed_mean`] | gradients | the mean of each coordinate without its extremes |
@@ -65,19 +73,25 @@ mod balancer;
 mod coordinates;
 mod error;
 mod gramian;
+mod halves;
 mod once;
 mod registry;
 mod route;
 mod scalar;
 mod signals;
 mod solve;
+mod wrap;
 
 pub mod aligned;
+pub mod auto_lambda;
 pub mod cagrad;
 pub mod config;
+pub mod db_mtl;
 pub mod dualproj;
 pub mod dwa;
+pub mod excess_mtl;
 pub mod fairgrad;
+pub mod famo;
 pub mod fixed;
 pub mod gls;
 pub mod graddrop;
@@ -88,22 +102,28 @@ pub mod imtl_l;
 pub mod krum;
 pub mod log_sum;
 pub mod mgda;
+pub mod moco;
+pub mod modo;
 pub mod nash;
 pub mod norm_scaling;
+pub mod pcd;
 pub mod pcgrad;
 pub mod rlw;
+pub mod sdmgrad;
 pub mod stch;
 pub mod trimmed_mean;
 pub mod uncertainty;
 pub mod upgrad;
 pub mod uw_so;
 
-pub use balancer::{Balancer, Combination, Needs, State};
+pub use balancer::{Balancer, Combination, Feedback, Needs, State};
 pub use coordinates::Coordinates;
 pub use error::Error;
 pub use gramian::Gramian;
+pub use halves::Halves;
 pub use once::{Update, once};
-pub use registry::{BALANCERS, Config, Method};
+pub use registry::{BALANCERS, Config, Family, Method};
 pub use route::Route;
 pub use scalar::Scalar;
 pub use signals::{Gram, Signals};
+pub use wrap::Wrap;

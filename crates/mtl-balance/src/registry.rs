@@ -11,13 +11,46 @@ use mtl_registry::{Entry, UnknownName, find};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Balancer, Error, aligned, cagrad, config, dualproj, dwa, fairgrad, fixed, gls, graddrop, gradnorm, gradvac, imtl_g,
-    imtl_l, krum, log_sum, mgda, nash, norm_scaling, pcgrad, rlw, stch, trimmed_mean, uncertainty, upgrad, uw_so,
+    Balancer, Error, aligned, auto_lambda, cagrad, config, db_mtl, dualproj, dwa, excess_mtl, fairgrad, famo, fixed,
+    gls, graddrop, gradnorm, gradvac, imtl_g, imtl_l, krum, log_sum, mgda, moco, modo, nash, norm_scaling, pcd, pcgrad,
+    rlw, sdmgrad, stch, trimmed_mean, uncertainty, upgrad, uw_so,
 };
+
+/// What a method goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// The losses, and nothing else.
+    Losses,
+    /// The task gradients: their lengths and the angles between them.
+    Gradients,
+    /// Gradients of other images than those that are learnt from.
+    Stochastic,
+    /// What a weight does to the losses one step later.
+    Bilevel,
+    /// Gradients that are wrong altogether.
+    Robust,
+}
+
+impl Family {
+    /// One word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Losses => "losses",
+            Self::Gradients => "gradients",
+            Self::Stochastic => "stochastic",
+            Self::Bilevel => "bilevel",
+            Self::Robust => "robust",
+        }
+    }
+}
 
 /// What the registry knows of a method.
 #[derive(Clone, Copy, Debug)]
 pub struct Method {
+    /// What it goes by.
+    pub family: Family,
+    /// Where it was published.
+    pub paper: &'static str,
     /// What holds for every update of it; `-` for nothing.
     pub promise: &'static str,
     /// Its default configuration.
@@ -26,7 +59,7 @@ pub struct Method {
 
 /// Makes [`Config`], [`BALANCERS`] and the dispatch between them from one list.
 macro_rules! balancers {
-    ($($variant:ident, $module:ident, $promise:literal, $summary:literal;)*) => {
+    ($($family:ident: $variant:ident, $module:ident, $promise:literal, $summary:literal, $paper:literal;)*) => {
         /// Which method balances the tasks, with its settings. An externally tagged enum: `[balancer.pcgrad]`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -39,7 +72,12 @@ macro_rules! balancers {
             $(Entry {
                 name: stringify!($module),
                 summary: $summary,
-                item: Method { promise: $promise, default: || Config::$variant($module::Config::default()) },
+                item: Method {
+                    family: Family::$family,
+                    paper: $paper,
+                    promise: $promise,
+                    default: || Config::$variant($module::Config::default()),
+                },
             },)*
         ];
 
@@ -65,31 +103,39 @@ macro_rules! balancers {
 }
 
 balancers! {
-    Fixed, fixed, "-", "constant weights, 1 for each task unless set: the baseline to beat";
-    Uncertainty, uncertainty, "evens out the scales of losses", "learns a noise level for each task from its loss (Kendall et al. 2018)";
-    Dwa, dwa, "weights sum to the number of tasks", "more weight to tasks whose loss fell less from epoch to epoch (Liu et al. 2019)";
-    UwSo, uw_so, "weights sum to 1", "uncertainty weights without anything learned (Kirchdorfer et al. 2024)";
-    ImtlL, imtl_l, "evens out the scales of losses", "learns a scale for each loss, so that all weighted losses come to 1 (Liu et al. 2021)";
-    Gls, gls, "blind to the scales of losses", "the geometric mean of the losses (Chennupati et al. 2019)";
-    LogSum, log_sum, "blind to the scales of losses", "one over the loss: blind to scale (Navon et al. 2022)";
-    Stch, stch, "the largest loss counts most", "the largest loss, smoothly (Lin et al. 2024)";
-    Rlw, rlw, "weights sum to 1", "random weights, anew at each step (Lin et al. 2022)";
-    NormScaling, norm_scaling, "blind to the scales of losses", "every task gradient brought to the same usual length (arXiv 2509.23915)";
-    Gradnorm, gradnorm, "weights sum to the number of tasks", "lengths of task gradients follow how far behind their tasks are (Chen et al. 2018)";
-    Gradvac, gradvac, "-", "task gradients turned towards the angles they usually have (Wang et al. 2021)";
-    Pcgrad, pcgrad, "works against neither of two tasks", "projects conflicting task gradients off each other (Yu et al. 2020)";
-    Mgda, mgda, "works against no task", "the shortest common descent direction (Sener and Koltun 2018)";
-    Cagrad, cagrad, "stays near the mean gradient", "near the mean gradient, where the worst-off task gains most (Liu et al. 2021)";
-    ImtlG, imtl_g, "gains as much along each gradient", "equal projections on all task gradients (Liu et al. 2021)";
-    Nash, nash, "works against no task, blind to scales", "the bargain that maximises the product of gains (Navon et al. 2022)";
-    Fairgrad, fairgrad, "works against no task", "gains as fair as `alpha` says (Ban and Ji 2024)";
-    Aligned, aligned, "-", "task gradients made orthogonal and equally long (Senushkin et al. 2023)";
-    Dualproj, dualproj, "works against no task", "the mean gradient turned until it works against no task (Lopez-Paz and Ranzato 2017)";
-    Upgrad, upgrad, "works against no task", "each gradient turned until it works against no task, then the mean (Quinton and Rey 2024)";
-    Config, config, "works against no task", "the same angle to every task gradient (Liu, Chu and Thuerey 2025)";
-    Krum, krum, "-", "the task gradients with most company, no others (Blanchard et al. 2017)";
-    Graddrop, graddrop, "-", "each coordinate goes with one sign, drawn by its share (Chen et al. 2020)";
-    TrimmedMean, trimmed_mean, "-", "the mean of each coordinate without its extremes (Yin et al. 2018)";
+    Losses: Fixed, fixed, "-", "constant weights, 1 for each task unless set: the baseline to beat", "Xin et al. 2022, arXiv 2209.11379";
+    Losses: Uncertainty, uncertainty, "evens out the scales of losses", "learns a noise level for each task from its loss", "Kendall et al. 2018, arXiv 1705.07115";
+    Losses: UwSo, uw_so, "weights sum to 1", "uncertainty weights without anything learned", "Kirchdorfer et al. 2024, arXiv 2408.07985";
+    Losses: ImtlL, imtl_l, "evens out the scales of losses", "learns a scale for each loss, so that all weighted losses come to 1", "Liu et al. 2021, ICLR";
+    Losses: Dwa, dwa, "weights sum to the number of tasks", "more weight to tasks whose loss fell less from epoch to epoch", "Liu et al. 2019, arXiv 1803.10704";
+    Losses: Gls, gls, "blind to the scales of losses", "the geometric mean of the losses", "Chennupati et al. 2019, arXiv 1904.08492";
+    Losses: LogSum, log_sum, "blind to the scales of losses", "one over the loss: blind to scale", "Navon et al. 2022, arXiv 2202.01017";
+    Losses: Stch, stch, "the largest loss counts most", "the largest loss, smoothly", "Lin et al. 2024, arXiv 2402.19078";
+    Losses: Famo, famo, "weights sum to 1", "weighs less who fell fastest, by asking for the losses after the step", "Liu et al. 2023, arXiv 2306.03792";
+    Losses: Rlw, rlw, "weights sum to 1", "random weights, anew at each step", "Lin et al. 2022, arXiv 2111.10603";
+    Gradients: NormScaling, norm_scaling, "blind to the scales of losses", "every task gradient brought to the same usual length", "arXiv 2509.23915";
+    Gradients: Gradnorm, gradnorm, "weights sum to the number of tasks", "lengths of task gradients follow how far behind their tasks are", "Chen et al. 2018, arXiv 1711.02257";
+    Gradients: DbMtl, db_mtl, "blind to the scales of losses", "logarithms of losses, averaged gradients made equally long", "Lin et al. 2023, arXiv 2308.12029";
+    Gradients: ExcessMtl, excess_mtl, "weights sum to the number of tasks", "more weight to tasks far from the best they can do", "He et al. 2024, ICML";
+    Gradients: Gradvac, gradvac, "-", "task gradients turned towards the angles they usually have", "Wang et al. 2021, arXiv 2010.05874";
+    Gradients: Pcgrad, pcgrad, "works against neither of two tasks", "projects conflicting task gradients off each other", "Yu et al. 2020, arXiv 2001.06782";
+    Gradients: Graddrop, graddrop, "-", "each coordinate goes with one sign, drawn by its share", "Chen et al. 2020, arXiv 2010.06808";
+    Gradients: Mgda, mgda, "works against no task", "the shortest common descent direction", "Sener and Koltun 2018, arXiv 1810.04650";
+    Gradients: Cagrad, cagrad, "stays near the mean gradient", "near the mean gradient, where the worst-off task gains most", "Liu et al. 2021, arXiv 2110.14048";
+    Gradients: ImtlG, imtl_g, "gains as much along each gradient", "equal projections on all task gradients", "Liu et al. 2021, ICLR";
+    Gradients: Nash, nash, "works against no task, blind to scales", "the bargain that maximises the product of gains", "Navon et al. 2022, arXiv 2202.01017";
+    Gradients: Fairgrad, fairgrad, "works against no task", "gains as fair as `alpha` says", "Ban and Ji 2024, arXiv 2402.15638";
+    Gradients: Aligned, aligned, "-", "task gradients made orthogonal and equally long", "Senushkin et al. 2023, arXiv 2305.19000";
+    Gradients: Dualproj, dualproj, "works against no task", "the mean gradient turned until it works against no task", "Lopez-Paz and Ranzato 2017, arXiv 1706.08840";
+    Gradients: Upgrad, upgrad, "works against no task", "each gradient turned until it works against no task, then the mean", "Quinton and Rey 2024, arXiv 2406.16232";
+    Gradients: Config, config, "works against no task", "the same angle to every task gradient", "Liu et al. 2025, arXiv 2408.11104";
+    Gradients: Pcd, pcd, "never works against the primary task", "as near to the primary gradient as leaves the others some progress", "TMLR 2026, arXiv 2606.29521";
+    Stochastic: Moco, moco, "-", "the shortest common direction of gradients averaged over steps", "Fernando et al. 2023, ICLR";
+    Stochastic: Sdmgrad, sdmgrad, "-", "a common direction near the mean, from two halves of the batch", "Xiao et al. 2023, arXiv 2305.18409";
+    Stochastic: Modo, modo, "weights sum to 1", "small steps towards the shortest direction, from two halves of the batch", "Chen et al. 2023, arXiv 2305.20057";
+    Bilevel: AutoLambda, auto_lambda, "-", "weights that lower the primary tasks' loss on other images", "Liu et al. 2022, arXiv 2202.03091";
+    Robust: Krum, krum, "-", "the task gradients with most company, no others", "Blanchard et al. 2017, arXiv 1703.02757";
+    Robust: TrimmedMean, trimmed_mean, "-", "the mean of each coordinate without its extremes", "Yin et al. 2018, arXiv 1803.01498";
 }
 
 impl Config {

@@ -98,6 +98,9 @@ pub struct Signals<'a> {
     pub losses: &'a [f64],
     /// Inner products of the gradients of the present tasks, if [`crate::Balancer::needs`] asks for them.
     pub gram: Option<&'a Gram>,
+    /// Of the gradients `a_i` on one half of the batch and `b_i` on the other: `(a_i . b_j + b_i . a_j) / 2`, if asked for. Symmetric,
+    /// on average the Gram matrix of the true gradients, and not positive semi-definite.
+    pub halves: Option<&'a Gram>,
     /// Gradients of the present tasks with respect to the shared parameters, if asked for.
     pub gradients: Option<&'a [Vec<f32>]>,
     /// Training step, from 0.
@@ -109,12 +112,17 @@ pub struct Signals<'a> {
 impl<'a> Signals<'a> {
     /// The losses of the present tasks, at step 0 of epoch 0.
     pub fn new(tasks: &'a [String], present: &'a [usize], losses: &'a [f64]) -> Self {
-        Self { tasks, present, losses, gram: None, gradients: None, step: 0, epoch: 0 }
+        Self { tasks, present, losses, gram: None, halves: None, gradients: None, step: 0, epoch: 0 }
     }
 
     /// With the Gram matrix of the present tasks.
     pub fn with_gram(self, gram: &'a Gram) -> Self {
         Self { gram: Some(gram), ..self }
+    }
+
+    /// With the products of the gradients of two halves of the batch.
+    pub fn with_halves(self, halves: &'a Gram) -> Self {
+        Self { halves: Some(halves), ..self }
     }
 
     /// With the gradients of the present tasks.
@@ -152,6 +160,14 @@ impl<'a> Signals<'a> {
         if needs.gram() {
             self.check_gram(self.gram.ok_or(Error::Missing { missing: "the Gram matrix of the task gradients" })?)?;
         }
+        if needs == Needs::HalvesGram {
+            let missing = "the products of the gradients of two halves of the batch";
+            let halves = self.halves.ok_or(Error::Missing { missing })?;
+            if halves.size() != self.present.len() {
+                return misfit(format!("{} rows of halves for {} present tasks", halves.size(), self.present.len()));
+            }
+            self.check_entries(halves)?;
+        }
         if needs == Needs::Gradients {
             let rows = self.gradients.ok_or(Error::Missing { missing: "the task gradients" })?;
             if rows.len() != self.present.len() || rows.iter().any(|row| row.len() != rows[0].len()) {
@@ -179,9 +195,13 @@ impl<'a> Signals<'a> {
                 return Err(Error::Signals { step, problem });
             }
         }
+        self.check_entries(gram)
+    }
+
+    fn check_entries(&self, gram: &Gram) -> Result<(), Error> {
         for (i, &task) in self.present.iter().enumerate() {
             if let Some(&value) = gram.row(i).iter().find(|value| !value.is_finite()) {
-                return Err(Error::NonFiniteGradient { task: self.tasks[task].clone(), step, value });
+                return Err(Error::NonFiniteGradient { task: self.tasks[task].clone(), step: self.step, value });
             }
         }
         Ok(())

@@ -8,10 +8,10 @@ mod linear;
 mod nash;
 mod simplex;
 
-pub(crate) use cone::project;
+pub(crate) use cone::{project, project_beyond};
 pub(crate) use linear::{Eigen, cholesky_solve};
 pub(crate) use nash::fair;
-pub(crate) use simplex::shortest;
+pub(crate) use simplex::{onto_simplex, shortest};
 
 use crate::Gram;
 

@@ -6,8 +6,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::coordinates::{Coordinates, OfGradients};
+use crate::coordinates::{Coordinates, Gradients, OfGradients};
+use crate::{Combination, Error};
 
 /// Settings of the trimmed mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,8 @@ impl OfGradients for TrimmedMean {
         "trimmed_mean"
     }
 
-    fn solve(&self, rows: &[&[f32]], _stream: &mut Stream) -> (Vec<f32>, Vec<f64>) {
+    fn solve(&mut self, gradients: &Gradients<'_>, _stream: &mut Stream) -> Combination {
+        let rows = gradients.rows;
         let (m, columns) = (rows.len(), rows[0].len());
         let trim = self.trim.min((m - 1) / 2);
         let mut kept = vec![0.0f64; m];
@@ -57,6 +58,6 @@ impl OfGradients for TrimmedMean {
         };
         let vector = (0..columns).map(&mut mean).collect();
         kept.iter_mut().for_each(|kept| *kept /= (columns * (m - 2 * trim)) as f64);
-        (vector, kept)
+        Combination { weights: kept, vector: Some(vector) }
     }
 }

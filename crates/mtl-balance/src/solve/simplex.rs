@@ -52,3 +52,35 @@ fn nearest_on_plane(gram: &Gram, used: &[usize]) -> Option<Vec<f64>> {
     let sum: f64 = x.iter().sum();
     (sum > 0.0).then(|| x.iter().map(|x| x / sum).collect())
 }
+
+/// The point of the simplex nearest to `point`: the largest entries, all lowered by as much (Held, Wolfe and Crowder 1974).
+pub(crate) fn onto_simplex(point: &[f64]) -> Vec<f64> {
+    // The largest becomes 0 first, or numbers beyond 1e16 would leave nothing of the 1 they are to sum to.
+    let most = point.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let point: Vec<f64> = point.iter().map(|value| value - most).collect();
+    let mut sorted = point.clone();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let (mut sum, mut lowered) = (0.0, 0.0);
+    for (count, value) in sorted.iter().enumerate() {
+        sum += value;
+        let level = (sum - 1.0) / (count + 1) as f64;
+        if *value > level {
+            lowered = level;
+        }
+    }
+    point.iter().map(|value| (value - lowered).max(0.0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_onto_the_simplex() {
+        assert_eq!(onto_simplex(&[0.2, 0.3, 0.5]), [0.2, 0.3, 0.5]);
+        assert_eq!(onto_simplex(&[5.0, 1.0, -3.0]), [1.0, 0.0, 0.0]);
+        assert_eq!(onto_simplex(&[1e300, 1e300]), [0.5, 0.5]);
+        let found = onto_simplex(&[0.9, 0.7, 0.1]);
+        assert!(found.iter().zip([0.6, 0.4, 0.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+    }
+}

@@ -1,4 +1,6 @@
-//! Conformance of every registered balancer, and reference values of other libraries.
+//! Conformance of every registered balancer, laws of their updates, reference values of other libraries and of another solver.
 
 mod conformance;
+mod laws;
 mod reference;
+mod solvers;

@@ -167,7 +167,8 @@ fn guards_equal_torchjd() {
             }
             let expected: Vec<f64> = expected.iter().map(|v| v.as_f64().unwrap()).collect();
             let config = Config::typed(name_of, &settings).unwrap();
-            let found = mtl_balance::once(&config, &rows, &vec![1.0; rows.len()], 0).unwrap().vector;
+            let found =
+                mtl_balance::once((&config, &Default::default()), &rows, &vec![1.0; rows.len()], 0).unwrap().vector;
             close(&format!("{theirs} on {name}"), &found, &expected, 1e-6);
             compared += 1;
         }
@@ -229,4 +230,105 @@ fn uncertainty_starts_as_libmtl() {
         let weights = balancer.weights(&signals, &mut Seed::new(0).stream("balance", &[])).unwrap();
         close("UW_init0", &weights, &numbers(&case["results"]["UW_init0"]["dvalue_dloss"]), 1e-12);
     }
+}
+
+/// Methods that remember: several calls one after the other.
+#[test]
+fn methods_with_memory_equal_the_libraries_call_by_call() {
+    let Some(file) = cases() else { return };
+    let mut compared = 0;
+    let mut off = Vec::new();
+    for case in file["cases"].as_array().unwrap() {
+        let name = case["name"].as_str().unwrap();
+        if [ZERO_ROW, ALL_ZERO, SINGLE].contains(&name) {
+            continue; // ours by design, see above
+        }
+        let rows: Vec<Vec<f64>> = case["jacobian"].as_array().unwrap().iter().map(numbers).collect();
+        let m = rows.len();
+        let tasks: Vec<String> = (0..m).map(|task| task.to_string()).collect();
+        let present: Vec<usize> = (0..m).collect();
+        // Which library's value, under which key a call's numbers are, our settings, losses, cases told apart: LibMTL adds 1e-8 to
+        // lengths and losses, which shows where lengths are a million times apart, and PCD works against its primary task.
+        let counted: Vec<f64> = (1..=m).map(|i| i as f64).collect();
+        let ones = vec![1.0; m];
+        type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a [f64], &'a [&'a str]);
+        let (db_mtl, pcd) = ("DB_MTL_beta0.9_sigma0_losses_1..m_3calls", "PCD_tau0.02_primary_is_row0");
+        let calls = ("sequence_of_2_calls_same_matrix", "weights_2_calls");
+        let table: &[Row<'_>] = &[
+            ("LibMTL", db_mtl, "sequence", r#"{"db_mtl": {}}"#, &counted, &[FAR_APART]),
+            ("LibMTL", "MoCo_defaults_2calls", "sequence", r#"{"moco": {}}"#, &ones, &[FAR_APART]),
+            ("torchjd", pcd, calls.0, r#"{"pcd": {}}"#, &ones, &[OPPOSED]),
+            ("torchjd", "SDMGradWeighting_defaults", calls.1, r#"{"sdmgrad": {}}"#, &ones, &[]),
+            ("torchjd", "MoDoWeighting_gamma0.1_rho0.1", calls.1, r#"{"modo": {}}"#, &ones, &[]),
+        ];
+        for (library, method, key, config, losses, apart) in table {
+            if apart.contains(&name) {
+                continue;
+            }
+            let config: Config = serde_json::from_str(config).unwrap();
+            let mut balancer = config.build(&tasks).unwrap();
+            let Some(calls) = case[*library][*method][*key].as_array() else {
+                off.push(format!("{method} on {name}: {}", case[*library][*method]));
+                continue;
+            };
+            for (call, expected) in calls.iter().enumerate() {
+                let dot = |i: usize, j: usize| rows[i].iter().zip(&rows[j]).map(|(a, b)| a * b).sum();
+                let gram = Gram::from_fn(m, dot);
+                let narrow: Vec<Vec<f32>> = rows.iter().map(|row| row.iter().map(|v| *v as f32).collect()).collect();
+                let signals = Signals::new(&tasks, &present, losses).with_gram(&gram).with_halves(&gram);
+                let signals = signals.with_gradients(&narrow).at(call as u64, 0);
+                let found = balancer.combine(&signals, &mut Seed::new(0).stream("balance", &[])).unwrap();
+                let weights = found.weights;
+                let along = |c: usize| rows.iter().zip(&weights).map(|(row, w)| row[c] * w).sum::<f64>();
+                let vector = match found.vector {
+                    Some(vector) => vector.into_iter().map(f64::from).collect(),
+                    None => (0..rows[0].len()).map(along).collect::<Vec<f64>>(),
+                };
+                let (found, expected) = match &expected["vector"] {
+                    serde_json::Value::Null if key.starts_with("weights") => (weights, numbers(expected)),
+                    serde_json::Value::Null => (vector, numbers(expected)),
+                    theirs => (vector, numbers(theirs)),
+                };
+                // Relative to the answer or, where that is next to nothing, to a thousandth of the gradients.
+                let size = expected.iter().fold(1e-3 * gram.at(0, 0).sqrt(), |most, v| most.max(v.abs()));
+                let error = found.iter().zip(&expected).fold(0.0f64, |most, (a, b)| most.max((a - b).abs()));
+                compared += 1;
+                if error.is_nan() || error > 1e-6 * size {
+                    off.push(format!("{method} on {name}, call {call}: {expected:?}; ours {found:?}"));
+                }
+            }
+        }
+    }
+    assert!(off.is_empty(), "{}", off.join("\n"));
+    assert!(compared >= 60, "only {compared} calls compared");
+}
+
+#[test]
+fn famo_equals_torchjd() {
+    let Some(file) = cases() else { return };
+    let calls = file["FAMO_sequence(lr=0.025,wd=1e-3,Adam)"].as_array().unwrap();
+    let tasks: Vec<String> = (0..3).map(|task| task.to_string()).collect();
+    let mut balancer = Config::named("famo").unwrap().build(&tasks).unwrap();
+    for (call, case) in calls.iter().enumerate() {
+        let losses = numbers(&case["before"]);
+        let signals = Signals::new(&tasks, &[0, 1, 2], &losses).at(call as u64, 0);
+        let weights = balancer.weights(&signals, &mut Seed::new(0).stream("balance", &[])).unwrap();
+        close(&format!("call {call}"), &weights, &numbers(&case["dvalue_dloss"]), 1e-6);
+        balancer.learn(&numbers(&case["after"])).unwrap();
+        let logits: Vec<f64> = tasks.iter().map(|task| balancer.state()[&format!("task/{task}")][0]).collect();
+        close(&format!("call {call}"), &logits, &numbers(&case["logits_after_update"]), 1e-6);
+    }
+}
+
+#[test]
+fn the_average_of_weights_equals_torchjd() {
+    let Some(file) = cases() else { return };
+    let key = "CRMOGM_alpha0.9_UPGrad_weights_sequence(three_conflict, cls_seg_gen, cls_seg_gen)";
+    let case = |name: &str| file["cases"].as_array().unwrap().iter().find(|case| case["name"] == name).cloned();
+    let expected = numbers(&file[key][0]);
+    let Some(case) = case("three_conflict_3x4") else { panic!("the first case of the sequence is there") };
+    let rows: Vec<Vec<f64>> = case["jacobian"].as_array().unwrap().iter().map(numbers).collect();
+    let wrap = mtl_balance::Wrap { ema: 0.9, ..Default::default() };
+    let found = mtl_balance::once((&Config::named("upgrad").unwrap(), &wrap), &rows, &[1.0; 3], 0).unwrap();
+    close("CR-MOGM", &found.weights, &expected, 1e-3);
 }

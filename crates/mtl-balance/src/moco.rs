@@ -1,0 +1,129 @@
+//! The shortest common descent direction of gradients averaged over steps, approached step by step.
+//!
+//! MoCo (Fernando et al. 2023, algorithm 1): `y_i <- y_i - b_k (y_i - l_i g_i / |g_i|)` follows each task's gradient, brought to the length
+//! of its loss, without its noise; `lambda <- softmax(lambda - c_k (Y Y^T + rho I) lambda)` follows the weights of MGDA; the update is
+//! `Y^T lambda`. `b_k = beta / k^0.5` and `c_k = gamma / k^0.5` in step `k`, from 1, and a softmax where the paper projects: both as in the
+//! authors' code.
+//!
+//! Remembers a gradient a task: `tasks x parameters` numbers, in the checkpoint too. A task's steps are counted from its own first.
+
+use mtl_rng::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::balancer::{read_rows, write_rows};
+use crate::coordinates::{Coordinates, Gradients, OfGradients, mixed};
+use crate::scalar::softmax;
+use crate::{Combination, Error, Gram, State};
+
+/// Settings of MoCo.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How fast the averages follow: above 0, at most 1. 0.5, the authors'.
+    pub beta: f64,
+    /// How fast the weights follow. 0.1, the authors'.
+    pub gamma: f64,
+    /// Pull towards equal weights. 0, the authors'.
+    pub rho: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { beta: 0.5, gamma: 0.1, rho: 0.0 }
+    }
+}
+
+impl Config {
+    /// The balancer for a run with these tasks.
+    ///
+    /// # Errors
+    /// Settings outside their range.
+    pub fn build(&self, tasks: &[String]) -> Result<Coordinates<MoCo>, Error> {
+        let rule = "the averages must follow by a share above 0 and at most 1";
+        Error::unless(self.beta > 0.0 && self.beta <= 1.0, "balancer.moco.beta", self.beta, rule)?;
+        for (key, value) in [("balancer.moco.gamma", self.gamma), ("balancer.moco.rho", self.rho)] {
+            Error::unless(value.is_finite() && value >= 0.0, key, value, "a number of at least 0")?;
+        }
+        Ok(Coordinates::new(tasks, MoCo { settings: self.clone(), learnt: vec![Learnt::default(); tasks.len()] }))
+    }
+}
+
+/// What is known of a task.
+#[derive(Clone, Debug, Default)]
+struct Learnt {
+    /// Steps it took part in.
+    steps: f64,
+    /// Its weight; 0 before there was one, which then is an equal share.
+    lambda: f64,
+    average: Vec<f64>,
+}
+
+/// The rule.
+#[derive(Debug)]
+pub struct MoCo {
+    settings: Config,
+    learnt: Vec<Learnt>,
+}
+
+impl OfGradients for MoCo {
+    fn name(&self) -> &'static str {
+        "moco"
+    }
+
+    fn needs_positive_losses(&self) -> bool {
+        true
+    }
+
+    fn solve(&mut self, g: &Gradients<'_>, _stream: &mut Stream) -> Combination {
+        let Config { beta, gamma, rho } = self.settings;
+        let m = g.tasks.len();
+        let mut shares = Vec::with_capacity(m);
+        for ((&task, row), loss) in g.tasks.iter().zip(g.rows).zip(g.losses) {
+            let learnt = &mut self.learnt[task];
+            learnt.steps += 1.0;
+            learnt.average.resize(row.len(), 0.0);
+            let length = row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+            // Bounded so that the square of the average stays finite.
+            let (follow, scale) = (beta / learnt.steps.sqrt(), loss.min(1e100) / length);
+            learnt.average.iter_mut().zip(*row).for_each(|(y, &g)| *y -= follow * (*y - scale * f64::from(g)));
+            shares.push(follow * scale);
+            if learnt.lambda == 0.0 {
+                learnt.lambda = 1.0 / m as f64;
+            }
+        }
+        let averages: Vec<&[f64]> = g.tasks.iter().map(|&task| self.learnt[task].average.as_slice()).collect();
+        let dot = |i: usize, j: usize| averages[i].iter().zip(averages[j]).map(|(a, b)| a * b).sum();
+        let gram = Gram::from_fn(m, dot);
+        let lambda: Vec<f64> = g.tasks.iter().map(|&task| self.learnt[task].lambda).collect();
+        let moved: Vec<f64> = (0..m)
+            .map(|i| {
+                let along: f64 = gram.row(i).iter().zip(&lambda).map(|(g, l)| g * l).sum();
+                // Bounded so that a loss out of all proportion leaves a softmax of numbers.
+                let slope = (along + rho * lambda[i]).clamp(-1e100, 1e100);
+                lambda[i] - gamma / self.learnt[g.tasks[i]].steps.sqrt() * slope
+            })
+            .collect();
+        let lambda = softmax(&moved);
+        let vector = Some(mixed(&averages, &lambda));
+        for (&task, &lambda) in g.tasks.iter().zip(&lambda) {
+            self.learnt[task].lambda = lambda;
+        }
+        // What a gradient of this step weighs in the update.
+        let weights = lambda.iter().zip(&shares).map(|(lambda, share)| lambda * share).collect();
+        Combination { weights, vector }
+    }
+
+    fn state(&self, tasks: &[String]) -> State {
+        let row = |learnt: &Learnt| [&[learnt.steps, learnt.lambda], learnt.average.as_slice()].concat();
+        write_rows(tasks, self.learnt.iter().map(row))
+    }
+
+    fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
+        let length = state.values().map(Vec::len).max().unwrap_or(0);
+        let accept = |row: &[f64]| row.len() == 2 || (row.len() == length && length > 2);
+        let rows = read_rows("moco", tasks, &[], state, |row| accept(row) && row[..2].iter().all(|v| *v >= 0.0))?;
+        let learnt = |row: &Vec<f64>| Learnt { steps: row[0], lambda: row[1], average: row[2..].to_vec() };
+        self.learnt = rows.iter().map(learnt).collect();
+        Ok(())
+    }
+}
