@@ -59,6 +59,16 @@ pub enum Error {
         /// The loss.
         value: f64,
     },
+    /// The same, known before the first step.
+    #[error(
+        "balancer `{method}` needs losses of at least 0, but that of task `{task}` can be negative: use `fixed`, `pcgrad` or `upgrad`, or a loss bounded below by 0"
+    )]
+    NegativeLosses {
+        /// The method.
+        method: &'static str,
+        /// Whose loss.
+        task: String,
+    },
     /// Gradients so far apart in length that a weight is beyond what a number can hold.
     #[error(
         "balancer `{method}` gives task `{task}` the weight {value} at step {step}: its gradient is too short or too long beside the others; scale its loss"

@@ -80,6 +80,7 @@ mod route;
 mod scalar;
 mod signals;
 mod solve;
+mod suit;
 mod wrap;
 
 pub mod aligned;
@@ -126,4 +127,5 @@ pub use registry::{BALANCERS, Config, Family, Method};
 pub use route::Route;
 pub use scalar::Scalar;
 pub use signals::{Gram, Signals};
+pub use suit::{LossKind, suit};
 pub use wrap::Wrap;

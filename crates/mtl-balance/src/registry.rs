@@ -11,9 +11,9 @@ use mtl_registry::{Entry, UnknownName, find};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Balancer, Error, aligned, auto_lambda, cagrad, config, db_mtl, dualproj, dwa, excess_mtl, fairgrad, famo, fixed,
-    gls, graddrop, gradnorm, gradvac, imtl_g, imtl_l, krum, log_sum, mgda, moco, modo, nash, norm_scaling, pcd, pcgrad,
-    rlw, sdmgrad, stch, trimmed_mean, uncertainty, upgrad, uw_so,
+    Balancer, Error, Wrap, aligned, auto_lambda, cagrad, config, db_mtl, dualproj, dwa, excess_mtl, fairgrad, famo,
+    fixed, gls, graddrop, gradnorm, gradvac, imtl_g, imtl_l, krum, log_sum, mgda, moco, modo, nash, norm_scaling, pcd,
+    pcgrad, rlw, sdmgrad, stch, trimmed_mean, uncertainty, upgrad, uw_so,
 };
 
 /// What a method goes by.
@@ -147,26 +147,31 @@ impl Config {
         Ok((find("balancer", BALANCERS, name)?.item.default)())
     }
 
-    /// The method as written on a command line: its name, also with hyphens, and `ew` for equal fixed weights; single settings
-    /// as `key=value`.
+    /// The method as written on a command line, and what is put around it: its name, also with hyphens, and `ew` for equal fixed
+    /// weights; single settings of either as `key=value`.
     ///
     /// # Errors
     /// What is wrong, with the nearest name of a method or key.
-    pub fn typed(name: &str, settings: &[String]) -> Result<Self, String> {
+    pub fn typed(name: &str, settings: &[String]) -> Result<(Self, Wrap), String> {
         let name = name.to_lowercase().replace('-', "_");
         let default = Self::named(if name == "ew" { "fixed" } else { &name }).map_err(|error| error.to_string())?;
-        let mut tree = serde_json::to_value(&default).map_err(|error| error.to_string())?;
+        let words = |error: serde_json::Error| error.to_string();
+        let mut tree = serde_json::to_value(&default).map_err(words)?;
+        let mut around = serde_json::to_value(Wrap::default()).map_err(words)?;
         for setting in settings {
             let (key, text) =
                 setting.split_once('=').ok_or_else(|| format!("`{setting}` is not of the form key=value"))?;
-            let keys = tree[default.name()].as_object_mut().into_iter().flatten();
-            let known: Vec<String> = keys.map(|(key, _)| key.clone()).collect();
-            if !known.iter().any(|one| one == key) {
-                return Err(UnknownName::new("setting", key, known.iter().map(String::as_str)).to_string());
+            let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+            let method = &mut tree[default.name()];
+            if let Some(place) = method.get_mut(key).or(around.get_mut(key)) {
+                *place = value;
+                continue;
             }
-            tree[default.name()][key] = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+            let keys = method.as_object().into_iter().chain(around.as_object()).flatten();
+            let known: Vec<String> = keys.map(|(key, _)| key.clone()).collect();
+            return Err(UnknownName::new("setting", key, known.iter().map(String::as_str)).to_string());
         }
-        serde_json::from_value(tree).map_err(|error| error.to_string())
+        Ok((serde_json::from_value(tree).map_err(words)?, serde_json::from_value(around).map_err(words)?))
     }
 }
 
@@ -221,6 +226,7 @@ mod tests {
     fn typed_on_a_command_line() {
         let typed = |name: &str, settings: &[&str]| {
             Config::typed(name, &settings.iter().map(|&text| text.to_owned()).collect::<Vec<_>>())
+                .map(|(config, _)| config)
         };
         assert_eq!(typed("imtl-g", &[]).unwrap(), Config::named("imtl_g").unwrap());
         assert_eq!(typed("EW", &[]).unwrap(), Config::default());
@@ -228,6 +234,9 @@ mod tests {
         assert_eq!(typed("cagrad", &["c=0.4", "rescale=false"]).unwrap(), Config::Cagrad(cagrad));
         let features = pcgrad::Config { route: crate::Route::Features };
         assert_eq!(typed("pcgrad", &["route=features"]).unwrap(), Config::Pcgrad(features));
+        let (_, around) = Config::typed("mgda", &["match_norm=true".to_owned()]).unwrap();
+        assert_eq!(around, Wrap { match_norm: true, ..Wrap::default() });
+        assert!(typed("mgda", &["match_nrom=true"]).unwrap_err().contains("did you mean `match_norm`"));
         assert!(typed("mgad", &[]).unwrap_err().contains("did you mean `mgda`"));
         assert!(typed("cagrad", &["rescal=1"]).unwrap_err().contains("did you mean `rescale`"));
         assert!(typed("cagrad", &["c"]).unwrap_err().contains("key=value"));

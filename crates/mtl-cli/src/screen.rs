@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use mtl_train::config::Stage;
+use mtl_train::conflict::Pair;
 use mtl_train::event::{Event, Observer, TaskScores};
 use serde::Serialize;
 
@@ -60,8 +61,12 @@ pub struct Screen {
     generators: bool,
     built_in: bool,
     pictures: Vec<PathBuf>,
+    conflicts: Vec<Pair>,
     finished: Option<Finished>,
 }
+
+/// Pairs of tasks that are spoken of at the end; all are in the JSON.
+const PAIRS: usize = 6;
 
 /// The result, as `--json` prints it.
 #[derive(Serialize)]
@@ -69,6 +74,7 @@ struct Finished {
     run: PathBuf,
     seconds: f64,
     scores: Vec<TaskScores>,
+    conflicts: Vec<Pair>,
 }
 
 impl Screen {
@@ -92,6 +98,7 @@ impl Screen {
             generators: false,
             built_in: false,
             pictures: Vec::new(),
+            conflicts: Vec::new(),
             finished: None,
         }
     }
@@ -115,6 +122,13 @@ impl Screen {
         }
         out(table::scores(&finished.scores));
         out("held-out images; trivial: the best constant answer; \u{2191} higher is better, \u{2193} lower\n");
+        if !finished.conflicts.is_empty() {
+            out("gradients of the tasks in the shared trunk");
+            for pair in finished.conflicts.iter().take(PAIRS) {
+                out(format_args!("  {}", pair.words()));
+            }
+            out("");
+        }
         out("pictures");
         if self.pictures.is_empty() {
             out(format_args!("  {}", run.join("samples").display()));
@@ -216,9 +230,14 @@ impl Observer for Screen {
             }
             Event::StageFinished { stage, step, took, waiting } => self.stage_finished(*stage, *step, *took, *waiting),
             Event::Warning { message } => self.console.say(format_args!("warning {message}")),
+            Event::Conflicts { pairs } => self.conflicts.clone_from(pairs),
             Event::Finished { run, scores, took } => {
-                self.finished =
-                    Some(Finished { run: run.clone(), seconds: took.as_secs_f64(), scores: scores.clone() });
+                self.finished = Some(Finished {
+                    run: run.clone(),
+                    seconds: took.as_secs_f64(),
+                    scores: scores.clone(),
+                    conflicts: std::mem::take(&mut self.conflicts),
+                });
                 self.console.say(format_args!("done    in {}", duration(took.as_secs_f64())));
             }
             _ => {}

@@ -98,6 +98,11 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     /// Shapes that do not fit.
     fn forward(&self, features: &Features, cx: &Ctx) -> Result<Tensor>;
 
+    /// What the loss never falls below: balancers that take its logarithm refuse one that can be negative.
+    fn least_loss(&self) -> f64 {
+        0.0
+    }
+
     /// Scalar mean over the labels that are present; `None` if there are none.
     ///
     /// # Errors

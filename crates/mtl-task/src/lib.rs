@@ -123,6 +123,23 @@ impl Target {
         }
     }
 
+    /// The labels of the images `range` of a batch of `batch`.
+    ///
+    /// # Panics
+    /// If the range leaves the batch: a programmer's error.
+    pub fn slice(&self, range: std::ops::Range<usize>, batch: usize) -> Self {
+        fn part<T: Clone>(values: &[T], range: std::ops::Range<usize>, batch: usize) -> Vec<T> {
+            let each = values.len() / batch.max(1);
+            values[range.start * each..range.end * each].to_vec()
+        }
+        match self {
+            Self::Class(labels) => Self::Class(part(labels, range, batch)),
+            Self::MultiLabel(values) => Self::MultiLabel(part(values, range, batch)),
+            Self::Mask(pixels) => Self::Mask(part(pixels, range, batch)),
+            Self::Dense(values) => Self::Dense(part(values, range, batch)),
+        }
+    }
+
     /// Appends the labels of another batch of the same task.
     ///
     /// # Panics
@@ -140,6 +157,15 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_is_its_two_halves() {
+        let whole = Target::Mask((0..24).collect());
+        let mut halves = whole.slice(0..1, 4);
+        assert_eq!(halves, Target::Mask((0..6).collect()));
+        halves.extend(&whole.slice(1..4, 4));
+        assert_eq!(halves, whole);
+    }
 
     #[test]
     fn missing_targets_have_nothing_present_and_the_right_size() {

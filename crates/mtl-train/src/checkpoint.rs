@@ -46,7 +46,8 @@ pub struct State {
     pub best_skill: Option<f64>,
     /// Evaluations since then.
     pub since_best: u64,
-    /// The balancer's memory.
+    /// The balancer's memory where an earlier version kept it; now it is among the tensors.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub balancer: BTreeMap<String, Vec<f64>>,
     /// Updates the weight average has taken in.
     pub ema_updates: u64,
@@ -61,7 +62,7 @@ pub struct Checkpoint {
     pub weights: BTreeMap<String, Tensor>,
     /// Their averages, for the parts of the model that are being trained.
     pub averages: BTreeMap<String, Tensor>,
-    /// Moments of the optimizers, by `optimizer/parameter/moment`.
+    /// Moments of the optimizers, by `optimizer/parameter/moment`, and the balancer's memory, by `balancer/key`.
     pub optimizers: BTreeMap<String, Tensor>,
     /// The rest.
     pub state: State,

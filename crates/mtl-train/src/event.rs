@@ -7,6 +7,7 @@ use mtl_metrics::Score;
 use serde::Serialize;
 
 use crate::config::Stage;
+use crate::conflict::{Comparison, Pair};
 
 /// How many labels one task has on each side of the split.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -93,6 +94,13 @@ pub enum Event {
         updates: Vec<Update>,
         /// Seconds this stage still needs, once that can be said.
         left_s: Option<f64>,
+    },
+    /// The tasks' gradients of the trunk were compared in a step of the joint stage.
+    Compared(Comparison),
+    /// What the tasks did to each other over the joint stage, those that pulled apart most often first.
+    Conflicts {
+        /// Every pair of tasks that was compared.
+        pairs: Vec<Pair>,
     },
     /// The validation images were scored.
     Validated {

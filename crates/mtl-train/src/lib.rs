@@ -23,6 +23,7 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod conflict;
 mod environment;
 mod error;
 pub mod evaluate;

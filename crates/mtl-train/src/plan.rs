@@ -8,9 +8,10 @@ use mtl_rng::Seed;
 use mtl_task::{Target, Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Stage};
+use crate::config::{Config, ReconstructionKind, Stage};
 use crate::error::{Error, Result};
 use crate::event::LabelCount;
+use crate::model::RECONSTRUCTION;
 
 /// What a trained model must know about its data to be used without it; saved as `schema.json` in the run folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,6 +127,11 @@ impl Plan {
                 );
             }
         }
+        let mut balanced: Vec<String> = tasks.iter().map(|task| task.name.clone()).collect();
+        if config.model.reconstruction != ReconstructionKind::None {
+            balanced.push(RECONSTRUCTION.to_owned());
+        }
+        balancer(&config, &balanced)?;
         let condition = choose_condition(&config, &tasks)?;
         let split = Split::new(&*dataset, &config.data.split, seed)?;
         if split.validation.is_empty() {
@@ -159,6 +165,14 @@ impl Plan {
         Ok(Self { config, seed, dataset, columns, split, schema, labels, notes })
     }
 
+    /// The balancer of the joint stage with what is put around it.
+    ///
+    /// # Errors
+    /// Settings outside their range, tasks the run does not have.
+    pub fn balancer(&self, tasks: &[String]) -> Result<Box<dyn mtl_balance::Balancer>> {
+        balancer(&self.config, tasks)
+    }
+
     /// A loader of some rows.
     ///
     /// # Errors
@@ -186,6 +200,10 @@ impl Plan {
     pub fn targets(&self, batch: &loader::Batch) -> Vec<Target> {
         self.columns.iter().map(|&at| batch.targets[at].clone()).collect()
     }
+}
+
+fn balancer(config: &Config, tasks: &[String]) -> Result<Box<dyn mtl_balance::Balancer>> {
+    Ok(config.balancing.around(config.balancer.build(tasks)?, tasks)?)
 }
 
 fn sides_sha256(dataset: &dyn Dataset, split: &Split) -> String {

@@ -123,6 +123,15 @@ fn describe(event: &Event) -> (Option<serde_json::Value>, Option<String>) {
             line["grad_norm"] = json!(norm);
             (Some(line), None)
         }
+        Event::Compared(comparison) => {
+            let mut line = json!(comparison);
+            line["event"] = json!("gradients");
+            (Some(line), None)
+        }
+        Event::Conflicts { pairs } => {
+            let words: Vec<String> = pairs.iter().map(crate::conflict::Pair::words).collect();
+            (Some(json!({ "event": "conflicts", "pairs": pairs })), Some(words.join("\n  ")))
+        }
         Event::Validated { step, skill, best, scores } => (
             Some(json!({ "event": "validation", "step": step, "skill": skill, "best": best, "scores": scores })),
             Some(format!("validation at {step}: skill {skill:.4}{}", if *best { ", the best so far" } else { "" })),

@@ -158,6 +158,7 @@ fn stages(
         observers,
         stop,
         clock: (Instant::now(), 0.0),
+        balancer: mtl_balance::State::new(),
     };
     let event = Event::Started {
         run: s.dir.path().to_owned(),

@@ -38,7 +38,12 @@ pub(crate) struct Session<'a, 'b> {
     pub stop: &'a AtomicBool,
     /// When this process began to work on the present stage, and the stage's seconds before that.
     pub clock: (Instant, f64),
+    /// What the balancer remembers, for the next save.
+    pub balancer: mtl_balance::State,
 }
+
+/// Prefix of the balancer's memory among a checkpoint's moments.
+const BALANCER: &str = "balancer";
 
 impl Session<'_, '_> {
     /// Tells everybody who listens.
@@ -81,6 +86,10 @@ impl Session<'_, '_> {
             if !square_norm(value)?.is_finite() {
                 return Err(diverged(format!("the weight `{name}`"), self.state.stage.name(), self.state.step));
             }
+        }
+        for (key, row) in &self.balancer {
+            let row = Tensor::from_slice(row, row.len(), &Device::Cpu)?;
+            moments.insert(format!("{BALANCER}/{key}"), row);
         }
         let checkpoint = Checkpoint {
             weights,
@@ -195,6 +204,15 @@ impl Session<'_, '_> {
             .iter()
             .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())));
         Some(own.collect())
+    }
+
+    /// The balancer's part of them.
+    pub fn balancer_memory(&self) -> Result<mtl_balance::State> {
+        let rows = self.moments(BALANCER).unwrap_or_default();
+        let mut memory: mtl_balance::State =
+            rows.iter().map(|(key, row)| Ok((key.clone(), mtl_tensor::to_f64(row)?))).collect::<Result<_>>()?;
+        memory.extend(self.restored.iter().flat_map(|restored| restored.state.balancer.clone()));
+        Ok(memory)
     }
 
     /// Steps between checkpoints.

@@ -2,18 +2,24 @@
 //!
 //! Losses only: one backward pass of the weighted sum. Methods that look at gradients: the graph is cut at the features;
 //! each task's head goes back to the features on its own (cheap), then either the trunk goes back once with the weighted
-//! sum of feature gradients, or once a task, to have the tasks' gradients with respect to the trunk's parameters.
-//! With the same weights all routes give the same gradients of the trunk; the heads' are weighted only where the weights
-//! are weights of losses.
+//! sum of feature gradients, or once a task, to have the tasks' gradients with respect to the trunk's parameters; once a
+//! task and half of the batch where gradients on independent images are asked for. With the same weights all routes give the
+//! same gradients of the trunk; the heads' are weighted only where the weights are weights of losses.
+//!
+//! Memory: at most one gradient of the trunk a task ([`Needs::TrunkGram`], two for [`Needs::HalvesGram`]), and one more while
+//! they are copied to the host for methods that see them ([`Needs::Gradients`]).
 
-use std::collections::BTreeMap;
+mod after;
+mod routes;
 
-use mtl_balance::{Balancer, Combination, Gram, Needs, Signals};
+use mtl_balance::{Balancer, Gram, Needs};
 use mtl_rng::Stream;
 use mtl_task::Target;
-use mtl_tensor::optim::{Grads, collect, dot};
-use mtl_tensor::{Ctx, Tensor, Var, backward, backward_from, backward_once, from_host, to_f64};
+use mtl_tensor::optim::Grads;
+use mtl_tensor::{Ctx, Tensor, to_f64};
 use mtl_trunk::Features;
+
+pub(crate) use after::{lookahead, losses_after};
 
 use crate::error::{Error, Result};
 use crate::model::{ImageTask, Model, RECONSTRUCTION};
@@ -34,6 +40,9 @@ pub struct StepInput<'a> {
     pub step: u64,
     /// Epoch, for balancers.
     pub epoch: u64,
+    /// Whether the tasks' gradients of the trunk are to be compared in this step although its route does not need them: costs a
+    /// backward pass of the trunk for each task but one.
+    pub compare: bool,
 }
 
 /// What one step found.
@@ -45,8 +54,10 @@ pub struct StepOutput {
     pub losses: Vec<(String, f64)>,
     /// The weights used, in the same order.
     pub weights: Vec<f64>,
-    /// Inner products of the tasks' gradients, where the route found them.
+    /// Inner products of the tasks' gradients that the weights were made from, where the route has them.
     pub gram: Option<Gram>,
+    /// The same of the parameters of each stage of the trunk, by its name; empty where they were not compared.
+    pub stages: Vec<(String, Gram)>,
 }
 
 /// Names of all tasks the balancer weighs: the labelled ones, then the image task.
@@ -112,137 +123,18 @@ pub fn step(
     cx: &Ctx,
     stream: &mut Stream,
 ) -> Result<StepOutput> {
-    let features = model.trunk.forward(input.images, cx)?;
-    let needs = balancer.needs();
-    let cut = if needs == Needs::Losses { None } else { Some(cut(&features)?) };
-    let seen = cut.as_ref().map_or_else(
-        || features.clone(),
-        |vars| Features { taps: vars.iter().map(|var| var.as_tensor().clone()).collect() },
-    );
-    let losses = task_losses(model, &seen, input, cx)?;
-    let present: Vec<usize> = losses.iter().map(|(at, _)| *at).collect();
-    let values = finite_values(&losses, tasks, input.step)?;
-    let named = |values: &[f64]| present.iter().zip(values).map(|(&at, &value)| (tasks[at].clone(), value)).collect();
-    let signals = Signals::new(tasks, &present, &values).at(input.step, input.epoch);
-    let Some(vars) = cut else {
-        let weights = balancer.weights(&signals, stream)?;
-        let mut total: Option<Tensor> = None;
-        for ((_, loss), &weight) in losses.iter().zip(&weights) {
-            let term = (loss * weight)?;
-            total = Some(match total {
-                Some(total) => (total + term)?,
-                None => term,
-            });
-        }
-        // What they hold would be held through the backward pass.
-        drop((losses, features, seen));
-        let grads = match total {
-            Some(total) => collect(&backward_once(total)?, &model.params.trained()),
-            None => Grads::new(),
-        };
-        return Ok(StepOutput { grads, losses: named(&values), weights, gram: None });
-    };
-    // Heads back to the cut, one task at a time.
-    let own = model.trained(&["heads", "vae", "autoencoder"]);
-    let mut grads = Grads::new();
-    let mut at_features: Vec<Vec<Tensor>> = Vec::new();
-    for (_, loss) in &losses {
-        let store = backward(loss)?;
-        grads.extend(collect(&store, &own));
-        let taps = vars.iter().map(|var| match store.get(var) {
-            Some(grad) => Ok(grad.clone()),
-            None => var.as_tensor().zeros_like(),
-        });
-        at_features.push(taps.collect::<mtl_tensor::Result<_>>()?);
+    let route = routes::Route { model, tasks, input, cx };
+    match balancer.needs_at(input.step) {
+        Needs::Losses if !input.compare => route.by_losses(balancer, stream),
+        Needs::HalvesGram => route.by_halves(balancer, stream),
+        needs => route.by_gradients(needs, balancer, stream),
     }
-    let trunk = model.trained(&["trunk"]);
-    let (weights, trunk_grads, gram) = if needs == Needs::FeatureGram {
-        let gram = Gram::try_from_fn(losses.len(), |i, j| inner(at_features[i].iter().zip(&at_features[j])))?;
-        let weights = balancer.weights(&signals.with_gram(&gram), stream)?;
-        let mut mixed = Vec::with_capacity(vars.len());
-        for tap in 0..vars.len() {
-            mixed.push(weighted(at_features.iter().map(|taps| &taps[tap]), &weights)?);
-        }
-        let grads = if mixed.is_empty() { Grads::new() } else { through_trunk(&features, &mixed, &trunk)? };
-        (weights, grads, gram)
-    } else {
-        let rows = at_features.iter().map(|taps| through_trunk(&features, taps, &trunk)).collect::<Result<Vec<_>>>()?;
-        let gram = Gram::try_from_fn(rows.len(), |i, j| {
-            let shared = rows[i].iter().filter_map(|(name, a)| Some((a, rows[j].get(name)?)));
-            inner(shared)
-        })?;
-        let signals = signals.with_gram(&gram);
-        let Combination { weights, vector } = if needs == Needs::Gradients {
-            let flat = rows.iter().map(|row| flatten(row, &trunk)).collect::<Result<Vec<_>>>()?;
-            balancer.combine(&signals.with_gradients(&flat), stream)?
-        } else {
-            balancer.combine(&signals, stream)?
-        };
-        let mut grads = Grads::new();
-        let mut from = 0;
-        for (name, var) in &trunk {
-            let having: Vec<(&Tensor, f64)> =
-                rows.iter().zip(&weights).filter_map(|(row, &weight)| Some((row.get(name)?, weight))).collect();
-            let place = from..from + var.elem_count();
-            from = place.end;
-            let Some((first, _)) = having.first() else { continue };
-            let grad = match vector.as_ref().map(|vector| vector.get(place)) {
-                Some(Some(part)) => from_host(part.iter().map(|v| f64::from(*v)).collect(), var.shape(), first)?,
-                Some(None) => return Err(mtl_tensor::Error::Msg("the balancer's update is too short".into()).into()),
-                None => {
-                    let (tensors, weights): (Vec<&Tensor>, Vec<f64>) = having.into_iter().unzip();
-                    weighted(tensors.into_iter(), &weights)?
-                }
-            };
-            grads.insert(name.clone(), grad);
-        }
-        (weights, grads, gram)
-    };
-    grads.extend(trunk_grads);
-    Ok(StepOutput { grads, losses: named(&values), weights, gram: Some(gram) })
 }
 
-/// Leaves with the features' values: where a head's backward pass stops.
-fn cut(features: &Features) -> Result<Vec<Var>> {
-    Ok(features.taps.iter().map(|tap| Var::from_tensor(&tap.detach())).collect::<mtl_tensor::Result<_>>()?)
-}
-
-/// The trunk's gradient for given gradients of its features.
-fn through_trunk(features: &Features, grads: &[Tensor], trunk: &BTreeMap<String, Var>) -> Result<Grads> {
-    Ok(collect(&backward_from(&features.taps, grads)?, trunk))
-}
-
-fn inner<'a>(pairs: impl Iterator<Item = (&'a Tensor, &'a Tensor)>) -> Result<f64> {
-    let mut total = 0.0;
-    for (a, b) in pairs {
-        total += dot(a, b)?;
-    }
-    Ok(total)
-}
-
-fn weighted<'a>(tensors: impl Iterator<Item = &'a Tensor>, weights: &[f64]) -> Result<Tensor> {
-    let mut total: Option<Tensor> = None;
-    for (tensor, &weight) in tensors.zip(weights) {
-        let term = (tensor * weight)?;
-        total = Some(match total {
-            Some(total) => (total + term)?,
-            None => term,
-        });
-    }
-    total.ok_or_else(|| mtl_tensor::Error::Msg("a weighted sum of nothing".into()).into())
-}
-
-fn flatten(row: &Grads, trunk: &BTreeMap<String, Var>) -> Result<Vec<f32>> {
-    let mut flat = Vec::new();
-    for (name, var) in trunk {
-        match row.get(name) {
-            Some(grad) => flat.extend(to_f64(grad)?.into_iter().map(|v| v as f32)),
-            None => flat.extend(std::iter::repeat_n(0.0, var.elem_count())),
-        }
-    }
-    Ok(flat)
-}
-
+/// The losses' values.
+///
+/// # Errors
+/// [`Error::Diverged`] naming the first task whose loss is not finite.
 fn finite_values(losses: &[(usize, Tensor)], tasks: &[String], step: u64) -> Result<Vec<f64>> {
     losses
         .iter()

@@ -20,7 +20,7 @@ fn configs() -> Vec<Config> {
 }
 
 fn primary() -> Config {
-    Config::typed("pcd", &["primary=a".to_owned()]).unwrap()
+    Config::typed("pcd", &["primary=a".to_owned()]).unwrap().0
 }
 
 /// One step's input: gradients as rows, one for each task.

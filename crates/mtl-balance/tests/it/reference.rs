@@ -166,7 +166,7 @@ fn guards_equal_torchjd() {
                 continue;
             }
             let expected: Vec<f64> = expected.iter().map(|v| v.as_f64().unwrap()).collect();
-            let config = Config::typed(name_of, &settings).unwrap();
+            let (config, _) = Config::typed(name_of, &settings).unwrap();
             let found =
                 mtl_balance::once((&config, &Default::default()), &rows, &vec![1.0; rows.len()], 0).unwrap().vector;
             close(&format!("{theirs} on {name}"), &found, &expected, 1e-6);

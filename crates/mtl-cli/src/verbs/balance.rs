@@ -22,16 +22,19 @@ struct Step {
 
 /// Prints weights and update.
 pub fn run(args: &Balance) -> Result<(), Failure> {
-    let config = mtl_balance::Config::typed(&args.method, &args.set).map_err(Failure::Usage)?;
+    let (config, wrap) = mtl_balance::Config::typed(&args.method, &args.set).map_err(Failure::Usage)?;
     must_exist(&args.file, "file").map_err(Failure::Data)?;
     let place = args.file.display();
     let text = fs::read_to_string(&args.file).map_err(|error| Failure::Data(format!("{place}: {error}")))?;
     let step: Step = serde_json::from_str(&text).map_err(|error| Failure::Data(format!("{place}: {error}")))?;
     let losses = step.losses.unwrap_or_else(|| vec![1.0; step.jacobian.len()]);
-    let update = mtl_balance::once(&config, &step.jacobian, &losses, args.seed).map_err(|error| match error {
-        mtl_balance::Error::Setting { .. } => Failure::Usage(error.to_string()),
-        _ => Failure::Data(format!("{place}: {error}")),
-    })?;
+    let update =
+        mtl_balance::once((&config, &wrap), &step.jacobian, &losses, args.seed).map_err(|error| match error {
+            mtl_balance::Error::Setting { .. }
+            | mtl_balance::Error::Unsuited { .. }
+            | mtl_balance::Error::UnknownTask { .. } => Failure::Usage(error.to_string()),
+            _ => Failure::Data(format!("{place}: {error}")),
+        })?;
     if args.json {
         json(&json!({ "weights": update.weights, "vector": update.vector }))
     } else {

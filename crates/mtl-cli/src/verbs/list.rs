@@ -28,7 +28,7 @@ fn title(registry: Registry) -> &'static str {
         Registry::Heads => "heads: chosen by the task, --set heads.TASK.NAME.key=value",
         Registry::Generators => "generators: mtl generate RUN --generator NAME, --set model.NAME.key=value",
         Registry::Balancers => {
-            "balancers: --set balancer=NAME (what a step computes for it, what it promises, what it does)"
+            "balancers: --set balancer=NAME, around any of them --set balancing.{ema,every,normalise,match_norm}=VALUE"
         }
         Registry::Readers => "readers: chosen by the folder, --set data.open.reader=NAME",
         Registry::Presets => "presets: --preset NAME",
@@ -48,25 +48,36 @@ fn lines(registry: Registry, indent: &str) -> Vec<String> {
     }
 }
 
-/// With what a step must compute for them, cheapest first, and what they promise.
+/// With what they go by, what a step must compute for them, what they promise, and where they were published.
 fn balancers(indent: &str) -> Vec<String> {
-    use mtl_balance::{BALANCERS, Needs};
-    let needs =
-        |entry: &Entry<mtl_balance::Method>| match (entry.item.default)().build(&[]).map(|method| method.needs()) {
-            Ok(Needs::Losses) => "losses",
-            Ok(Needs::FeatureGram) => "1 trunk pass",
-            Ok(Needs::TrunkGram) => "1 trunk pass a task",
-            Ok(Needs::Gradients) => "all gradients",
-            Err(_) => "-",
-        };
-    let width = |text: &dyn Fn(&Entry<mtl_balance::Method>) -> usize| BALANCERS.iter().map(text).max().unwrap_or(0);
-    let (names, costs) = (width(&|entry| entry.name.len()), width(&|entry| needs(entry).len()));
-    let promises = width(&|entry| entry.item.promise.len());
-    let line = |entry: &Entry<mtl_balance::Method>| {
-        let (name, cost, promise) = (entry.name, needs(entry), entry.item.promise);
-        format!("{indent}{name:names$}  {cost:costs$}  {promise:promises$}  {}", entry.summary)
+    use mtl_balance::{BALANCERS, Feedback, Needs};
+    let cost = |entry: &Entry<mtl_balance::Method>| {
+        let Ok(method) = (entry.item.default)().build(&[]) else { return "-" };
+        match (method.needs(), method.feedback()) {
+            (_, Feedback::LossesAfter) => "1 forward pass more",
+            (_, Feedback::Lookahead(_)) => "another batch",
+            (Needs::Losses, Feedback::Nothing) => "nothing",
+            (Needs::FeatureGram, _) => "1 trunk pass",
+            (Needs::TrunkGram, _) => "1 trunk pass a task",
+            (Needs::HalvesGram, _) => "the same, by halves",
+            (Needs::Gradients, _) => "the same, on the host",
+        }
     };
-    BALANCERS.iter().map(line).collect()
+    let rows: Vec<[&str; 6]> = BALANCERS
+        .iter()
+        .map(|entry| {
+            let method = &entry.item;
+            [entry.name, method.family.name(), cost(entry), method.promise, entry.summary, method.paper]
+        })
+        .collect();
+    let head = ["name", "goes by", "costs", "promises", "what it does", "published"];
+    let width = |column: usize| rows.iter().chain([&head]).map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..5).map(width).collect();
+    let line = |row: &[&str; 6]| {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}  "));
+        format!("{indent}{}{}", cells.collect::<String>(), row[5])
+    };
+    [&head].into_iter().chain(&rows).map(line).collect()
 }
 
 fn of<T>(entries: &[Entry<T>], indent: &str) -> Vec<String> {

@@ -19,6 +19,12 @@ impl Balancer for Pretender {
     fn combine(&mut self, signals: &Signals, _: &mut Stream) -> Result<Combination, mtl_balance::Error> {
         assert_eq!(signals.gram.is_some(), self.0.gram());
         assert_eq!(signals.gradients.is_some(), self.0 == Needs::Gradients);
+        assert_eq!(signals.halves.is_some(), self.0 == Needs::HalvesGram);
+        if let Some(halves) = signals.halves {
+            // Noise makes a square larger, and not a product of two.
+            let gram = signals.gram.unwrap();
+            assert!((0..halves.size()).all(|i| halves.at(i, i) <= gram.at(i, i)));
+        }
         let weights: Vec<f64> = signals.present.iter().map(|&at| self.1[at]).collect();
         let vector = signals.gradients.filter(|_| self.2).map(|rows| {
             let sum = |at: usize| rows.iter().zip(&weights).map(|(row, w)| f64::from(row[at]) * w).sum::<f64>() as f32;
@@ -32,8 +38,17 @@ impl Balancer for Pretender {
 }
 
 fn run(needs: Needs, weights: &[f64], vector: bool) -> (StepOutput, Vec<String>) {
+    run_with(&[], needs, (weights, vector), false)
+}
+
+fn run_with(
+    more: &[&str],
+    needs: Needs,
+    (weights, vector): (&[f64], bool),
+    compare: bool,
+) -> (StepOutput, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
-    let plan = Plan::new(tiny(dir.path(), &[])).unwrap();
+    let plan = Plan::new(tiny(dir.path(), more)).unwrap();
     let model = Model::new(&plan.config, &plan.schema, &Device::Cpu).unwrap();
     let batch = mtl_data::loader::batch_of(&*plan.dataset, &plan.split.train[..6], plan.schema.size()).unwrap();
     let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &Device::Cpu).unwrap();
@@ -46,6 +61,7 @@ fn run(needs: Needs, weights: &[f64], vector: bool) -> (StepOutput, Vec<String>)
         reconstruction_images: 4,
         step: 0,
         epoch: 0,
+        compare,
     };
     let tasks = balanced_tasks(&model);
     let mut balancer = Pretender(needs, weights.to_vec(), vector);
@@ -77,6 +93,51 @@ fn give_the_same_trunk_gradients() {
             assert!(worst / scale < 1e-4, "{needs:?} {name}: {worst} of {scale}");
         }
     }
+}
+
+/// A step that compares the tasks' gradients beside its own way to them.
+#[test]
+fn comparing_changes_no_gradient() {
+    let weights = [1.0, 0.3, 2.0, 0.7];
+    for needs in [Needs::Losses, Needs::FeatureGram, Needs::TrunkGram, Needs::Gradients] {
+        let (plain, _) = run(needs, &weights, false);
+        let (compared, tasks) = run_with(&[], needs, (&weights, false), true);
+        assert_eq!(compared.gram.is_some(), needs.gram());
+        assert_eq!(compared.stages.iter().map(|(stage, _)| stage.as_str()).collect::<Vec<_>>(), STAGES);
+        assert!(compared.stages.iter().all(|(_, gram)| gram.size() == tasks.len()));
+        for (name, grad) in &plain.grads {
+            let (a, b) = (to_f64(grad).unwrap(), to_f64(&compared.grads[name]).unwrap());
+            let scale = a.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+            let worst = a.iter().zip(&b).fold(0f64, |m, (a, b)| m.max((a - b).abs()));
+            assert!(worst / scale < 1e-4, "{needs:?} {name}: {worst} of {scale}");
+        }
+    }
+}
+
+const STAGES: [&str; 4] = ["stage1", "stage2", "stage3", "stem"];
+
+/// Where a loss is a mean over images and nothing else couples them, two halves of a batch give the gradient of the whole; and
+/// what is compared are the halves' own.
+#[test]
+fn two_halves_are_the_whole() {
+    let more = [
+        "model.trunk.resnet.norm=group",
+        "heads.depth.dense.norm=group",
+        "model.reconstruction=none",
+        "data.tasks=[\"class\", \"depth\"]",
+        "heads.class.classification.dropout=0",
+    ];
+    let weights = [1.0, 0.3];
+    let (whole, _) = run_with(&more, Needs::TrunkGram, (&weights, false), false);
+    let (halves, _) = run_with(&more, Needs::HalvesGram, (&weights, false), false);
+    for (name, grad) in &whole.grads {
+        let (a, b) = (to_f64(grad).unwrap(), to_f64(&halves.grads[name]).unwrap());
+        let scale = a.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+        let worst = a.iter().zip(&b).fold(0f64, |m, (a, b)| m.max((a - b).abs()));
+        assert!(worst / scale < 1e-4, "{name}: {worst} of {scale}");
+    }
+    let (a, b) = (whole.gram.unwrap(), halves.gram.unwrap());
+    assert!((a.at(0, 1) - b.at(0, 1)).abs() < 1e-4 * (a.at(0, 0) * a.at(1, 1)).sqrt());
 }
 
 #[test]
