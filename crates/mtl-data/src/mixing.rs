@@ -10,17 +10,19 @@
 //! | `uniform` | `1 / sources` | any sources |
 //! | `round_robin` | `1 / sources` | of one source; sources take turns |
 //!
-//! `temperature` is that of multilingual translation (Arivazhagan et al. 2019, arXiv 1907.05019, section 4.2, who take
-//! `t = 5`): `t = 1` has the shares of `proportional`, a large `t` those of `uniform`. Small sources are seen more often
-//! than large ones, which helps what only they teach and wears their rows out sooner; nobody can say beforehand where
-//! that pays.
+//! `temperature` is that of multilingual translation (Arivazhagan et al. 2019, arXiv 1907.05019): `t = 1` has the shares of
+//! `proportional`, a large `t` those of `uniform`. A row of a small source is then seen more often than one of a large
+//! source, which helps what only the small one teaches and wears its rows out sooner; nobody can say beforehand where that
+//! pays.
 //!
-//! An epoch has as many batches as without any mixing. Shares are exact, not drawn: of an epoch's `m` rows source `i`
-//! has `m p_i`, made whole by largest remainders, and at least one. Each source is walked through in random orders of its
-//! own, one after the other, and an epoch goes on where the one before it stopped: row number `epoch * quota + k` of a
-//! source is in pass `(epoch * quota + k) / n_i`. So within a source no row is seen more than once more often than another,
-//! and batch `i` of epoch `e` is a function of seed, `e` and `i` alone: nothing is stored to resume. A row that comes twice
-//! in an epoch comes in two views.
+//! An epoch has as many batches as without any mixing. Shares are exact, not drawn: with `temperature` and `uniform`, of
+//! the `m` rows of an epoch `m p_i` are of source `i`, made whole by largest remainders, and at least one; with
+//! `round_robin` batch number `g`, counted from the beginning of training, is of source `g mod sources`. Each source is
+//! walked through in random orders of its own, one after the other, and an epoch goes on where the one before it stopped:
+//! row number `p = epoch * quota + k` of a source is in pass `p / n_i`. So no row of a source is seen more than once more
+//! often than another, and batch `i` of epoch `e` is a function of seed, `e` and `i` alone: nothing is stored to resume. A
+//! row that comes twice in an epoch comes in two views. (`proportional` starts anew each epoch, and where the last, smaller
+//! batch is left out, so are other rows each time.)
 //!
 //! With one source there is nothing to mix: every strategy is the plain shuffle.
 //!

@@ -124,7 +124,7 @@ pub struct Data {
     /// How often each source is seen while training: `[data.mixing.temperature]`, `proportional`, `uniform` or
     /// `round_robin`. Default: `proportional`, every image once an epoch.
     pub mixing: Mixing,
-    /// How the folder in `path` is opened.
+    /// How folders are opened.
     pub open: OpenOptions,
     /// The built-in scenes.
     pub scenes: scenes::Config,
@@ -153,15 +153,15 @@ pub struct SourceFolder {
     /// one.
     #[serde(default)]
     pub rename: BTreeMap<String, String>,
-    /// How it is opened.
+    /// How it is opened. Default: as `data.open` says.
     #[serde(default)]
-    pub open: OpenOptions,
+    pub open: Option<OpenOptions>,
 }
 
 impl SourceFolder {
     /// A folder with all it has.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, name: None, tasks: None, rename: BTreeMap::new(), open: OpenOptions::default() }
+        Self { path, name: None, tasks: None, rename: BTreeMap::new(), open: None }
     }
 }
 

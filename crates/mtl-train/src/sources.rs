@@ -40,7 +40,7 @@ pub(crate) fn open(data: &Data) -> Result<Arc<dyn Dataset>> {
     for folder in &data.sources {
         sources.push(Source {
             name: folder.name.clone(),
-            dataset: Arc::from(mtl_data::open(&folder.path, &folder.open)?),
+            dataset: Arc::from(mtl_data::open(&folder.path, folder.open.as_ref().unwrap_or(&data.open))?),
             tasks: folder.tasks.clone(),
             rename: folder.rename.clone(),
         });
@@ -73,7 +73,7 @@ pub(crate) fn open_like(config: &Config, schema: &RunSchema, path: &Path) -> Res
         Sources::new(vec![Source { name, dataset, tasks, rename }])
     };
     if let Some(own) = config.data.sources.iter().find(|source| same(&source.path)) {
-        let dataset = Arc::from(mtl_data::open(path, &with(&own.open))?);
+        let dataset = Arc::from(mtl_data::open(path, &with(own.open.as_ref().unwrap_or(&config.data.open)))?);
         return Ok(Arc::new(put(own, dataset, own.tasks.clone())?));
     }
     let other = open_with(path, &with(&config.data.open))?;

@@ -141,6 +141,9 @@ fn counts_and_baselines_are_of_the_rows_that_have_the_label() {
         };
         assert!(own(&both.split.train, &alone.split.train) && own(&both.split.test, &alone.split.test));
     }
+    // How folders are opened goes for all of them that say nothing else.
+    let grey = Plan::new(on(dir.path(), &folders, &["data.open.channels=1"])).unwrap();
+    assert_eq!(grey.schema.channels, 1);
     // Sixteen scans are not lost among what is counted first.
     let order = mtl_data::sources::spread(&*both.dataset, &both.split.train);
     assert!(order[..6].iter().any(|&row| both.dataset.source(row) == 1));
