@@ -42,6 +42,33 @@ fn impossible_values_say_what_is_allowed() {
 }
 
 #[test]
+fn folders_that_do_not_go_together_are_told_what_to_do() {
+    let place = Place::new();
+    folder(&place.path("shapes"), 6);
+    folder(&place.path("others"), 6);
+    std::fs::rename(place.path("others/images/disc"), place.path("others/images/ring")).unwrap();
+    std::fs::rename(place.path("others/masks/disc"), place.path("others/masks/ring")).unwrap();
+    let both = |second: &str, more: &[&str]| -> Vec<String> {
+        let args = [&["train", "--data", "shapes", "--data", second, "--set", "size='32'"], more].concat();
+        args.into_iter().map(str::to_owned).collect()
+    };
+    place.refuses(
+        2,
+        both("others", &[]),
+        &["task `class`", "disc, square", "ring, square", "rename", "`shapes`", "`others`"],
+    );
+    place.refuses(2, both("shapes", &[]), &["shapes twice"]);
+    place.refuses(3, both("shape", &[]), &["there is no folder shape", "did you mean shapes?"]);
+    place.refuses(2, both("others", &["data.mixing=unifrom"]), &["did you mean `uniform`"]);
+    place.refuses(2, both("others", &["data.mixing.temperature.t=0"]), &["data.mixing.temperature.t = 0: at least 1"]);
+    let file = "[[data.sources]]\npath = 'shapes'\n[[data.sources]]\npath = 'others'\nrename = { class = 'other' }\n";
+    std::fs::write(place.path("run.toml"), file).unwrap();
+    let advice = "--set model.trunk.resnet.norm=group heads.mask.segmentation.norm=group";
+    place.refuses(2, ["train", "--config", "run.toml"], &["shapes, others", advice]);
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
 fn a_mistake_in_a_file_is_pointed_at() {
     let place = Place::new();
     std::fs::write(place.path("run.toml"), "seed = 1\n\n[joint]\nbatch = 8\nclipp = 1\n").unwrap();

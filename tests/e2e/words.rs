@@ -32,13 +32,15 @@ fn list_names_everything_in_one_line_each() {
         "small",
         "standard",
         "light",
+        "proportional",
+        "round_robin",
     ]) {
         assert!(
             all.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))),
             "{name} is missing in {all}"
         );
     }
-    for what in ["trunks", "heads", "generators", "balancers", "readers", "presets", "augment"] {
+    for what in ["trunks", "heads", "generators", "balancers", "readers", "mixings", "presets", "augment"] {
         let part = place.run(["list", what]).well().out;
         assert!(part.lines().count() >= 2 && part.lines().all(|line| all.contains(line)), "{what}: {part}");
     }

@@ -23,6 +23,7 @@ later ones win.
 Every key is in the run folder's config.toml. Examples:
   mtl train --data photos --epochs 30 --size 64x128
   mtl train --data photos --preset tutorial --seed 7 --name tutorial
+  mtl train --data photos --data scans --set data.mixing=temperature model.trunk.resnet.norm=group
   mtl train --data photos --set stages='[\"joint\"]' model.trunk.resnet.preset=m
   mtl train --from runs/photos-0001 --set stages='[\"gan\"]' model.gan.mode=live";
 
@@ -83,7 +84,7 @@ pub enum Verb {
     /// What a method of balancing makes of task gradients in a file: to check it, or to see what it does.
     #[command(after_help = BALANCE_HELP)]
     Balance(Balance),
-    /// Trunks, heads, generators, balancers, readers and presets, each in one line.
+    /// Trunks, heads, generators, balancers, readers, mixings and presets, each in one line.
     List {
         /// Only these.
         what: Option<Registry>,
@@ -100,9 +101,9 @@ impl Default for Verb {
 #[derive(Debug, Default, clap::Args)]
 #[command(group = ArgGroup::new("budget").args(["epochs", "steps", "minutes"]))]
 pub struct Train {
-    /// Folder of images; without it, built-in scenes are drawn.
+    /// Folder of images; may be repeated, each with labels for its own tasks. Without it, built-in scenes are drawn.
     #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
+    pub data: Vec<PathBuf>,
     /// Settings from a TOML file.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -262,6 +263,8 @@ pub enum Registry {
     Balancers,
     /// Folder layouts that are understood.
     Readers,
+    /// How often each of several folders is seen.
+    Mixings,
     /// Named settings of a whole run.
     Presets,
     /// Named settings of the augmentation.
@@ -283,7 +286,7 @@ mod tests {
     fn nothing_typed_is_the_main_job() {
         let args = Args::try_parse_from(["mtl"]).unwrap();
         let Verb::Train(train) = args.verb.unwrap_or_default() else { panic!("not the main job") };
-        assert!(train.data.is_none() && train.preset.is_none() && train.set.is_empty());
+        assert!(train.data.is_empty() && train.preset.is_none() && train.set.is_empty());
     }
 
     #[test]
@@ -293,6 +296,13 @@ mod tests {
         let Some(Verb::Train(train)) = args.verb else { panic!("not train") };
         assert_eq!(train.set, ["a=1", "b=2", "c=4"]);
         assert_eq!(train.seed, Some(3));
+    }
+
+    #[test]
+    fn data_may_be_repeated() {
+        let args = Args::try_parse_from(["mtl", "train", "--data", "a", "--seed", "3", "--data", "b"]).unwrap();
+        let Some(Verb::Train(train)) = args.verb else { panic!("not train") };
+        assert_eq!(train.data, [PathBuf::from("a"), PathBuf::from("b")]);
     }
 
     #[test]

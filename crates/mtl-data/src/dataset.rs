@@ -100,6 +100,15 @@ pub trait Dataset: Send + Sync {
     fn skipped(&self) -> &[Skipped] {
         &[]
     }
+    /// Names of the sources the rows come from. One, the data set itself, unless several were put together
+    /// ([`crate::Sources`]): then each is split on its own, and [`crate::mixing`] says how often it is seen.
+    fn sources(&self) -> Vec<String> {
+        vec![self.schema().name.clone()]
+    }
+    /// Which of [`Dataset::sources`] the row belongs to.
+    fn source(&self, _row: usize) -> usize {
+        0
+    }
     /// What a reader saw and did not use (a column with too many values, files of unknown type), a sentence each.
     fn notes(&self) -> &[String] {
         &[]
@@ -215,6 +224,20 @@ pub enum Error {
         value: String,
         /// What is allowed.
         reason: String,
+    },
+    /// Sources that cannot be put together.
+    #[error("{problem}")]
+    Sources {
+        /// Which, why not, and what to do.
+        problem: String,
+    },
+    /// A task that a source was asked for and does not have.
+    #[error("source `{source_name}`: {unknown}")]
+    NoSuchTask {
+        /// The source.
+        source_name: String,
+        /// The name, and those there are.
+        unknown: UnknownName,
     },
     /// A class that cannot be on every side of a split.
     #[error(

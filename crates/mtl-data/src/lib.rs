@@ -3,7 +3,8 @@
 //! A [`Dataset`] is a [`Schema`] (channels and tasks), a number of rows, and one decoded [`Sample`] a row. [`open`] makes
 //! one from a folder by looking at it ([`READERS`] lists the layouts), [`Scenes`] draws one. Which tasks there are
 //! follows from which labels are there, and any label may be missing for any row. [`Split`] puts rows on a training, a
-//! validation and a test side, the [`loader`] makes batches of them in worker threads, [`augment`] varies them, and
+//! validation and a test side, [`Sources`] makes one data set of several, which batches mix by a named strategy
+//! ([`mixing`]), the [`loader`] makes batches of them in worker threads, [`augment`] varies them, and
 //! [`mod@check`] says beforehand what is wrong with a folder.
 //!
 //! What is deliberately absent: the network (files are local), tensors (a batch is plain slices), and choices about
@@ -48,14 +49,18 @@ pub mod decode;
 pub mod duplicates;
 pub mod loader;
 pub mod mask;
+pub mod mixing;
 pub mod palette;
 pub mod readers;
 pub mod resize;
 pub mod scenes;
+pub mod sources;
 pub mod split;
 
 pub use dataset::{Dataset, Error, Labels, Part, Sample, Schema, Size, Skipped};
 pub use loader::{Batch, Loader};
+pub use mixing::{MIXINGS, Mixing};
 pub use readers::{OpenOptions, READERS, open};
 pub use scenes::Scenes;
+pub use sources::Sources;
 pub use split::Split;

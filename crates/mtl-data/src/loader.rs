@@ -1,13 +1,14 @@
 //! Rows to batches: decoding and augmentation in worker threads, ahead of the consumer, in an order that no number of
 //! threads changes.
 //!
-//! * Epoch `e` visits the rows in the order of the stream `("shuffle", [e])`; the view of a row is drawn from
-//!   `("augment", [e, row])`. Batch `i` of epoch `e` is therefore a function of the seed alone, and a run resumed at
-//!   `(e, i)` sees what it would have seen.
+//! * Epoch `e` visits the rows in the order of the stream `("shuffle", [e])`, or, of several sources, as
+//!   [`crate::mixing`] says; the view of a row is drawn from `("augment", [pass, row])`, where `pass` is how often its
+//!   source was gone through before (`e`, if every row comes once an epoch). Batch `i` of epoch `e` is therefore a
+//!   function of the seed alone, and a run resumed at `(e, i)` sees what it would have seen.
 //! * Workers are threads of the loader's own (never rayon's, which the kernels compute on). They take one row at a
 //!   time, work at most [`AHEAD`] batches ahead, and go on into the next epoch.
-//! * Decoded and resized samples are kept, as bytes, until the budget is full. Every row is visited once an epoch, so
-//!   the first to come stay: a cache that evicts the oldest would always miss.
+//! * Decoded and resized samples are kept, as bytes, until the budget is full. Rows are visited about equally
+//!   often, so the first to come stay: a cache that evicts the oldest would always miss.
 //!
 //! Memory is at most `cache_bytes` plus `AHEAD + 1` batches.
 
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::augment;
 use crate::dataset::{self, Dataset, Sample, Schema, Size};
+use crate::mixing::{self, Draw, Mixer, Mixing};
 use cache::Cache;
 pub use feed::{Epoch, Feed};
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub augment: augment::Config,
     /// A new order every epoch. Default true; without it rows come as given.
     pub shuffle: bool,
+    /// How often each source of the data is seen, where rows are shuffled. Default: every row once an epoch.
+    pub mixing: Mixing,
     /// Leave out an epoch's last batch if it is smaller than the others. Default true: batch statistics and learning
     /// rate then mean the same at every step. A batch that is an epoch's only one always stays.
     pub drop_last: bool,
@@ -74,6 +78,7 @@ impl Default for Config {
             cache_bytes: 512 << 20,
             augment: augment::Config::default(),
             shuffle: true,
+            mixing: Mixing::default(),
             drop_last: true,
         }
     }
@@ -163,6 +168,9 @@ pub enum Error {
     /// A value in the augmentation's configuration.
     #[error(transparent)]
     Augment(#[from] augment::Error),
+    /// Sources that cannot be mixed as asked.
+    #[error(transparent)]
+    Mixing(#[from] mixing::Error),
 }
 
 /// Makes batches of some rows of a data set; see the module's documentation.
@@ -178,6 +186,7 @@ struct Shared {
     size: Size,
     config: Config,
     seed: Seed,
+    mixer: Mixer,
     cache: Cache,
     waited_ns: AtomicU64,
 }
@@ -186,7 +195,8 @@ impl Loader {
     /// A loader of `rows` at `size`. Nothing is decoded and no thread is started before batches are asked for.
     ///
     /// # Errors
-    /// No rows, a row the data set does not have, an empty batch or size, a wrong value in `config.augment`.
+    /// No rows, a row the data set does not have, an empty batch or size, a wrong value in `config.augment` or
+    /// `config.mixing`.
     pub fn new(
         dataset: Arc<dyn Dataset>,
         rows: Vec<usize>,
@@ -208,8 +218,13 @@ impl Loader {
             return Err(Error::EmptySize { height: size.height, width: size.width });
         }
         config.augment.validate()?;
+        let sources: Vec<usize> = rows.iter().map(|&row| dataset.source(row)).collect();
+        let slots =
+            if config.drop_last { rows.len().min(batches(rows.len(), &config) * config.batch) } else { rows.len() };
+        let mixer = Mixer::new(config.mixing, &sources, config.batch, slots)?;
         let cache = Cache::new(rows.len(), config.cache_bytes);
-        Ok(Self { shared: Arc::new(Shared { dataset, rows, size, config, seed, cache, waited_ns: AtomicU64::new(0) }) })
+        let waited_ns = AtomicU64::new(0);
+        Ok(Self { shared: Arc::new(Shared { dataset, rows, size, config, seed, mixer, cache, waited_ns }) })
     }
 
     /// Batches an epoch; at least 1.
@@ -251,28 +266,32 @@ impl Loader {
     }
 }
 
+/// Batches an epoch.
+fn batches(rows: usize, config: &Config) -> usize {
+    if config.drop_last { (rows / config.batch).max(1) } else { rows.div_ceil(config.batch) }
+}
+
 impl Shared {
     fn batches(&self) -> usize {
-        let (rows, batch) = (self.rows.len(), self.config.batch);
-        if self.config.drop_last { (rows / batch).max(1) } else { rows.div_ceil(batch) }
+        batches(self.rows.len(), &self.config)
     }
 
     /// Positions in `rows` in the order of `epoch`.
-    fn order(&self, epoch: u64) -> Vec<usize> {
+    fn order(&self, epoch: u64) -> Vec<Draw> {
         if self.config.shuffle {
-            self.seed.stream("shuffle", &[epoch]).permutation(self.rows.len())
+            self.mixer.epoch(self.seed, epoch)
         } else {
-            (0..self.rows.len()).collect()
+            (0..self.rows.len()).map(|position| Draw { position, pass: epoch }).collect()
         }
     }
 
-    /// The view of the row at `position` in `epoch`.
-    fn sample(&self, epoch: u64, position: usize) -> Result<Sample, Error> {
-        let row = self.rows[position];
+    /// The view of a row that its turn brings.
+    fn sample(&self, draw: Draw) -> Result<Sample, Error> {
+        let row = self.rows[draw.position];
         let decode = || checked_sample(self.dataset.as_ref(), row, self.size);
-        let mut sample = self.cache.get_or_insert(position, decode)?;
+        let mut sample = self.cache.get_or_insert(draw.position, decode)?;
         if self.config.augment != augment::Config::none() {
-            let mut stream = self.seed.stream("augment", &[epoch, row as u64]);
+            let mut stream = self.seed.stream("augment", &[draw.pass, row as u64]);
             augment::apply(&self.config.augment, &mut sample, self.size, self.dataset.schema().channels, &mut stream);
         }
         Ok(sample)

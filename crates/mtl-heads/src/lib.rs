@@ -36,6 +36,7 @@ pub mod segmentation;
 use mtl_metrics::Prediction;
 use mtl_registry::Entry;
 use mtl_task::{Target, Task, TaskKind};
+use mtl_tensor::layers::NormKind;
 use mtl_tensor::{Ctx, Scope, Tensor};
 use mtl_trunk::{Features, TapSpec};
 use serde::{Deserialize, Serialize};
@@ -148,6 +149,25 @@ impl Config {
         }
     }
 
+    /// How it normalises, if it does.
+    pub fn norm(&self) -> Option<NormKind> {
+        match self {
+            Self::Classification(_) | Self::MultiLabel(_) => None,
+            Self::Segmentation(config) => (config.network == segmentation::Network::Unet).then_some(config.norm),
+            Self::Dense(config) => Some(config.norm),
+        }
+    }
+
+    /// Its name in configuration files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Classification(_) => "classification",
+            Self::MultiLabel(_) => "multi_label",
+            Self::Segmentation(_) => "segmentation",
+            Self::Dense(_) => "dense",
+        }
+    }
+
     /// Builds the head.
     ///
     /// # Errors
@@ -165,10 +185,9 @@ impl Config {
                 Box::new(segmentation::Segmentation::new(config, scope, task, place)?)
             }
             (Self::Dense(config), TaskKind::Dense { .. }) => Box::new(dense::Dense::new(config, scope, place)?),
-            (Self::Classification(_), _) => return wrong("classification"),
-            (Self::MultiLabel(_), _) => return wrong("multi_label"),
-            (Self::Segmentation(_), _) => return wrong("segmentation"),
-            (Self::Dense(_), _) => return wrong("dense"),
+            (Self::Classification(_) | Self::MultiLabel(_) | Self::Segmentation(_) | Self::Dense(_), _) => {
+                return wrong(self.name());
+            }
         })
     }
 }

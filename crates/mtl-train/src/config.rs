@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use mtl_data::{OpenOptions, augment, scenes, split};
+use mtl_data::{Mixing, OpenOptions, augment, scenes, split};
 use mtl_tensor::optim;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,17 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Images a step of a stage.
+    pub fn batch(&self, stage: Stage) -> usize {
+        match stage {
+            Stage::Joint => self.joint.batch,
+            Stage::Vae => self.vae.batch,
+            Stage::Gan => self.gan.batch,
+        }
+    }
+}
+
 /// A part of the run with its own loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -107,11 +118,16 @@ impl Stage {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
-    /// A folder of images; without one the built-in scenes are drawn.
+    /// A folder of images; without one, and without `sources`, the built-in scenes are drawn.
     pub path: Option<PathBuf>,
     /// Names of the tasks to learn; without, all that have labels.
     pub tasks: Option<Vec<String>>,
-    /// How the folder is opened.
+    /// Several folders in place of `path`, each with the tasks it has labels for: `[[data.sources]]`.
+    pub sources: Vec<SourceFolder>,
+    /// How often each source is seen while training: `[data.mixing.temperature]`, `proportional`, `uniform` or
+    /// `round_robin`. Default: `proportional`, every image once an epoch.
+    pub mixing: Mixing,
+    /// How folders are opened.
     pub open: OpenOptions,
     /// The built-in scenes.
     pub scenes: scenes::Config,
@@ -121,6 +137,35 @@ pub struct Data {
     pub augment: augment::Config,
     /// Loader threads and memory.
     pub loader: LoaderLimits,
+}
+
+/// One of several folders of images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceFolder {
+    /// The folder.
+    pub path: PathBuf,
+    /// What messages call it. Default: the folder's name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Only these of the tasks it has labels for, by the folder's own names; an empty list leaves images without labels.
+    /// Default: all.
+    #[serde(default)]
+    pub tasks: Option<Vec<String>>,
+    /// Other names for its tasks (`rename = { class = "leaf" }`): of one name and one list of classes are tasks that are
+    /// one.
+    #[serde(default)]
+    pub rename: BTreeMap<String, String>,
+    /// How it is opened. Default: as `data.open` says.
+    #[serde(default)]
+    pub open: Option<OpenOptions>,
+}
+
+impl SourceFolder {
+    /// A folder with all it has.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, name: None, tasks: None, rename: BTreeMap::new(), open: None }
+    }
 }
 
 /// Threads and memory of the loader.
@@ -204,7 +249,8 @@ pub enum ReconstructionKind {
 pub struct Budget {
     /// Steps of the joint stage. Default 800, if nothing else is given.
     pub steps: Option<u64>,
-    /// Passes of the joint stage over the training images.
+    /// Passes of the joint stage over the training images, or, with a `data.mixing` that takes some of them more often than
+    /// others, over as many images.
     pub epochs: Option<f64>,
     /// Minutes for all stages together, split by `shares`. The number of steps is then set from measured speed, anew
     /// every 32 steps, so two such runs differ, and a resumed one from what it would have been.

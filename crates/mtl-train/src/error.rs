@@ -111,7 +111,13 @@ impl Error {
             | Self::Head(_)
             | Self::Generator(_)
             | Self::Scenes(_) => 2,
-            Self::Data(mtl_data::Error::UnknownReader(_) | mtl_data::Error::Option { .. }) => 2,
+            Self::Data(
+                mtl_data::Error::UnknownReader(_)
+                | mtl_data::Error::Option { .. }
+                | mtl_data::Error::Sources { .. }
+                | mtl_data::Error::NoSuchTask { .. },
+            )
+            | Self::Loader(mtl_data::loader::Error::Mixing(_)) => 2,
             Self::Data(_) | Self::Loader(_) | Self::DataMismatch(_) | Self::Metrics(_) => 3,
             Self::Diverged { .. } | Self::NotFinite { .. } => 4,
             Self::Interrupted { .. } => 130,

@@ -11,7 +11,7 @@ use crate::event::TaskScores;
 use crate::model::{ImageTask, Model, RECONSTRUCTION};
 use crate::plan::Plan;
 
-/// Images the constant prediction of a pixel task is learnt from.
+/// Images the constant prediction of a pixel task is learnt from, of each source in proportion.
 const BASELINE_MASKS: usize = 256;
 
 /// The trivial baseline of each task, from training labels alone.
@@ -21,7 +21,7 @@ const BASELINE_MASKS: usize = 256;
 pub fn baselines(plan: &Plan) -> Result<Vec<Baseline>> {
     let mut baselines: Vec<Baseline> = plan.schema.tasks.iter().map(|task| Baseline::new(&task.kind)).collect();
     let mut decoded = vec![0; plan.columns.len()];
-    for &row in &plan.split.train {
+    for row in mtl_data::sources::spread(&*plan.dataset, &plan.split.train) {
         let labels = plan.dataset.labels(row);
         let mut targets = None;
         for ((baseline, &column), decoded) in baselines.iter_mut().zip(&plan.columns).zip(&mut decoded) {

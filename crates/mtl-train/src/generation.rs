@@ -1,5 +1,6 @@
 //! The generator stages: VAE and GAN learn on the learnt trunk, which stays as it is.
 
+use mtl_data::sources::spread;
 use mtl_gen::Batch;
 use mtl_gen::vae::Encoding;
 use mtl_tensor::optim::{Ema, Optimizer, Schedule, collect};
@@ -38,7 +39,7 @@ pub(crate) fn run(s: &mut Session<'_, '_>, stage: Stage) -> Result<()> {
     }
     s.begin(stage, steps);
     if s.restored.is_none() {
-        let rows: Vec<usize> = s.plan.split.train.iter().copied().take(64).collect();
+        let rows: Vec<usize> = spread(&*s.plan.dataset, &s.plan.split.train).into_iter().take(64).collect();
         let batch = mtl_data::loader::batch_of(&*s.plan.dataset, &rows, s.plan.schema.size())?;
         let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &s.device)?;
         if let Some(generator) = s.model.generator(stage) {
@@ -173,7 +174,7 @@ fn fit_prior(s: &Session<'_, '_>, images: usize) -> Result<()> {
     let Some(vae) = &s.model.vae else {
         return Ok(());
     };
-    let rows: Vec<usize> = s.plan.split.train.iter().copied().take(images).collect();
+    let rows: Vec<usize> = spread(&*s.plan.dataset, &s.plan.split.train).into_iter().take(images).collect();
     let (mut encodings, mut labels) = (Vec::new(), Vec::new());
     for rows in rows.chunks(64) {
         let batch = mtl_data::loader::batch_of(&*s.plan.dataset, rows, s.plan.schema.size())?;

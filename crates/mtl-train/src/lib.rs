@@ -42,6 +42,7 @@ pub mod run_dir;
 mod seen;
 mod session;
 pub mod settings;
+mod sources;
 mod start;
 pub mod step;
 mod trained;

@@ -12,6 +12,7 @@ use crate::config::{Config, ReconstructionKind, Stage};
 use crate::error::{Error, Result};
 use crate::event::LabelCount;
 use crate::model::RECONSTRUCTION;
+use crate::sources;
 
 /// What a trained model must know about its data to be used without it; saved as `schema.json` in the run folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +74,7 @@ pub struct Plan {
 /// Data that cannot be opened.
 pub fn open_data(config: &Config) -> Result<Arc<dyn Dataset>> {
     Ok(match &config.data.path {
+        _ if !config.data.sources.is_empty() => sources::open(&config.data)?,
         Some(path) => Arc::from(mtl_data::open(path, &config.data.open)?),
         None => Arc::new(Scenes::new(config.data.scenes.clone())?),
     })
@@ -109,7 +111,8 @@ impl Plan {
     /// Wrong settings, data that cannot be used.
     pub fn new(mut config: Config) -> Result<Self> {
         // A run folder must find its data, and the run it began with, again from anywhere.
-        for path in [&mut config.data.path, &mut config.model.from].into_iter().flatten() {
+        let sources = config.data.sources.iter_mut().map(|source| &mut source.path);
+        for path in [&mut config.data.path, &mut config.model.from].into_iter().flatten().chain(sources) {
             if let Ok(absolute) = std::fs::canonicalize(&*path) {
                 *path = absolute;
             }
@@ -138,8 +141,10 @@ impl Plan {
             let problem = "data.split.validation = 0: a run needs validation images to choose its best weights by";
             return Err(Error::Config(problem.into()));
         }
+        sources::check_normalisation(&config, &tasks, &*dataset, &split)?;
         let labels = count_labels(&*dataset, &columns, &tasks, &split);
-        let mut notes: Vec<String> = dataset.notes().to_vec();
+        let mut notes = sources::told(&*dataset, &columns, &tasks, &split, config.data.mixing);
+        notes.extend(dataset.notes().iter().cloned());
         notes.extend(split.notes.iter().cloned());
         notes.extend(
             dataset.skipped().iter().map(|skipped| format!("skipped {}: {}", skipped.path.display(), skipped.reason)),
@@ -162,7 +167,12 @@ impl Plan {
                 return Err(Error::DataMismatch(problem));
             }
         }
-        Ok(Self { config, seed, dataset, columns, split, schema, labels, notes })
+        let plan = Self { config, seed, dataset, columns, split, schema, labels, notes };
+        // Whether sources can be mixed depends on rows and batches: better known now than at the stage.
+        for stage in &plan.config.stages {
+            plan.loader(&plan.split.train, plan.config.batch(*stage), true, stage.name())?;
+        }
+        Ok(plan)
     }
 
     /// The balancer of the joint stage with what is put around it.
@@ -185,6 +195,7 @@ impl Plan {
         if training {
             config.augment = self.config.data.augment.clone();
             config.shuffle = true;
+            config.mixing = self.config.data.mixing;
             config.drop_last = true;
         }
         let seed = self.seed.child(name, 0);
@@ -253,6 +264,7 @@ fn check_numbers(config: &Config) -> Result<()> {
     if [config.budget.steps, config.budget.vae_steps, config.budget.gan_steps].contains(&Some(0)) {
         return wrong("budget: every stage needs at least one step; leave a stage out of `stages` to skip it".into());
     }
+    config.data.mixing.validate().map_err(|error| Error::Config(format!("data.{error}")))?;
     config.data.augment.validate().map_err(|error| Error::Config(format!("data.augment: {error}")))?;
     let weight = config.model.reconstruction_weight;
     if !(weight >= 0.0 && weight.is_finite()) {
@@ -304,22 +316,27 @@ fn count_labels(dataset: &dyn Dataset, columns: &[usize], tasks: &[Task], split:
         for &row in *rows {
             let labels = dataset.labels(row);
             for (count, &column) in counts.iter_mut().zip(columns) {
-                let present = match &labels[column] {
-                    Labels::Missing => false,
-                    Labels::MultiLabel(cells) => cells.iter().any(Option::is_some),
-                    Labels::Class(_) | Labels::Pixels => true,
-                };
-                count.labelled[side] += usize::from(present);
+                count.labelled[side] += usize::from(is_labelled(&labels[column]));
             }
         }
     }
     counts
 }
 
-/// Training labels of each class; pixels are counted on at most 256 images, enough for class weights.
+/// Whether there is any label.
+pub(crate) fn is_labelled(labels: &Labels) -> bool {
+    match labels {
+        Labels::Missing => false,
+        Labels::MultiLabel(cells) => cells.iter().any(Option::is_some),
+        Labels::Class(_) | Labels::Pixels => true,
+    }
+}
+
+/// Training labels of each class; pixels are counted on at most 256 images, of each source in proportion: enough for class
+/// weights.
 fn count_classes(dataset: &dyn Dataset, columns: &[usize], train: &[usize], schema: &mut RunSchema) -> Result<()> {
     let mut masks_seen = vec![0; columns.len()];
-    for &row in train {
+    for row in mtl_data::sources::spread(dataset, train) {
         let labels = dataset.labels(row);
         let mut sample = None;
         for (at, &column) in columns.iter().enumerate() {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use mtl_data::sources::spread;
 use mtl_metrics::Prediction;
 use mtl_task::Target;
 use mtl_tensor::Tensor;
@@ -218,7 +219,8 @@ fn show_predictions(s: &mut Session<'_, '_>) -> Result<()> {
         let pixel_task =
             matches!(task.kind, mtl_task::TaskKind::Segmentation { .. } | mtl_task::TaskKind::Dense { .. });
         let shown = if pixel_task { SHOWN } else { SHOWN * SHOWN };
-        let rows: Vec<usize> = s.plan.split.test.iter().filter(labelled).copied().take(shown).collect();
+        let rows: Vec<usize> = s.plan.split.test.iter().filter(labelled).copied().collect();
+        let rows: Vec<usize> = spread(&*s.plan.dataset, &rows).into_iter().take(shown).collect();
         if rows.is_empty() {
             continue;
         }
@@ -244,7 +246,7 @@ fn show_predictions(s: &mut Session<'_, '_>) -> Result<()> {
         write_grid(&path, &grid, columns)?;
         s.tell(&Event::Picture { path });
     }
-    let rows: Vec<usize> = s.plan.split.test.iter().copied().take(SHOWN).collect();
+    let rows: Vec<usize> = spread(&*s.plan.dataset, &s.plan.split.test).into_iter().take(SHOWN).collect();
     if rows.is_empty() {
         return Ok(());
     }

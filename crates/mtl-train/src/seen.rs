@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::plan::{Plan, RunSchema};
 use crate::trained::read_schema;
-use crate::{run_dir, settings};
+use crate::{run_dir, settings, sources};
 
 /// Runs that began with each other's weights are followed this far.
 pub(crate) const LONGEST_CHAIN: usize = 16;
@@ -69,9 +69,8 @@ impl Seen {
 
     fn add(&mut self, config: &Config, schema: &RunSchema, plan: Option<&Plan>) -> Result<()> {
         let Some(plan) = plan.filter(|plan| plan.schema == *schema) else {
-            let place =
-                config.data.path.as_ref().map_or_else(|| schema.data.clone(), |path| path.display().to_string());
-            self.unknown.push(place);
+            let places: Vec<String> = sources::folders(config).map(|path| path.display().to_string()).collect();
+            self.unknown.push(if places.is_empty() { schema.data.clone() } else { places.join(" or ") });
             return Ok(());
         };
         for &row in plan.split.train.iter().chain(&plan.split.validation) {
@@ -104,6 +103,9 @@ impl Seen {
 /// The plan of a run whose data has moved to `path`, if that holds the same tasks, and images of the same names on the
 /// same sides.
 pub(crate) fn moved(config: &Config, schema: &RunSchema, path: &Path) -> Option<Plan> {
+    if !config.data.sources.is_empty() {
+        return None; // one folder cannot be several
+    }
     let mut config = config.clone();
     config.data.path = Some(path.to_owned());
     let mut plan = Plan::new(config).ok()?;
@@ -111,12 +113,14 @@ pub(crate) fn moved(config: &Config, schema: &RunSchema, path: &Path) -> Option<
     (plan.schema == *schema).then_some(plan)
 }
 
-/// The warning for `path` being the folder a run was trained on, whatever has happened to the images in it since.
+/// The warning for `path` being a folder a run was trained on, whatever has happened to the images in it since.
 pub(crate) fn own_folder(config: &Config, path: &Path) -> Option<String> {
-    let (own, path) = (std::fs::canonicalize(config.data.path.as_ref()?).ok()?, std::fs::canonicalize(path).ok()?);
-    (own == path).then(|| {
-        let words = "is the folder the run was trained on, and has changed since: most images in it were probably learnt \
-                     from, and scores on them flatter";
-        format!("{} {words}", path.display())
+    let path = std::fs::canonicalize(path).ok()?;
+    let own = sources::folders(config).any(|own| std::fs::canonicalize(own).is_ok_and(|own| own == path));
+    own.then(|| {
+        let which = if config.data.sources.is_empty() { "the folder" } else { "a folder" };
+        let words = "the run was trained on, and has changed since: most images in it were probably learnt from, and scores \
+                     on them flatter";
+        format!("{} is {which} {words}", path.display())
     })
 }

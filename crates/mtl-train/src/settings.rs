@@ -33,11 +33,13 @@ pub const PRESETS: &[Entry<&str>] = &[
 
 /// Keys of `budget` that exclude each other.
 const BUDGETS: [&str; 3] = ["steps", "epochs", "minutes"];
+/// Keys of `data` that exclude each other.
+const PLACES: [&str; 2] = ["path", "sources"];
 
 /// Tables that hold exactly one entry, the name of a variant: another variant replaces what was there.
 fn holds_a_variant(path: &[String]) -> bool {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    matches!(path[..], ["balancer"] | ["model", "trunk"] | ["heads", _] | ["joint", "optimizer"])
+    matches!(path[..], ["balancer"] | ["model", "trunk"] | ["heads", _] | ["joint", "optimizer"] | ["data", "mixing"])
 }
 
 /// Merges `over` into `base`; tables are joined, everything else is replaced.
@@ -49,6 +51,10 @@ fn merge(base: &mut Table, over: Table, path: &mut Vec<String>) {
                 // Of the three budgets the one given last counts.
                 if path[..] == ["budget"] && over.keys().any(|key| BUDGETS.contains(&key.as_str())) {
                     base.retain(|key, _| !BUDGETS.contains(&key));
+                }
+                // So it does of the places of images; one layer that names both is told that it must not.
+                if path[..] == ["data"] && PLACES.iter().filter(|key| over.contains_key(**key)).count() == 1 {
+                    base.retain(|key, _| !PLACES.contains(&key));
                 }
                 if holds_a_variant(path) && over.keys().any(|variant| !base.contains_key(variant)) {
                     base.clear();
@@ -237,7 +243,19 @@ mod tests {
         assert_eq!((config.data.augment.mirror, config.data.augment.shift), (0.5, 0.0));
         let config = set(&["model.trunk=tutorial"]).unwrap();
         assert!(matches!(config.model.trunk, mtl_trunk::Config::Tutorial(_)));
+        let config = set(&["data.mixing=temperature"]).unwrap();
+        assert_eq!(config.data.mixing, mtl_data::Mixing::Temperature { t: 2.0 });
+        let config = set(&["data.mixing.temperature.t=5", "data.mixing=uniform"]).unwrap();
+        assert_eq!(config.data.mixing, mtl_data::Mixing::Uniform {});
+        // Of the places of images the last one counts.
+        let config = set(&["data.path=a", "data.sources=[{path=\"b\"}, {path=\"c\", tasks=[\"mask\"]}]"]).unwrap();
+        assert_eq!((config.data.path, config.data.sources.len()), (None, 2));
+        let config = set(&["data.sources=[{path=\"b\"}]", "data.path=a"]).unwrap();
+        assert_eq!((config.data.path, config.data.sources.len()), (Some("a".into()), 0));
         for (text, expected) in [
+            ("data.mixing=unifrom", "did you mean `uniform`"),
+            ("data.mixing.temperature.T=2", "did you mean `t`"),
+            ("data.sources=[{}]", "missing field `path`"),
             ("joint.bach=7", "did you mean `batch`"),
             ("jont.batch=7", "did you mean `joint`"),
             ("balancer=pcgard", "did you mean `pcgrad`"),

@@ -96,6 +96,7 @@ pub(crate) fn weights(plan: &Plan, model: &Model) -> Result<Start> {
     // Equal names on equal sides of the same folder: what this run holds out, that one has held out.
     let same_sides = other.schema.sides_sha256 == plan.schema.sides_sha256
         && other.config.data.path == plan.config.data.path
+        && other.config.data.sources == plan.config.data.sources
         && other.config.model.from.is_none();
     if !same_sides {
         let seen = Seen::before(&plan.config)?;

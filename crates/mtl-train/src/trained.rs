@@ -1,7 +1,6 @@
 //! A finished (or unfinished) run opened for use, and its scores.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use mtl_data::loader;
 use mtl_rng::Seed;
@@ -16,7 +15,7 @@ use crate::event::TaskScores;
 use crate::model::Model;
 use crate::plan::{Plan, RunSchema};
 use crate::seen::{self, Seen};
-use crate::{run_dir, settings};
+use crate::{run_dir, settings, sources};
 
 /// A run's model with the weights it is to be used with.
 #[derive(Debug)]
@@ -117,9 +116,7 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
             (columns, test, Some(baselines(&plan)?), "test", plan.schema.data.clone())
         }
         Some(path) => {
-            let mut options = config.data.open.clone();
-            options.channels = Some(schema.channels);
-            let other = open_like(path, &options)?;
+            let other = sources::open_like(config, schema, path)?;
             let columns = match_tasks(&schema.tasks, &*other)?;
             let rows: Vec<usize> = (0..other.len()).collect();
             let name = other.schema().name.clone();
@@ -149,16 +146,4 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
         scores,
         warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
     })
-}
-
-/// Opens other data with the options of a run; a reader named for the run need not fit the other folder.
-fn open_like(path: &Path, options: &mtl_data::OpenOptions) -> Result<Arc<dyn mtl_data::Dataset>> {
-    match mtl_data::open(path, options) {
-        Ok(data) => Ok(Arc::from(data)),
-        Err(error) if options.reader.is_some() => {
-            let free = mtl_data::OpenOptions { reader: None, ..options.clone() };
-            mtl_data::open(path, &free).map(Arc::from).map_err(|_| error.into())
-        }
-        Err(error) => Err(error.into()),
-    }
 }

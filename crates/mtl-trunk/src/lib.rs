@@ -23,6 +23,7 @@ pub mod resnet;
 pub mod tutorial;
 
 use mtl_registry::Entry;
+use mtl_tensor::layers::NormKind;
 use mtl_tensor::{Ctx, Result, Scope, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +98,22 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Its name in configuration files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Tutorial(_) => "tutorial",
+            Self::Resnet(_) => "resnet",
+        }
+    }
+
+    /// How it normalises, if it does.
+    pub fn norm(&self) -> Option<NormKind> {
+        match self {
+            Self::Tutorial(_) => None,
+            Self::Resnet(config) => Some(config.norm),
+        }
+    }
+
     /// Builds the trunk for images of `channels` channels.
     ///
     /// # Errors

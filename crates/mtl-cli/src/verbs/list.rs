@@ -31,6 +31,7 @@ fn title(registry: Registry) -> &'static str {
             "balancers: --set balancer=NAME, around any of them --set balancing.{ema,every,normalise,match_norm}=VALUE"
         }
         Registry::Readers => "readers: chosen by the folder, --set data.open.reader=NAME",
+        Registry::Mixings => "mixings: --set data.mixing=NAME, with two or more of --data",
         Registry::Presets => "presets: --preset NAME",
         Registry::Augment => "augment: --set data.augment.key=value",
     }
@@ -43,6 +44,7 @@ fn lines(registry: Registry, indent: &str) -> Vec<String> {
         Registry::Generators => of(mtl_gen::GENERATORS, indent),
         Registry::Balancers => balancers(indent),
         Registry::Readers => of(mtl_data::READERS, indent),
+        Registry::Mixings => of(mtl_data::MIXINGS, indent),
         Registry::Presets => of(mtl_train::settings::PRESETS, indent),
         Registry::Augment => of(mtl_data::augment::PRESETS, indent),
     }

@@ -1,6 +1,6 @@
 //! `mtl train`, and `mtl` alone: the main job.
 
-use mtl_train::config::Config;
+use mtl_train::config::{Config, SourceFolder};
 use mtl_train::event::Observer;
 use mtl_train::settings;
 
@@ -11,7 +11,7 @@ use crate::screen::Screen;
 
 /// Trains, and shows the scores at the end.
 pub fn run(args: Train, display: Display) -> Result<(), Failure> {
-    if let Some(dir) = &args.data {
+    for dir in &args.data {
         must_exist(dir, "folder").map_err(Failure::Data)?;
     }
     if let Some(file) = &args.config {
@@ -32,7 +32,7 @@ pub fn run(args: Train, display: Display) -> Result<(), Failure> {
 fn configuration(args: Train) -> Result<Config, Failure> {
     // `standard` holds the defaults: read over it, what the user chose can be told from what a preset did.
     let chosen = settings::load("standard", args.config.as_deref(), &args.set)?;
-    let has_folder = args.data.is_some() || chosen.data.path.is_some();
+    let has_folder = !args.data.is_empty() || chosen.data.path.is_some() || !chosen.data.sources.is_empty();
     let preset = args.preset.as_deref().unwrap_or(if has_folder { "standard" } else { "small" });
     let mut config = match &args.from {
         Some(run) => settings::load_from(run, args.config.as_deref(), &args.set)?,
@@ -50,7 +50,14 @@ fn configuration(args: Train) -> Result<Config, Failure> {
         config.budget.epochs = args.epochs;
         config.budget.minutes = args.minutes;
     }
-    config.data.path = args.data.or(config.data.path);
+    match &args.data[..] {
+        [] => {}
+        [dir] => (config.data.path, config.data.sources) = (Some(dir.clone()), Vec::new()),
+        several => {
+            config.data.path = None;
+            config.data.sources = several.iter().cloned().map(SourceFolder::new).collect();
+        }
+    }
     config.seed = args.seed.unwrap_or(config.seed);
     config.size = args.size.unwrap_or(config.size);
     config.device = args.device.unwrap_or(config.device);
@@ -72,11 +79,30 @@ mod tests {
         let standard = settings::load("standard", None, &[]).unwrap();
         assert_ne!(small, standard);
         assert_eq!(configuration(Train::default()).unwrap(), small);
-        let on_folder = configuration(Train { data: Some("photos".into()), ..Train::default() }).unwrap();
+        let on_folder = configuration(Train { data: vec!["photos".into()], ..Train::default() }).unwrap();
         assert_eq!(on_folder.size, standard.size);
         assert_eq!(on_folder.data.path.as_deref(), Some("photos".as_ref()));
         let by_key = configuration(Train { set: set(&["data.path=photos"]), ..Train::default() }).unwrap();
         assert_eq!(by_key, on_folder);
+    }
+
+    #[test]
+    fn several_folders_are_sources() {
+        let data = || vec!["photos".into(), "scans".into()];
+        let config =
+            configuration(Train { data: data(), set: set(&["data.mixing=uniform"]), ..Train::default() }).unwrap();
+        assert_eq!(config.size, settings::load("standard", None, &[]).unwrap().size);
+        let paths: Vec<_> = config.data.sources.iter().map(|source| source.path.clone()).collect();
+        assert_eq!((config.data.path, paths), (None, data()));
+        assert_eq!(config.data.mixing.name(), "uniform");
+        // Flags win over keys: one folder replaces several, and several one.
+        let keys = || set(&["data.sources=[{path=\"a\"},{path=\"b\"}]"]);
+        let config = configuration(Train { data: vec!["c".into()], set: keys(), ..Train::default() }).unwrap();
+        assert_eq!((config.data.path, config.data.sources.len()), (Some("c".into()), 0));
+        let config = configuration(Train { data: data(), set: set(&["data.path=c"]), ..Train::default() }).unwrap();
+        assert_eq!((config.data.path, config.data.sources.len()), (None, 2));
+        let by_key = configuration(Train { set: keys(), ..Train::default() }).unwrap();
+        assert_eq!(by_key.size, settings::load("standard", None, &[]).unwrap().size);
     }
 
     #[test]

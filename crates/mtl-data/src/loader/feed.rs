@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::{AHEAD, Batch, Error, Shared, assemble};
 use crate::dataset::Sample;
+use crate::mixing::Draw;
 
 /// Batches of many epochs with their place: `(epoch, index in the epoch, batch)`. See [`super::Loader::stream`].
 ///
@@ -47,7 +48,7 @@ struct State {
     /// The place of the batch to be opened next, and its epoch's order.
     epoch: u64,
     index: usize,
-    order: Vec<usize>,
+    order: Vec<Draw>,
     /// No batch of this epoch or later is opened.
     end: Option<u64>,
     /// The oldest open batch's running number.
@@ -60,7 +61,7 @@ struct Open {
     epoch: u64,
     index: usize,
     /// Positions in the loader's rows.
-    positions: Vec<usize>,
+    draws: Vec<Draw>,
     /// Slots given to workers so far.
     given: usize,
     samples: Vec<Option<Sample>>,
@@ -74,8 +75,7 @@ struct Open {
 struct Job {
     batch: u64,
     slot: usize,
-    epoch: u64,
-    position: usize,
+    draw: Draw,
 }
 
 impl Feed {
@@ -142,14 +142,14 @@ impl Line {
         while let Some(job) = self.next_job() {
             // What is shared with the closure is the cache, whose slots are filled in one step, and the data set, which
             // must bear it: it is only ever read.
-            let result = catch_unwind(AssertUnwindSafe(|| self.shared.sample(job.epoch, job.position)));
+            let result = catch_unwind(AssertUnwindSafe(|| self.shared.sample(job.draw)));
             let result = result.unwrap_or_else(|panic| {
                 let words = panic.downcast_ref::<String>().map(String::as_str);
                 let message =
                     words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
                 Err(Error::Panicked {
                     dataset: self.shared.dataset.schema().name.clone(),
-                    row: self.shared.rows[job.position],
+                    row: self.shared.rows[job.draw.position],
                     message,
                 })
             });
@@ -176,16 +176,11 @@ impl Line {
             }
             state.open_batches(&self.shared);
             let taken = state.taken;
-            let next = state.open.iter_mut().enumerate().find(|(_, open)| open.given < open.positions.len());
+            let next = state.open.iter_mut().enumerate().find(|(_, open)| open.given < open.draws.len());
             if let Some((offset, open)) = next {
                 let slot = open.given;
                 open.given += 1;
-                return Some(Job {
-                    batch: taken + offset as u64,
-                    slot,
-                    epoch: open.epoch,
-                    position: open.positions[slot],
-                });
+                return Some(Job { batch: taken + offset as u64, slot, draw: open.draws[slot] });
             }
             if state.open.is_empty() {
                 return None; // opening was possible and gave nothing: the end
@@ -216,7 +211,7 @@ impl Line {
             self.ready.notify_one();
             return None;
         }
-        let rows = open.positions.iter().map(|&position| self.shared.rows[position]).collect();
+        let rows = open.draws.iter().map(|draw| self.shared.rows[draw.position]).collect();
         Some((job.batch, rows, std::mem::take(&mut open.samples)))
     }
 }
@@ -238,14 +233,14 @@ impl State {
             }
             let first = self.index * shared.config.batch;
             let last = (first + shared.config.batch).min(self.order.len());
-            let positions = self.order[first..last].to_vec();
+            let draws = self.order[first..last].to_vec();
             self.open.push_back(Open {
                 epoch: self.epoch,
                 index: self.index,
                 given: 0,
-                samples: positions.iter().map(|_| None).collect(),
-                missing: positions.len(),
-                positions,
+                samples: draws.iter().map(|_| None).collect(),
+                missing: draws.len(),
+                draws,
                 failure: None,
                 finished: None,
             });

@@ -218,3 +218,48 @@ fn waiting_is_counted_and_mistakes_are_named() {
     }
     assert!(matches!(batch_of(&troubled(5), &[7], SIZE), Err(Error::NoSuchRow { row: 7, .. })));
 }
+
+#[test]
+fn sources_mix_in_batches_that_resume() {
+    use crate::{MIXINGS, Sources, sources::Source};
+    let drawn = |count, seed| Arc::new(Scenes::new(scenes::Config { count, seed, ..Default::default() }).unwrap());
+    let both = || Arc::new(Sources::new(vec![Source::new(drawn(26, 1)), Source::new(drawn(6, 2))]).unwrap());
+    for entry in MIXINGS {
+        let mixing = (entry.item)();
+        let make = |workers| {
+            let config = Config { mixing, ..config(workers) };
+            Loader::new(both(), (0..32).collect(), SIZE, config, Seed::new(9)).unwrap()
+        };
+        let loader = make(2);
+        assert_eq!(loader.batches(), 8, "{}", entry.name);
+        let whole = all(loader.epoch(3, 0).unwrap());
+        assert_same(&whole[5..], &all(make(1).epoch(3, 5).unwrap()));
+        let next = all(make(1).epoch(4, 0).unwrap());
+        let stream: Vec<Batch> = make(3).stream(3, 6).unwrap().take(4).map(|item| item.unwrap().2).collect();
+        assert_same(&[&whole[6..], &next[..2]].concat(), &stream);
+        let of_second = |batch: &Batch| batch.rows.iter().filter(|&&row| row >= 26).count();
+        let counts: Vec<usize> = whole.iter().map(of_second).collect();
+        match entry.name {
+            "proportional" => assert_eq!(counts.iter().sum::<usize>(), 6),
+            "temperature" => assert_eq!(counts.iter().sum::<usize>(), 10), // 32 sqrt 6 / (sqrt 6 + sqrt 26) = 10.4
+            "uniform" => assert_eq!(counts.iter().sum::<usize>(), 16),
+            _ => assert_eq!(counts, [0, 4, 0, 4, 0, 4, 0, 4]),
+        }
+        // A row that comes twice in an epoch is seen in two views.
+        if entry.name == "uniform" {
+            let pixels = 3 * SIZE.height * SIZE.width;
+            let views: Vec<&[f32]> = whole
+                .iter()
+                .flat_map(|batch| batch.rows.iter().zip(batch.images.chunks(pixels)))
+                .filter(|(row, _)| **row == 27)
+                .map(|(_, view)| view)
+                .collect();
+            assert!(views.len() >= 2 && views[0] != views[1], "{}", views.len());
+        }
+    }
+    // Without a shuffle every row comes once, as given, whatever the mixing.
+    let config = Config { mixing: crate::Mixing::Uniform {}, ..Config::plain(8) };
+    let plain = Loader::new(both(), (0..32).collect(), SIZE, config, Seed::new(9)).unwrap();
+    let rows: Vec<usize> = all(plain.epoch(0, 0).unwrap()).into_iter().flat_map(|batch| batch.rows).collect();
+    assert_eq!(rows, (0..32).collect::<Vec<_>>());
+}

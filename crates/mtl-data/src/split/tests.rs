@@ -65,7 +65,8 @@ impl Dataset for Rows {
         Ok(Sample { image, targets: Vec::new() })
     }
     fn content_hash(&self, row: usize) -> Result<Option<u64>, Error> {
-        Ok(Some(row as u64)) // all stored differently: only pixels tell duplicates
+        // All stored differently, but for the rows of one number in two sets of one shift: only pixels tell duplicates.
+        Ok(Some(row as u64 + (self.rows[row].image >> 16 << 16)))
     }
 }
 
@@ -195,4 +196,87 @@ fn shares_are_checked() {
     }
     assert_eq!(with(0.0, 0.0).unwrap(), [9, 0, 0]);
     assert_eq!(with(0.0, 0.34).unwrap(), [6, 0, 3]);
+}
+
+/// Sources of made-up rows; an empty list of tasks is all of them.
+fn together(parts: Vec<(Rows, &[&str])>) -> crate::Sources {
+    let source = |(rows, tasks): (Rows, &[&str])| {
+        let tasks = (!tasks.is_empty()).then(|| tasks.iter().map(|&task| task.to_owned()).collect());
+        crate::sources::Source { tasks, ..crate::sources::Source::new(std::sync::Arc::new(rows)) }
+    };
+    crate::Sources::new(parts.into_iter().map(source).collect()).unwrap()
+}
+
+/// The same rows with other images.
+fn other(mut rows: Rows, shift: u64) -> Rows {
+    rows.rows.iter_mut().for_each(|row| row.image += shift << 16);
+    rows
+}
+
+#[test]
+fn each_source_has_the_sides_that_it_has_alone() {
+    let mut given = Rows::balanced(&[30, 30]);
+    (0..60).step_by(5).for_each(|row| given.rows[row].part = Some(Part::Test));
+    for seed in 0..5 {
+        let alone = [other(Rows::balanced(&[40, 30]), 1), other(Rows::new(2, given.rows.clone()), 2)]
+            .map(|rows| Split::new(&rows, &Config::default(), Seed::new(seed)).unwrap());
+        let both = together(vec![
+            (other(Rows::balanced(&[40, 30]), 1), &[]),
+            (other(Rows::new(2, given.rows.clone()), 2), &[]),
+        ]);
+        let split = Split::new(&both, &Config::default(), Seed::new(seed)).unwrap();
+        for (side, [first, second]) in [
+            (&split.train, [&alone[0].train, &alone[1].train]),
+            (&split.validation, [&alone[0].validation, &alone[1].validation]),
+            (&split.test, [&alone[0].test, &alone[1].test]),
+        ] {
+            let expected: Vec<usize> = first.iter().copied().chain(second.iter().map(|row| row + 70)).collect();
+            assert_eq!(*side, expected, "seed {seed}");
+        }
+        // What the second gives as test side is its test side, and no more.
+        assert!(split.test.iter().filter(|&&row| row >= 70).all(|row| (row - 70) % 5 == 0));
+    }
+}
+
+#[test]
+fn an_image_in_two_sources_is_on_one_side() {
+    for seed in 0..20 {
+        // The second source has 30 images of the first, labelled for the mask task only, and 30 of its own.
+        let mut copies = other(Rows::balanced(&[60]), 1);
+        (0..30).for_each(|row| copies.rows[row].image = row as u64);
+        let both = together(vec![(Rows::balanced(&[40, 40]), &["class"]), (copies, &["mask"])]);
+        let split = Split::new(&both, &Config::default(), Seed::new(seed)).unwrap();
+        let sides = sides(&split, 140);
+        assert!(sides.iter().all(Option::is_some));
+        (0..30).for_each(|row| assert_eq!(sides[row], sides[80 + row], "row {row}, seed {seed}"));
+    }
+    // A side that one source gives holds for the copies in another.
+    let mut given = Rows::balanced(&[40]);
+    given.rows[3].part = Some(Part::Test);
+    let both = together(vec![(Rows::balanced(&[40]), &["class"]), (given, &["mask"])]);
+    let split = Split::new(&both, &Config::default(), Seed::new(0)).unwrap();
+    assert!(split.test.contains(&43) && split.left_out == [3], "{:?}", split.left_out);
+}
+
+#[test]
+fn sources_are_judged_by_what_they_have_together() {
+    let rows = |counts: &[usize], shift| other(Rows::balanced(counts), shift);
+    let split = |parts| Split::new(&together(parts), &Config::default(), Seed::new(0));
+    // One image of class c1 in the second source, but many in the first.
+    assert!(split(vec![(rows(&[20, 20], 1), &[][..]), (rows(&[20, 1], 2), &[])]).is_ok());
+    let error = split(vec![(rows(&[20, 1], 1), &["class"][..]), (rows(&[20, 0], 2), &["class"])]).unwrap_err();
+    assert!(matches!(&error, Error::LonelyClass { class, .. } if class == "c1"), "{error}");
+    let mut few = rows(&[2, 0], 2);
+    few.schema.name = "few".into();
+    let error = split(vec![(rows(&[20, 20], 1), &[][..]), (few, &[])]).unwrap_err();
+    assert!(matches!(&error, Error::TooFewRows { name, rows: 2, needed: 3 } if name == "few"), "{error}");
+    // One that is only there to be tested on is fine beside one that is learnt from.
+    let tested = || {
+        let mut rows = rows(&[9], 2);
+        rows.rows.iter_mut().for_each(|row| row.part = Some(Part::Test));
+        rows
+    };
+    let found = split(vec![(rows(&[20], 1), &[][..]), (tested(), &[])]).unwrap();
+    assert_eq!(found.sizes(), [14, 3, 12]);
+    assert!(matches!(split(vec![(tested(), &[][..])]), Err(Error::TooFewRows { .. })));
 }

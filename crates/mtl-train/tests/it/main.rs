@@ -5,6 +5,7 @@ mod metrics;
 mod resuming;
 mod routes;
 mod runs;
+mod sources;
 mod start;
 
 use std::path::Path;
