@@ -7,6 +7,7 @@
 //! prints `{"failed": "why"}`.
 
 // The program's own allocator, so that what is measured here is what users get.
+mod balance;
 mod gan;
 mod inference;
 mod inputs;

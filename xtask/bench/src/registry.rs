@@ -2,11 +2,12 @@
 
 use crate::kernels::{activation, conv, linear, loss, norm, optimizer, pool, resize};
 use crate::workload::Workload;
-use crate::{gan, inference, joint, tutorial};
+use crate::{balance, gan, inference, joint, tutorial};
 
 /// See the module.
 pub fn workloads() -> Vec<Workload> {
     let mut all = vec![tutorial::workload(), joint::workload(), gan::workload(), inference::workload(), gan::drawing()];
+    all.extend(balance::workloads());
     for family in [
         conv::workloads,
         linear::workloads,
@@ -47,6 +48,9 @@ mod tests {
             "activation/add_relu-32x32x32/all",
             "loss/dice/both",
             "optimizer/kernels/average",
+            "weights/nash",
+            "balanced/graddrop",
+            "balanced/sdmgrad",
         ] {
             let workload = all.iter().find(|workload| workload.name == name).unwrap();
             let mut job = (workload.build)(2).unwrap();

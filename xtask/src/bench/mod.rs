@@ -151,6 +151,12 @@ fn compare(
             command
         })?);
     }
+    // Another workload of ours is a peer too: what a method costs beside the plain sum.
+    for other in workload.peers.iter().filter(|peer| peer.contains('/')) {
+        let mut command = Command::new(ours);
+        command.arg(other).args(["--batch", &batch.to_string()]);
+        sides.push(Entered::new(other, None, Side::start(command).with_context(|| other.clone())?));
+    }
     for (name, program) in built.iter().filter(|(name, _)| plays(name)) {
         sides.push(Entered::new(name, None, Side::start(play(program)).with_context(|| (*name).to_owned())?));
     }
@@ -158,7 +164,7 @@ fn compare(
     for entered in &sides[1..] {
         let theirs = entered.side.ready.parameters;
         ensure!(
-            theirs == parameters,
+            theirs == parameters || entered.name.contains('/'),
             "{} has {theirs} parameters and ours {parameters}: not the same network, nothing to compare",
             entered.name
         );

@@ -4,3 +4,4 @@ mod conformance;
 mod laws;
 mod reference;
 mod solvers;
+mod tables;

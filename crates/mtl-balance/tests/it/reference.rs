@@ -7,7 +7,7 @@ use serde_json::Value;
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference/aggregator_cases.json");
 
 /// The file, or `None` with a printed line.
-fn cases() -> Option<Value> {
+pub fn cases() -> Option<Value> {
     match std::fs::read_to_string(FILE) {
         Ok(text) => Some(serde_json::from_str(&text).expect("the reference file is JSON")),
         Err(error) => {
@@ -17,7 +17,7 @@ fn cases() -> Option<Value> {
     }
 }
 
-fn numbers(value: &Value) -> Vec<f64> {
+pub fn numbers(value: &Value) -> Vec<f64> {
     let list = value.as_array().unwrap_or_else(|| panic!("no list: {value}"));
     list.iter().map(|number| number.as_f64().unwrap_or_else(|| panic!("no number: {number}"))).collect()
 }
@@ -63,7 +63,7 @@ fn pcgrad_in_fixed_orders_equals_torchjd() {
 }
 
 /// Update of a method with these settings on a case's Jacobian, losses all 1, from the case's own Gram matrix.
-fn update(config: &str, rows: &[Vec<f64>], gram: &Gram) -> Vec<f64> {
+pub fn update(config: &str, rows: &[Vec<f64>], gram: &Gram) -> Vec<f64> {
     let config: Config = serde_json::from_str(config).unwrap();
     let tasks: Vec<String> = (0..rows.len()).map(|task| task.to_string()).collect();
     let present: Vec<usize> = (0..rows.len()).collect();
@@ -85,27 +85,29 @@ const BARGAINS: &[&str] = &[ZERO_ROW, OPPOSED, ALL_ZERO, SINGLE];
 /// CAGrad's solvers there stop at 1e-4, two of the cases among them (see `cagrad.rs` for the exact answer).
 const CAGRAD: &[&str] = &[ZERO_ROW, OPPOSED, SINGLE, FAR_APART, "three_conflict_3x4", "random_5x6"];
 
-/// Methods of the Gram matrix: which library's value, our settings, relative difference, and the cases told apart above.
+/// Library, its name of the method, ours, relative difference, and the cases told apart above.
+pub const TABLE: &[(&str, &str, &str, f64, &[&str])] = &[
+    ("exact_own_solver", "MGDA_exact_min_norm", r#"{"mgda": {}}"#, 1e-9, &[ZERO_ROW]),
+    ("exact_own_solver", "FairGrad_exact_alpha0.5", r#"{"fairgrad": {"alpha": 0.5}}"#, 1e-9, BARGAINS),
+    ("exact_own_solver", "FairGrad_exact_alpha1.0", r#"{"fairgrad": {}}"#, 1e-9, BARGAINS),
+    ("exact_own_solver", "FairGrad_exact_alpha1.0", r#"{"nash": {"max_norm": 0}}"#, 1e-9, BARGAINS),
+    ("exact_own_solver", "FairGrad_exact_alpha2.0", r#"{"fairgrad": {"alpha": 2.0}}"#, 1e-9, BARGAINS),
+    ("torchjd", "UPGrad_tight_eps", r#"{"upgrad": {}}"#, 1e-6, &[ZERO_ROW, FAR_APART]),
+    ("torchjd", "DualProj_tight_eps", r#"{"dualproj": {}}"#, 1e-6, &[ZERO_ROW, FAR_APART]),
+    ("torchjd", "CAGrad_c0.5", r#"{"cagrad": {"rescale": false}}"#, 1e-6, CAGRAD),
+    ("torchjd", "CAGrad_c0.4", r#"{"cagrad": {"c": 0.4, "rescale": false}}"#, 1e-6, CAGRAD),
+    ("LibMTL", "CAGrad_c0.5_rescale1", r#"{"cagrad": {}}"#, 1e-6, CAGRAD),
+    ("torchjd", "AlignedMTL_min", r#"{"aligned": {}}"#, 1e-6, &[ZERO_ROW]),
+    ("torchjd", "AlignedMTL_median", r#"{"aligned": {"length": "median"}}"#, 1e-6, &[ZERO_ROW]),
+    ("torchjd", "AlignedMTL_rmse", r#"{"aligned": {"length": "rmse"}}"#, 1e-6, &[ZERO_ROW, FAR_APART]),
+    ("torchjd", "IMTLG", r#"{"imtl_g": {}}"#, 1e-6, &[OPPOSED]),
+    ("torchjd", "ConFIG", r#"{"config": {}}"#, 1e-6, &[]),
+    ("conflictfree", "ConFIG_update", r#"{"config": {}}"#, 1e-6, &[OPPOSED]),
+];
+
+/// Methods of the Gram matrix.
 #[test]
 fn gram_methods_equal_the_libraries() {
-    const TABLE: &[(&str, &str, &str, f64, &[&str])] = &[
-        ("exact_own_solver", "MGDA_exact_min_norm", r#"{"mgda": {}}"#, 1e-9, &[ZERO_ROW]),
-        ("exact_own_solver", "FairGrad_exact_alpha0.5", r#"{"fairgrad": {"alpha": 0.5}}"#, 1e-9, BARGAINS),
-        ("exact_own_solver", "FairGrad_exact_alpha1.0", r#"{"fairgrad": {}}"#, 1e-9, BARGAINS),
-        ("exact_own_solver", "FairGrad_exact_alpha1.0", r#"{"nash": {"max_norm": 0}}"#, 1e-9, BARGAINS),
-        ("exact_own_solver", "FairGrad_exact_alpha2.0", r#"{"fairgrad": {"alpha": 2.0}}"#, 1e-9, BARGAINS),
-        ("torchjd", "UPGrad_tight_eps", r#"{"upgrad": {}}"#, 1e-6, &[ZERO_ROW, FAR_APART]),
-        ("torchjd", "DualProj_tight_eps", r#"{"dualproj": {}}"#, 1e-6, &[ZERO_ROW, FAR_APART]),
-        ("torchjd", "CAGrad_c0.5", r#"{"cagrad": {"rescale": false}}"#, 1e-6, CAGRAD),
-        ("torchjd", "CAGrad_c0.4", r#"{"cagrad": {"c": 0.4, "rescale": false}}"#, 1e-6, CAGRAD),
-        ("LibMTL", "CAGrad_c0.5_rescale1", r#"{"cagrad": {}}"#, 1e-6, CAGRAD),
-        ("torchjd", "AlignedMTL_min", r#"{"aligned": {}}"#, 1e-6, &[ZERO_ROW]),
-        ("torchjd", "AlignedMTL_median", r#"{"aligned": {"length": "median"}}"#, 1e-6, &[ZERO_ROW]),
-        ("torchjd", "AlignedMTL_rmse", r#"{"aligned": {"length": "rmse"}}"#, 1e-6, &[ZERO_ROW, FAR_APART]),
-        ("torchjd", "IMTLG", r#"{"imtl_g": {}}"#, 1e-6, &[OPPOSED]),
-        ("torchjd", "ConFIG", r#"{"config": {}}"#, 1e-6, &[]),
-        ("conflictfree", "ConFIG_update", r#"{"config": {}}"#, 1e-6, &[OPPOSED]),
-    ];
     let Some(file) = cases() else { return };
     let mut off = Vec::new();
     for (library, method, config, tolerance, apart) in TABLE {
@@ -132,6 +134,37 @@ fn gram_methods_equal_the_libraries() {
         }
     }
     assert!(off.is_empty(), "{}", off.join("\n"));
+}
+
+/// MGDA on divided gradients: LibMTL applies the weights to those, the paper's code and ours to the gradients as they are; the weights
+/// are the same, as far as LibMTL's Frank-Wolfe iterations get: ours are never longer.
+#[test]
+fn weights_of_divided_gradients_equal_libmtl() {
+    let Some(file) = cases() else { return };
+    let mut compared = 0;
+    for case in file["cases"].as_array().unwrap() {
+        let rows: Vec<Vec<f64>> = case["jacobian"].as_array().unwrap().iter().map(numbers).collect();
+        let length = |row: &[f64]| row.iter().map(|v| v * v).sum::<f64>().sqrt();
+        for (theirs, scale) in [("MGDA_l2", "l2"), ("MGDA_loss+_losses_1..m", "loss_l2")] {
+            let losses: Vec<f64> = (1..=rows.len()).map(|i| if scale == "l2" { 1.0 } else { i as f64 }).collect();
+            let Some(weights) = case["LibMTL"][theirs]["returned_weights"].as_array() else { continue };
+            if weights.iter().any(Value::is_null) || rows.iter().any(|row| length(row) == 0.0) {
+                continue;
+            }
+            let weights: Vec<f64> = weights.iter().map(|w| w.as_f64().unwrap()).collect();
+            let (config, _) = Config::typed("mgda", &[format!("rows={scale}")]).unwrap();
+            let found = mtl_balance::once((&config, &Default::default()), &rows, &losses, 0).unwrap().weights;
+            let divided = |weights: &[f64]| -> Vec<f64> {
+                let by = |i: usize| length(&rows[i]) * losses[i];
+                (0..rows[0].len()).map(|c| (0..rows.len()).map(|i| weights[i] * rows[i][c] / by(i)).sum()).collect()
+            };
+            let (ours, theirs) = (divided(&found), divided(&weights));
+            assert!(length(&ours) <= length(&theirs) + 1e-12, "{}: LibMTL's is shorter", case["name"]);
+            assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 3e-2), "{ours:?}, LibMTL {theirs:?}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 12, "only {compared} cases compared");
 }
 
 /// The case the libraries are furthest from, in 60 digits (mpmath 1.3: all active sets, its own eigenvalues).

@@ -72,6 +72,8 @@ def build(case, batch, variant):
         return loss(case, batch, variant), 0
     if op in ("adamw", "average"):
         return update(case), 0
+    if op == "weights":
+        return weights(case, batch), 0
     operation, tensors = OPERATIONS[op](case), []
     for at, (first, *rest) in enumerate(case["shapes"]):
         rows = batch if at == 0 or case.get("rows") else 1
@@ -106,6 +108,18 @@ def loss(case, batch, variant):
         torch.autograd.grad(run(x, labels, targets), x)
 
     return step
+
+
+def weights(case, tasks):
+    """One call of a torchjd aggregator: of its weights from the Gram matrix where it has such a half."""
+    from torchjd import aggregation
+
+    more = {"NashMTL": {"n_tasks": tasks}, "TrimmedMean": {"trim_number": 1}, "Krum": {"n_byzantine": 0}}
+    more |= {"CAGrad": {"c": 0.5}, "FairGrad": {"alpha": 1.0}}
+    aggregator = getattr(aggregation, case["aggregator"])(**more.get(case["aggregator"], {}))
+    jacobian = torch.randn(tasks, case["parameters"])
+    weighting, gram = getattr(aggregator, "gramian_weighting", None), jacobian @ jacobian.T
+    return (lambda: aggregator(jacobian)) if weighting is None else (lambda: weighting(gram))
 
 
 def update(case):
