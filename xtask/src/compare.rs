@@ -41,6 +41,8 @@ pub struct Args {
 }
 
 const METHODS: &str = "uncertainty,dwa,rlw,famo,norm_scaling,pcgrad,cagrad,nash,upgrad,db_mtl";
+/// The task every run has beside the labelled ones.
+const RECONSTRUCTION: &str = "reconstruction";
 /// By what the weight of one task at a time is multiplied to find better fixed ones.
 const TRIALS: [f64; 2] = [0.33, 3.0];
 
@@ -70,7 +72,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let built = cargo().args(["build", "--release", "-p", "mtl-cli"]).status()?;
     ensure!(built.success(), "mtl could not be built");
     let mut lines = vec![line(args, "plain sum", &[], args.seeds)?];
-    let tasks: Vec<String> = lines[0].runs[0].scores.keys().cloned().collect();
+    let tasks: Vec<String> = lines[0].runs[0].scores.keys().filter(|task| *task != RECONSTRUCTION).cloned().collect();
     for task in &tasks {
         let settings = [format!("data.tasks=[\"{task}\"]"), "model.reconstruction=none".to_owned()];
         lines.push(line(args, &format!("only {task}"), &settings, args.seeds)?);
@@ -93,7 +95,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// Fixed weights: each task's alone tried lower and higher with one seed, the best kept by validation images.
 fn tuned(args: &Args, tasks: &[String], plain: f64) -> anyhow::Result<Line> {
     let (mut best, mut settings) = (plain, Vec::new());
-    for task in tasks.iter().map(String::as_str).chain(["reconstruction"]) {
+    for task in tasks.iter().map(String::as_str).chain([RECONSTRUCTION]) {
         for weight in TRIALS {
             let trial = vec![format!("balancer.fixed.weights.{task}={weight}")];
             let found = line(args, &format!("trial {task} {weight}"), &trial, 1)?;

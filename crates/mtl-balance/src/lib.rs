@@ -1,4 +1,4 @@
-//! Task losses and the gradient Gram matrix in, one weight a task out.
+//! Task losses and gradients in, one weight a task (or the update itself) out: the published methods of multi-task optimisation.
 //!
 //! Several tasks share one trunk. Their losses differ in scale and their gradients can point against each other, so
 //! that the plain sum serves one task at another's cost. A [`Balancer`] looks at the losses, and if it asks for it at
@@ -41,10 +41,18 @@
 //! | [`graddrop`] | gradients | each coordinate goes with one sign, drawn |
 //! | [`trimmed_mean`] | gradients | the mean of each coordinate without its extremes |
 //!
+//! Around any of them a [`Wrap`] puts an average of the weights, an update every few steps, gradients of one length, or an update of
+//! the mean gradient's length. [`suit`] says beforehand which losses a method cannot read.
+//!
 //! # Cost
 //! The arithmetic is nothing beside a training step: microseconds for a handful of tasks. What costs is what a method [`Needs`]: one
 //! backward pass for [`Needs::Losses`], a cheap backward pass of each head more for [`Needs::FeatureGram`], a backward
-//! pass of the trunk for each task for [`Needs::TrunkGram`].
+//! pass of the trunk for each task for [`Needs::TrunkGram`], the same in two halves for [`Needs::HalvesGram`], and the gradients
+//! on the host for [`Needs::Gradients`]; and the [`Feedback`] a few of them want after the step.
+//!
+//! # Degenerate inputs
+//! One behaviour everywhere: a gradient of length zero (a task that is done) is left out and gets weight 0; a single task gets weight
+//! 1; where no direction helps all tasks the update is zero; a number that is not finite is an error naming the task.
 //!
 //! # Tasks without labels
 //! A task without a label in the batch is *absent*: it is not in [`Signals::present`], gets no weight, and its state is
