@@ -1,8 +1,9 @@
 //! The update whose projections on all gradients are equally long.
 //!
-//! IMTL-G (Liu et al. 2021, eq. 5): `v . g_i / |g_i|` is the same for every task, the weights sum to 1. With `d_i = |g_i|` that is
+//! IMTL-G (Liu et al. 2021, eq. 5): `v . g_i / |g_i|` is the same for every task, the weights sum to 1 (or -1). With `d_i = |g_i|` that is
 //! `w ~ G^+ d`. The paper's inverse does not exist where gradients depend on each other; the pseudo-inverse does. Weights can be
-//! negative. Where no update has equal projections (gradients that point against each other), the weights are 0, where other
+//! negative, and their sum too: the paper, which divides by it, then goes up along every gradient; here they are divided by its
+//! size, so that every projection is positive. Where no update has equal projections (gradients that point against each other), the weights are 0, where other
 //! implementations blow up.
 
 use mtl_rng::Stream;
@@ -46,6 +47,6 @@ impl OfGram for ImtlG {
         // Of the many solutions for dependent gradients the shortest, as a pseudo-inverse gives.
         let w = if independent { unit.back(&angles) } else { Eigen::of(rows.gram).pseudo_solve(&unit.lengths) };
         let (sum, size) = (w.iter().sum::<f64>(), w.iter().map(|w| w.abs()).sum::<f64>());
-        if sum.abs() <= 1e-12 * size { none } else { w.iter().map(|w| w / sum).collect() }
+        if sum.abs() <= 1e-12 * size { none } else { w.iter().map(|w| w / sum.abs()).collect() }
     }
 }

@@ -122,7 +122,7 @@ balancers! {
     Gradients: Graddrop, graddrop, "-", "each coordinate goes with one sign, drawn by its share", "Chen et al. 2020, arXiv 2010.06808";
     Gradients: Mgda, mgda, "works against no task", "the shortest common descent direction", "Sener and Koltun 2018, arXiv 1810.04650";
     Gradients: Cagrad, cagrad, "stays near the mean gradient", "near the mean gradient, where the worst-off task gains most", "Liu et al. 2021, arXiv 2110.14048";
-    Gradients: ImtlG, imtl_g, "gains as much along each gradient", "equal projections on all task gradients", "Liu et al. 2021, ICLR";
+    Gradients: ImtlG, imtl_g, "works against no task", "equal projections on all task gradients", "Liu et al. 2021, ICLR";
     Gradients: Nash, nash, "works against no task, blind to scales", "the bargain that maximises the product of gains", "Navon et al. 2022, arXiv 2202.01017";
     Gradients: Fairgrad, fairgrad, "works against no task", "gains as fair as `alpha` says", "Ban and Ji 2024, arXiv 2402.15638";
     Gradients: Aligned, aligned, "-", "task gradients made orthogonal and equally long", "Senushkin et al. 2023, arXiv 2305.19000";

@@ -50,34 +50,36 @@ fn lines(registry: Registry, indent: &str) -> Vec<String> {
     }
 }
 
-/// With what they go by, what a step must compute for them, what they promise, and where they were published.
+/// With family, what a step must compute for them, what they promise, and where they were published.
 fn balancers(indent: &str) -> Vec<String> {
     use mtl_balance::{BALANCERS, Feedback, Needs};
-    let cost = |entry: &Entry<mtl_balance::Method>| {
-        let Ok(method) = (entry.item.default)().build(&[]) else { return "-" };
+    // What a method is told, and what a step pays for it beside the weighted sum.
+    let needs = |entry: &Entry<mtl_balance::Method>| {
+        let Ok(method) = (entry.item.default)().build(&[]) else { return ["-"; 2] };
         match (method.needs(), method.feedback()) {
-            (_, Feedback::LossesAfter) => "1 forward pass more",
-            (_, Feedback::Lookahead(_)) => "another batch",
-            (Needs::Losses, Feedback::Nothing) => "nothing",
-            (Needs::FeatureGram, _) => "1 trunk pass",
-            (Needs::TrunkGram, _) => "1 trunk pass a task",
-            (Needs::HalvesGram, _) => "the same, by halves",
-            (Needs::Gradients, _) => "the same, on the host",
+            (_, Feedback::LossesAfter) => ["losses before and after", "1 forward pass"],
+            (_, Feedback::Lookahead(_)) => ["losses on another batch", "3 forward, 1 backward"],
+            (Needs::Losses, Feedback::Nothing) => ["losses", "nothing"],
+            (Needs::FeatureGram, _) => ["angles at the features", "heads one by one"],
+            (Needs::TrunkGram, _) => ["angles of gradients", "1 trunk pass a task"],
+            (Needs::HalvesGram, _) => ["angles between two halves", "1 trunk pass a task"],
+            (Needs::Gradients, _) => ["gradients", "1 trunk pass a task"],
         }
     };
-    let rows: Vec<[&str; 6]> = BALANCERS
+    let rows: Vec<[&str; 7]> = BALANCERS
         .iter()
         .map(|entry| {
             let method = &entry.item;
-            [entry.name, method.family.name(), cost(entry), method.promise, entry.summary, method.paper]
+            let [needs, cost] = needs(entry);
+            [entry.name, method.family.name(), needs, cost, method.promise, entry.summary, method.paper]
         })
         .collect();
-    let head = ["name", "goes by", "costs", "promises", "what it does", "published"];
+    let head = ["name", "family", "needs", "costs a step", "promises", "what it does", "published"];
     let width = |column: usize| rows.iter().chain([&head]).map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..5).map(width).collect();
-    let line = |row: &[&str; 6]| {
+    let widths: Vec<usize> = (0..6).map(width).collect();
+    let line = |row: &[&str; 7]| {
         let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}  "));
-        format!("{indent}{}{}", cells.collect::<String>(), row[5])
+        format!("{indent}{}{}", cells.collect::<String>(), row[6])
     };
     [&head].into_iter().chain(&rows).map(line).collect()
 }
