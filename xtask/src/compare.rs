@@ -140,7 +140,7 @@ fn one(args: &Args, settings: &[String], seed: u64) -> anyhow::Result<Found> {
         command.arg("--data").arg(data);
     }
     let out = format!("output.dir={:?}", folder.display().to_string());
-    let common = ["stages=[\"joint\"]".to_owned(), out, format!("output.name={name:?}")];
+    let common = ["stages=[\"joint\"]".to_owned(), out, format!("output.name=compare-{seed}")];
     for setting in common.iter().chain(&args.set).chain(settings) {
         command.args(["--set", setting]);
     }

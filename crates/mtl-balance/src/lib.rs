@@ -3,43 +3,12 @@
 //! Several tasks share one trunk. Their losses differ in scale and their gradients can point against each other, so
 //! that the plain sum serves one task at another's cost. A [`Balancer`] looks at the losses, and if it asks for it at
 //! the inner products of the task gradients, and gives one weight a task: the shared parameters are then moved by
-//! `sum_i w_i g_i`. It never sees a tensor: everything here is `m x m` arithmetic in `f64`, `m` the number of tasks.
+//! `sum_i w_i g_i`. It never sees a tensor: nearly everything here is `m x m` arithmetic in `f64`, `m` the number of tasks.
 //!
-//! | method | needs | in a word |
-//! |---|---|---|
-//! | [`fixed`] | losses | the weights you write down, 1 by default; hard to beat when tuned |
-//! | [`uncertainty`] | losses | learns a noise level for each task; evens out loss scales |
-//! | [`dwa`] | losses | more weight to tasks whose loss falls slowly |
-//! | [`uw_so`] | losses | the same, nothing learned |
-//! | [`imtl_l`] | losses | the same up to a factor |
-//! | [`gls`] | losses | the geometric mean in place of the sum |
-//! | [`log_sum`] | losses | one over the loss |
-//! | [`stch`] | losses | the largest loss, smoothly |
-//! | [`famo`] | losses, also after the step | weighs less who fell fastest |
-//! | [`rlw`] | losses | random, anew at each step: the baseline that must be beaten |
-//! | [`norm_scaling`] | Gram matrix | every gradient brought to the same usual length |
-//! | [`gradnorm`] | Gram matrix | lengths of gradients follow how far behind their tasks are |
-//! | [`db_mtl`] | gradients | logarithms of losses, averaged gradients made equally long |
-//! | [`excess_mtl`] | gradients | more weight to tasks far from the best they can do |
-//! | [`gradvac`] | Gram matrix | gradients turned towards the angles they usually have |
-//! | [`pcgrad`] | Gram matrix | takes from each gradient the part that works against another |
-//! | [`mgda`] | Gram matrix | the shortest common descent direction |
-//! | [`cagrad`] | Gram matrix | near the mean, where the worst-off task gains most |
-//! | [`imtl_g`] | Gram matrix | equal projections on all gradients |
-//! | [`nash`] | Gram matrix | the bargain that maximises the product of gains |
-//! | [`fairgrad`] | Gram matrix | gains as fair as `alpha` says |
-//! | [`aligned`] | Gram matrix | gradients made orthogonal and equally long |
-//! | [`dualproj`] | Gram matrix | the mean gradient, turned until it works against none |
-//! | [`upgrad`] | Gram matrix | each gradient turned until it works against none, then the mean |
-//! | [`config`] | Gram matrix | the same angle to every gradient |
-//! | [`pcd`] | Gram matrix | near the primary gradient, with some progress left to the others |
-//! | [`moco`] | gradients | the shortest common direction of gradients averaged over steps |
-//! | [`sdmgrad`] | two halves of the batch | a common direction near the mean |
-//! | [`modo`] | two halves of the batch | small steps towards the shortest direction |
-//! | [`auto_lambda`] | losses, one step ahead | weights that lower the primary tasks' loss on other images |
-//! | [`krum`] | Gram matrix | the gradients with most company, no others |
-//! | [`graddrop`] | gradients | each coordinate goes with one sign, drawn |
-//! | [`trimmed_mean`] | gradients | the mean of each coordinate without its extremes |
+//! The modules below are the methods, one file each, with equation, paper and defaults; [`BALANCERS`] lists them with what they
+//! promise. In families: those that see losses only ([`fixed`], [`uncertainty`], [`dwa`], [`famo`], ...), gradients by their inner
+//! products ([`pcgrad`], [`mgda`], [`upgrad`], ...) or whole ([`graddrop`], [`db_mtl`], ...), gradients of two halves of the batch
+//! ([`sdmgrad`], [`modo`]), and what a weight does one step later ([`auto_lambda`]).
 //!
 //! Around any of them a [`Wrap`] puts an average of the weights, an update every few steps, gradients of one length, or an update of
 //! the mean gradient's length. [`suit`] says beforehand which losses a method cannot read.

@@ -10,11 +10,7 @@
 use mtl_registry::{Entry, UnknownName, find};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Balancer, Error, Wrap, aligned, auto_lambda, cagrad, config, db_mtl, dualproj, dwa, excess_mtl, fairgrad, famo,
-    fixed, gls, graddrop, gradnorm, gradvac, imtl_g, imtl_l, krum, log_sum, mgda, moco, modo, nash, norm_scaling, pcd,
-    pcgrad, rlw, sdmgrad, stch, trimmed_mean, uncertainty, upgrad, uw_so,
-};
+use crate::{Balancer, Error, Wrap};
 
 /// What a method goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +60,7 @@ macro_rules! balancers {
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case", deny_unknown_fields)]
         pub enum Config {
-            $(#[doc = $summary] $variant($module::Config),)*
+            $(#[doc = $summary] $variant(crate::$module::Config),)*
         }
 
         /// All methods by name.
@@ -76,7 +72,7 @@ macro_rules! balancers {
                     family: Family::$family,
                     paper: $paper,
                     promise: $promise,
-                    default: || Config::$variant($module::Config::default()),
+                    default: || Config::$variant(crate::$module::Config::default()),
                 },
             },)*
         ];
@@ -177,13 +173,14 @@ impl Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self::Fixed(fixed::Config::default())
+        Self::Fixed(crate::fixed::Config::default())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{cagrad, dwa, fixed, pcgrad};
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]

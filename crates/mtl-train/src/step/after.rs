@@ -86,3 +86,78 @@ fn away<R>(vars: &BTreeMap<String, Var>, grads: &Grads, way: f64, body: impl FnO
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use mtl_balance::Config;
+    use mtl_rng::Seed;
+    use mtl_tensor::{Device, to_f64};
+
+    use super::*;
+    use crate::plan::Plan;
+    use crate::settings;
+    use crate::step::{balanced_tasks, step};
+
+    /// Against the definition: the other batch's loss after a step with a little more and a little less weight on each task.
+    #[test]
+    fn what_a_weight_does_one_step_later() {
+        let set = [
+            "size=32",
+            "data.scenes.count=48",
+            "data.scenes.size=32",
+            "model.trunk.resnet.widths=[8,8,16]",
+            "model.trunk.resnet.norm=group",
+            "model.reconstruction=none",
+            "data.tasks=[\"class\",\"depth\"]",
+            "heads.class.classification.dropout=0",
+            "heads.depth.dense.norm=group",
+        ];
+        let plan = Plan::new(settings::load("small", None, &set.map(str::to_owned)).unwrap()).unwrap();
+        let model = Model::new(&plan.config, &plan.schema, &Device::Cpu).unwrap();
+        let tasks = balanced_tasks(&model);
+        let batches = [0..8, 8..16].map(|rows| {
+            let batch =
+                mtl_data::loader::batch_of(&*plan.dataset, &plan.split.train[rows], plan.schema.size()).unwrap();
+            let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &Device::Cpu).unwrap();
+            (images, plan.targets(&batch))
+        });
+        let input = |at: usize| StepInput {
+            images: &batches[at].0,
+            targets: &batches[at].1,
+            classes: &[-1; 8],
+            reconstruction_weight: 0.0,
+            reconstruction_images: 1,
+            step: 0,
+            epoch: 0,
+            compare: false,
+        };
+        let (here, other) = (input(0), input(1));
+        let cx = Ctx::train(Seed::new(1), 0);
+        let weighed = |weights: [f64; 2]| {
+            let weights = [("class".to_owned(), weights[0]), ("depth".to_owned(), weights[1])].into();
+            let mut fixed = Config::Fixed(mtl_balance::fixed::Config { weights }).build(&tasks).unwrap();
+            step(&model, &mut *fixed, &tasks, &here, &cx, &mut Seed::new(1).stream("b", &[])).unwrap()
+        };
+        let before: Vec<Vec<f64>> = model.params.trained().values().map(|var| to_f64(var).unwrap()).collect();
+        let (lr, primary) = (0.01, [0]);
+        let found = lookahead(&model, &tasks, (&here, &other), &weighed([1.0, 0.5]), (lr, &primary), &cx).unwrap();
+        let after: Vec<Vec<f64>> = model.params.trained().values().map(|var| to_f64(var).unwrap()).collect();
+        assert_eq!(before, after);
+
+        let vars = model.params.trained();
+        let loss = |weights: [f64; 2]| {
+            let grads = weighed(weights).grads;
+            let output = weighed([1.0, 0.5]);
+            away(&vars, &grads, -lr, || losses_after(&model, &tasks, &other, &output, &cx)).unwrap()[0]
+        };
+        let little = 0.2;
+        let slopes = [
+            (loss([1.0 + little, 0.5]) - loss([1.0 - little, 0.5])) / (2.0 * little),
+            (loss([1.0, 0.5 + little]) - loss([1.0, 0.5 - little])) / (2.0 * little),
+        ];
+        for (found, slope) in found.iter().zip(slopes) {
+            assert!((found - slope).abs() < 0.1 * slope.abs() + 2e-6, "{found}, by definition {slope}");
+        }
+        assert!(found[0] < 0.0, "more of the primary task does not help it: {found:?}");
+    }
+}

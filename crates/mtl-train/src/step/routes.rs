@@ -1,6 +1,7 @@
 //! The ways from losses to gradients.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use mtl_balance::{Balancer, Combination, Gram, Needs, Signals};
 use mtl_rng::Stream;
@@ -29,6 +30,15 @@ struct AtFeatures {
     /// Of each of them: its head's gradients, and those of the features.
     heads: Vec<Grads>,
     taps: Vec<Vec<Tensor>>,
+}
+
+/// The gradients on half of a batch.
+struct Half {
+    present: Vec<usize>,
+    losses: Vec<f64>,
+    /// Of each task present: its head's, and the trunk's.
+    heads: Vec<Grads>,
+    rows: Vec<Grads>,
 }
 
 impl Route<'_> {
@@ -109,47 +119,46 @@ impl Route<'_> {
     pub(super) fn by_halves(&self, balancer: &mut dyn Balancer, stream: &mut Stream) -> Result<StepOutput> {
         let trunk = self.model.trained(&["trunk"]);
         let batch = self.input.images.dim(0)?;
-        let mut halves = Vec::with_capacity(2);
-        for (at, range) in [0..batch / 2, batch / 2..batch].into_iter().enumerate() {
-            let images = self.input.images.narrow(0, range.start, range.len())?.contiguous()?;
-            let targets: Vec<_> = self.input.targets.iter().map(|t| t.slice(range.clone(), batch)).collect();
-            let input = StepInput {
-                images: &images,
-                targets: &targets,
-                classes: &self.input.classes[range],
-                reconstruction_images: self.input.reconstruction_images.div_ceil(2),
-                ..*self.input
-            };
-            let cx = Ctx { seed: self.cx.seed.child("half", at as u64), ..*self.cx };
-            let found = self.at_features(&input, &cx)?;
-            let rows = found.taps.iter().map(|taps| through_trunk(&found.features, taps, &trunk));
-            let rows = rows.collect::<Result<Vec<_>>>()?;
-            halves.push((found.present, found.losses, found.heads, rows));
-        }
-        let both = |at: &usize| halves.iter().all(|(present, ..)| present.contains(at));
-        let present: Vec<usize> = (0..self.tasks.len()).filter(both).collect();
-        let mut of: Vec<Vec<(f64, Grads, Grads)>> = Vec::with_capacity(2);
-        for (tasks, losses, heads, rows) in halves {
-            let all = tasks.into_iter().zip(losses.into_iter().zip(heads.into_iter().zip(rows)));
-            let kept = all.filter(|(task, _)| present.contains(task));
-            of.push(kept.map(|(_, (loss, (head, row)))| (loss, head, row)).collect());
-        }
-        let rows: Vec<Vec<Grads>> =
-            of.iter().map(|half| half.iter().map(|(_, _, row)| row.clone()).collect()).collect();
-        let losses: Vec<f64> = (0..present.len()).map(|i| 0.5 * (of[0][i].0 + of[1][i].0)).collect();
-        let halves = total(present.len(), &by_stage(&rows[0], &rows[1], &trunk)?);
+        let (a, b) = (self.half(0..batch / 2, 0, &trunk)?, self.half(batch / 2..batch, 1, &trunk)?);
+        // The tasks of both, and their places in each.
+        let place = |half: &Half, task: usize| half.present.iter().position(|&other| other == task);
+        let both = |task: usize| Some((task, place(&a, task)?, place(&b, task)?));
+        let places: Vec<(usize, usize, usize)> = (0..self.tasks.len()).filter_map(both).collect();
+        let present: Vec<usize> = places.iter().map(|&(task, ..)| task).collect();
+        let losses: Vec<f64> = places.iter().map(|&(_, i, j)| 0.5 * (a.losses[i] + b.losses[j])).collect();
         let mut grads = Grads::new();
-        let mut means = Vec::with_capacity(present.len());
-        for (first, second) in of[0].iter().zip(&of[1]) {
-            grads.extend(mean(&first.1, &second.1)?);
-            means.push(mean(&first.2, &second.2)?);
+        let (mut means, mut first, mut second) = (Vec::new(), Vec::new(), Vec::new());
+        for &(_, i, j) in &places {
+            grads.extend(mean(&a.heads[i], &b.heads[j])?);
+            means.push(mean(&a.rows[i], &b.rows[j])?);
+            first.push(a.rows[i].clone());
+            second.push(b.rows[j].clone());
         }
+        let halves = total(present.len(), &by_stage(&first, &second, &trunk)?);
         let stages = by_stage(&means, &means, &trunk)?;
         let gram = total(present.len(), &stages);
         let signals = self.signals(&present, &losses).with_gram(&gram).with_halves(&halves);
         let weights = balancer.combine(&signals, stream)?.weights;
         grads.extend(mixed(&means, &weights, &trunk)?);
         Ok(StepOutput { grads, losses: self.named(&present, &losses), weights, gram: Some(gram), stages })
+    }
+
+    /// The gradients on the images `range`, with random numbers of its own.
+    fn half(&self, range: Range<usize>, number: u64, trunk: &BTreeMap<String, Var>) -> Result<Half> {
+        let batch = self.input.images.dim(0)?;
+        let images = self.input.images.narrow(0, range.start, range.len())?.contiguous()?;
+        let targets: Vec<_> = self.input.targets.iter().map(|target| target.slice(range.clone(), batch)).collect();
+        let input = StepInput {
+            images: &images,
+            targets: &targets,
+            classes: &self.input.classes[range],
+            reconstruction_images: self.input.reconstruction_images.div_ceil(2),
+            ..*self.input
+        };
+        let cx = Ctx { seed: self.cx.seed.child("half", number), ..*self.cx };
+        let AtFeatures { features, present, losses, heads, taps } = self.at_features(&input, &cx)?;
+        let rows = taps.iter().map(|taps| through_trunk(&features, taps, trunk)).collect::<Result<_>>()?;
+        Ok(Half { present, losses, heads, rows })
     }
 
     fn signals<'a>(&'a self, present: &'a [usize], losses: &'a [f64]) -> Signals<'a> {
