@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::cargo;
 
@@ -92,7 +93,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fixed weights: each task's alone tried lower and higher with one seed, the best kept by validation images.
+/// Fixed weights: each task's alone tried lower and higher with one seed, the best kept by validation images. A modest search: no
+/// two weights move together.
 fn tuned(args: &Args, tasks: &[String], plain: f64) -> anyhow::Result<Line> {
     let (mut best, mut settings) = (plain, Vec::new());
     for task in tasks.iter().map(String::as_str).chain([RECONSTRUCTION]) {
@@ -121,19 +123,19 @@ fn line(args: &Args, name: &str, settings: &[String], seeds: u64) -> anyhow::Res
 
 /// One run, made or found.
 fn one(args: &Args, settings: &[String], seed: u64) -> anyhow::Result<Found> {
-    let name = {
-        let text = format!("{:?} {:?} {settings:?} {} {seed}", args.data, args.set, args.steps);
-        text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect::<String>()
-    };
-    let mut name: String = name.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
-    name = name.chars().skip(name.len().saturating_sub(200)).collect();
+    let program = crate::root().join("target/release/mtl");
+    // What it is asked for and the program that does it: another balancer of the same name is another run.
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?} {:?} {settings:?} {} {seed}", args.data, args.set, args.steps));
+    hash.update(std::fs::read(&program)?);
+    let name: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
     let folder = crate::root().join(&args.runs);
     let kept = folder.join(format!("{name}.json"));
     if let Ok(text) = std::fs::read_to_string(&kept) {
         return Ok(serde_json::from_str(&text)?);
     }
     std::fs::create_dir_all(&folder)?;
-    let mut command = Command::new(crate::root().join("target/release/mtl"));
+    let mut command = Command::new(&program);
     command.args(["train", "--quiet", "--json", "--preset", "small", "--seed", &seed.to_string()]);
     command.args(["--steps", &args.steps.to_string()]);
     if let Some(data) = &args.data {

@@ -103,6 +103,11 @@ pub trait Balancer: Send {
         Ok(())
     }
 
+    /// Whether it gives an update of its own ([`Combination::vector`]) and its weights are only to be looked at.
+    fn makes_update(&self) -> bool {
+        false
+    }
+
     /// Whether losses are read as progress (their ratio to earlier ones): they say little of a loss that is an equilibrium, as
     /// that of a critic and its generator.
     fn reads_progress(&self) -> bool {
@@ -120,7 +125,8 @@ pub trait Balancer: Send {
     ///
     /// # Errors
     /// Non-finite losses or gradients, with the name of the task; signals that do not fit together; negative losses
-    /// where they are refused. The state is then as it was.
+    /// where they are refused: the state is then as it was. [`Error::NoWeight`], where a weight is beyond what a number can hold: the
+    /// method has then seen the step.
     fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error>;
 
     /// The weights alone.

@@ -27,6 +27,11 @@ pub(crate) trait OfGradients: Send {
         false
     }
 
+    /// As [`Balancer::makes_update`].
+    fn makes_update(&self) -> bool {
+        true
+    }
+
     /// As [`Balancer::reads_progress`].
     fn reads_progress(&self) -> bool {
         false
@@ -64,6 +69,10 @@ impl<M: OfGradients> Balancer for Coordinates<M> {
         self.method.needs_positive_losses()
     }
 
+    fn makes_update(&self) -> bool {
+        self.method.makes_update()
+    }
+
     fn reads_progress(&self) -> bool {
         self.method.reads_progress()
     }
@@ -72,7 +81,8 @@ impl<M: OfGradients> Balancer for Coordinates<M> {
         signals.check(&self.tasks, self.needs())?;
         let losses = signals.losses_for(self.method.name(), self.method.needs_positive_losses())?;
         let all = signals.gradients.ok_or(Error::Missing { missing: "the task gradients" })?;
-        let there: Vec<usize> = (0..all.len()).filter(|&i| all[i].iter().any(|v| *v != 0.0)).collect();
+        let gram = signals.gram.ok_or(Error::Missing { missing: "the Gram matrix of the task gradients" })?;
+        let there = gram.present();
         let rows: Vec<&[f32]> = there.iter().map(|&i| all[i].as_slice()).collect();
         let found = match rows.len() {
             0 => Combination::from(Vec::new()),

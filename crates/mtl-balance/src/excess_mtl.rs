@@ -64,6 +64,10 @@ impl OfGradients for ExcessMtl {
         "excess_mtl"
     }
 
+    fn makes_update(&self) -> bool {
+        false
+    }
+
     fn reads_progress(&self) -> bool {
         true
     }

@@ -97,9 +97,7 @@ impl Balancer for Famo {
 
     fn combine(&mut self, signals: &Signals, _stream: &mut Stream) -> Result<Combination, Error> {
         signals.check(&self.tasks, self.needs())?;
-        if self.refuses_negative_losses() {
-            signals.check_not_negative("famo")?;
-        }
+        signals.check_at_least("famo", self.settings.least)?;
         let logs: Vec<f64> = signals.losses.iter().map(|&loss| self.log(loss)).collect();
         // `z_i / D_i` over their sum, as a softmax of the logarithms: nothing overflows.
         let shares = self.shares(signals.present);

@@ -74,6 +74,10 @@ impl OfGram for GradVac {
     }
 }
 
+/// No gradient is turned closer to another than this cosine: towards 1 the share of the other grows without bound, and after
+/// some steps of equal gradients it would be all there is.
+const STRAIGHT: f64 = 0.99;
+
 impl GradVac {
     /// The weights; `orders` says in which order each task looks at the others.
     fn turn(&mut self, rows: &Rows<'_>, orders: Vec<Vec<usize>>) -> Vec<f64> {
@@ -90,9 +94,10 @@ impl GradVac {
                 let cosine = (dot(gram.row(j), &turned) / length / other).clamp(-1.0, 1.0);
                 let wanted = &mut self.wanted[rows.tasks[i]][rows.tasks[j]];
                 let sine = |cosine: f64| (1.0 - cosine * cosine).max(0.0).sqrt();
-                if cosine < *wanted && sine(*wanted) > 0.0 {
-                    let more = *wanted * sine(cosine) - cosine * sine(*wanted);
-                    turned[j] += length * more / (other * sine(*wanted));
+                let aim = wanted.min(STRAIGHT);
+                if cosine < aim {
+                    let more = aim * sine(cosine) - cosine * sine(aim);
+                    turned[j] += length * more / (other * sine(aim));
                 }
                 *wanted = (1.0 - self.beta) * *wanted + self.beta * cosine;
             }
@@ -106,6 +111,20 @@ impl GradVac {
 mod tests {
     use super::*;
     use crate::Gram;
+
+    #[test]
+    fn equal_gradients_for_long_then_a_conflict() {
+        let mut method = GradVac { beta: 0.5, wanted: vec![vec![0.0; 2]; 2] };
+        let mut ask = |cosine: f64| {
+            let gram = Gram::new(2, vec![1.0, cosine, cosine, 1.0]).unwrap();
+            method.turn(&Rows { gram: &gram, losses: &[1.0; 2], tasks: &[0, 1] }, vec![vec![0, 1]; 2])
+        };
+        for _ in 0..60 {
+            assert_eq!(ask(1.0), [1.0, 1.0]);
+        }
+        let weights = ask(-0.5);
+        assert!(weights.iter().all(|w| *w > 1.0 && *w < 10.0), "{weights:?}");
+    }
 
     /// torchjd 0.18.0, beta 0.5, ascending order, three calls with the same matrix.
     #[test]

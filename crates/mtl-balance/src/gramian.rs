@@ -42,7 +42,7 @@ pub(crate) trait OfGram: Send {
 
 /// Such a method as a balancer. What all of them do alike:
 ///
-/// * A gradient of length zero (a task that is done) is left out and gets weight 0, so it never holds up the others.
+/// * A gradient of length zero, or shorter than 1e-10 of the longest (a task that is done) is left out and gets weight 0, so it never holds up the others.
 /// * A single task gets weight 1.
 /// * No task at all, or only such that are done: weights of 0.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl<M: OfGram> Balancer for Gramian<M> {
         signals.check(&self.tasks, self.needs())?;
         let losses = signals.losses_for(self.method.name(), self.method.needs_positive_losses())?;
         let gram = signals.gram.ok_or(Error::Missing { missing: "the Gram matrix of the task gradients" })?;
-        let there: Vec<usize> = (0..gram.size()).filter(|&i| gram.at(i, i) > 0.0).collect();
+        let there = gram.present();
         let solved = match there.len() {
             0 => Vec::new(),
             1 => vec![1.0],

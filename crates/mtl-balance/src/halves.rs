@@ -10,8 +10,8 @@ pub(crate) trait OfHalves: Send {
     /// As in the registry.
     fn name(&self) -> &'static str;
 
-    /// The weights, one a row; `simplex` is the last step's place on the simplex, and becomes this one's.
-    fn solve(&self, halves: &Gram, simplex: &mut Vec<f64>, stream: &mut Stream) -> Vec<f64>;
+    /// The weights, one a row; `products` are those of both halves together and those between them, `simplex` is the last step's place on the simplex, and becomes this one's.
+    fn solve(&self, products: (&Gram, &Gram), simplex: &mut Vec<f64>, stream: &mut Stream) -> Vec<f64>;
 }
 
 /// Such a method as a balancer; zero gradients and single tasks are as in [`Gramian`](crate::Gramian).
@@ -39,7 +39,7 @@ impl<M: OfHalves> Balancer for Halves<M> {
         let missing = |missing| Error::Missing { missing };
         let gram = signals.gram.ok_or(missing("the Gram matrix of the task gradients"))?;
         let halves = signals.halves.ok_or(missing("the products of the gradients of two halves of the batch"))?;
-        let there: Vec<usize> = (0..gram.size()).filter(|&i| gram.at(i, i) > 0.0).collect();
+        let there = gram.present();
         let mut weights = vec![0.0; gram.size()];
         if let [one] = there[..] {
             weights[one] = 1.0;
@@ -49,8 +49,8 @@ impl<M: OfHalves> Balancer for Halves<M> {
             let held: f64 = there.iter().map(|&i| self.simplex[task(i)]).sum();
             let share = |i: usize| if held > 0.0 { self.simplex[task(i)] / held } else { 1.0 / there.len() as f64 };
             let mut simplex: Vec<f64> = there.iter().map(|&i| share(i)).collect();
-            let halves = Gram::from_fn(there.len(), |i, j| halves.at(there[i], there[j]));
-            let found = self.method.solve(&halves, &mut simplex, stream);
+            let of = |matrix: &Gram| Gram::from_fn(there.len(), |i, j| matrix.at(there[i], there[j]));
+            let found = self.method.solve((&of(gram), &of(halves)), &mut simplex, stream);
             there.iter().zip(&found).for_each(|(&i, &weight)| weights[i] = weight);
             signals.check_weights(self.method.name(), &weights)?;
             let held = if held > 0.0 { held } else { there.len() as f64 };

@@ -1,7 +1,7 @@
 //! The gradients that have most company, and no others.
 //!
-//! (Multi-)Krum (Blanchard et al. 2017): each gradient's score is the sum of its distances to the nearest `m - outliers - 2`
-//! others; the update is the mean of the `selected` ones with the lowest scores. A guard against gradients that are wrong
+//! (Multi-)Krum (Blanchard et al. 2017): each gradient's score is the sum of its distances (torchjd's; the paper squares them) to
+//! the nearest `m - outliers - 2` others; the update is the mean of the `selected` ones with the lowest scores. A guard against gradients that are wrong
 //! altogether, not a balance. With fewer than three tasks there is no company to speak of: the mean.
 
 use mtl_rng::Stream;

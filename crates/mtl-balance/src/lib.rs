@@ -10,7 +10,7 @@
 //! products ([`pcgrad`], [`mgda`], [`upgrad`], ...) or whole ([`graddrop`], [`db_mtl`], ...), gradients of two halves of the batch
 //! ([`sdmgrad`], [`modo`]), and what a weight does one step later ([`auto_lambda`]).
 //!
-//! Around any of them a [`Wrap`] puts an average of the weights, an update every few steps, gradients of one length, or an update of
+//! Around those that see gradients a [`Wrap`] puts an average of the weights, an update every few steps, gradients of one length, or an update of
 //! the mean gradient's length. [`suit`] says beforehand which losses a method cannot read.
 //!
 //! # Cost
@@ -20,8 +20,10 @@
 //! on the host for [`Needs::Gradients`]; and the [`Feedback`] a few of them want after the step.
 //!
 //! # Degenerate inputs
-//! One behaviour everywhere: a gradient of length zero (a task that is done) is left out and gets weight 0; a single task gets weight
-//! 1; where no direction helps all tasks the update is zero; a number that is not finite is an error naming the task.
+//! One behaviour of all methods that see gradients: one of length zero, or shorter than 1e-10 of the longest (a task that is done), is
+//! left out and gets weight 0; a single task gets weight 1; methods that promise to work against no task make an update of zero
+//! where no direction helps all. Of methods that see losses only, a single task gets weight 1 too, but from [`fixed`] and those
+//! that learn a weight ([`uncertainty`], [`imtl_l`], [`auto_lambda`]). A number that is not finite is an error naming the task.
 //!
 //! # Tasks without labels
 //! A task without a label in the batch is *absent*: it is not in [`Signals::present`], gets no weight, and its state is

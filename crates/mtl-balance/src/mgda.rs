@@ -4,7 +4,8 @@
 //! all (Pareto-stationary). Solved exactly by Wolfe's method; the papers' Frank-Wolfe iterations stop up to 7 % from it.
 //!
 //! The shortest combination leans towards the shortest gradient: a task that is almost done takes over. `rows` compares
-//! gradients of another scale; the weights found so are then applied to the gradients as they are, as in the authors' code.
+//! gradients of another scale; the weights found so are then applied to the gradients as they are, as in the authors' code, and
+//! nothing is promised of that update.
 
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
 //! The shortest common descent direction of gradients averaged over steps, approached step by step.
 //!
 //! MoCo (Fernando et al. 2023, algorithm 1): `y_i <- y_i - b_k (y_i - l_i g_i / |g_i|)` follows each task's gradient, brought to the length
-//! of its loss, without its noise; `lambda <- softmax(lambda - c_k (Y Y^T + rho I) lambda)` follows the weights of MGDA; the update is
-//! `Y^T lambda`. `b_k = beta / k^0.5` and `c_k = gamma / k^0.5` in step `k`, from 1, and a softmax where the paper projects: both as in the
-//! authors' code.
+//! of its loss, without its noise; `lambda <- P(lambda - c_k (Y Y^T + rho I) lambda)`, `P` the projection onto the simplex, follows the
+//! weights of MGDA; the update is `Y^T lambda`. `b_k = beta / k^0.5` and `c_k = gamma / k^0.5` in step `k`, from 1, as in the authors' code.
+//! That code has a softmax for `P` (`softmax = true`), whose weights come to rest near equal shares, not near MGDA's.
 //!
 //! Remembers a gradient a task: `tasks x parameters` numbers, in the checkpoint too. A task's steps are counted from its own first.
 
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::balancer::{read_rows, write_rows};
 use crate::coordinates::{Coordinates, Gradients, OfGradients, mixed};
 use crate::scalar::softmax;
+use crate::solve::onto_simplex;
 use crate::{Combination, Error, Gram, State};
 
 /// Settings of MoCo.
@@ -25,11 +26,13 @@ pub struct Config {
     pub gamma: f64,
     /// Pull towards equal weights. 0, the authors'.
     pub rho: f64,
+    /// A softmax in place of the projection, as in the authors' code. false.
+    pub softmax: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { beta: 0.5, gamma: 0.1, rho: 0.0 }
+        Self { beta: 0.5, gamma: 0.1, rho: 0.0, softmax: false }
     }
 }
 
@@ -53,7 +56,7 @@ impl Config {
 struct Learnt {
     /// Steps it took part in.
     steps: f64,
-    /// Its weight; 0 before there was one, which then is an equal share.
+    /// Its weight, at first an equal share.
     lambda: f64,
     average: Vec<f64>,
 }
@@ -75,7 +78,7 @@ impl OfGradients for MoCo {
     }
 
     fn solve(&mut self, g: &Gradients<'_>, _stream: &mut Stream) -> Combination {
-        let Config { beta, gamma, rho } = self.settings;
+        let Config { beta, gamma, rho, softmax: soft } = self.settings;
         let m = g.tasks.len();
         let mut shares = Vec::with_capacity(m);
         for ((&task, row), loss) in g.tasks.iter().zip(g.rows).zip(g.losses) {
@@ -87,7 +90,7 @@ impl OfGradients for MoCo {
             let (follow, scale) = (beta / learnt.steps.sqrt(), loss.min(1e100) / length);
             learnt.average.iter_mut().zip(*row).for_each(|(y, &g)| *y -= follow * (*y - scale * f64::from(g)));
             shares.push(follow * scale);
-            if learnt.lambda == 0.0 {
+            if learnt.steps == 1.0 {
                 learnt.lambda = 1.0 / m as f64;
             }
         }
@@ -103,7 +106,7 @@ impl OfGradients for MoCo {
                 lambda[i] - gamma / self.learnt[g.tasks[i]].steps.sqrt() * slope
             })
             .collect();
-        let lambda = softmax(&moved);
+        let lambda = if soft { softmax(&moved) } else { onto_simplex(&moved) };
         let vector = Some(mixed(&averages, &lambda));
         for (&task, &lambda) in g.tasks.iter().zip(&lambda) {
             self.learnt[task].lambda = lambda;
@@ -125,5 +128,28 @@ impl OfGradients for MoCo {
         let learnt = |row: &Vec<f64>| Learnt { steps: row[0], lambda: row[1], average: row[2..].to_vec() };
         self.learnt = rows.iter().map(learnt).collect();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mtl_rng::Seed;
+
+    use super::*;
+    use crate::{Balancer, Signals};
+
+    /// Orthogonal gradients brought to the lengths of their losses, 1 and 1/2: the shortest combination has the weights 1/5 and 4/5.
+    #[test]
+    fn the_weights_come_to_those_of_the_shortest_combination() {
+        let tasks = ["a".to_owned(), "b".to_owned()];
+        let rows = vec![vec![3.0, 0.0], vec![0.0, 0.1]];
+        let gram = Gram::of_rows(&rows);
+        let mut balancer = Config::default().build(&tasks).unwrap();
+        for step in 0..5000 {
+            let signals = Signals::new(&tasks, &[0, 1], &[1.0, 0.5]).with_gram(&gram).with_gradients(&rows).at(step, 0);
+            balancer.combine(&signals, &mut Seed::new(0).stream("b", &[])).unwrap();
+        }
+        let lambda = ["task/a", "task/b"].map(|key| balancer.state()[key][1]);
+        assert!((lambda[0] - 0.2).abs() < 0.01 && (lambda[1] - 0.8).abs() < 0.01, "{lambda:?}");
     }
 }

@@ -50,7 +50,7 @@ impl OfHalves for MoDo {
         "modo"
     }
 
-    fn solve(&self, halves: &Gram, simplex: &mut Vec<f64>, _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&self, (_, halves): (&Gram, &Gram), simplex: &mut Vec<f64>, _stream: &mut Stream) -> Vec<f64> {
         let slope = product(halves, simplex);
         let moved: Vec<f64> =
             simplex.iter().zip(slope).map(|(w, slope)| w - self.0.gamma * (slope + self.0.rho * w)).collect();

@@ -40,7 +40,8 @@ pub fn once(
     let present: Vec<usize> = (0..jacobian.len()).collect();
     let dot = |i: usize, j: usize| jacobian[i].iter().zip(&jacobian[j]).map(|(a, b)| a * b).sum();
     let gram = Gram::from_fn(jacobian.len(), dot);
-    let rows: Vec<Vec<f32>> = jacobian.iter().map(|row| row.iter().map(|v| *v as f32).collect()).collect();
+    let rows: Vec<Vec<f32>> =
+        jacobian.iter().map(|row| row.iter().map(|v| crate::coordinates::narrow(*v)).collect()).collect();
     let signals = Signals::new(&tasks, &present, losses).with_gram(&gram).with_halves(&gram).with_gradients(&rows);
     let mut stream = mtl_rng::Seed::new(seed).stream("balance", &[signals.step]);
     let Combination { weights, vector } = wrap.around(config.build(&tasks)?, &tasks)?.combine(&signals, &mut stream)?;

@@ -116,7 +116,7 @@ balancers! {
     Gradients: Gradvac, gradvac, "-", "task gradients turned towards the angles they usually have", "Wang et al. 2021, arXiv 2010.05874";
     Gradients: Pcgrad, pcgrad, "works against neither of two tasks", "projects conflicting task gradients off each other", "Yu et al. 2020, arXiv 2001.06782";
     Gradients: Graddrop, graddrop, "-", "each coordinate goes with one sign, drawn by its share", "Chen et al. 2020, arXiv 2010.06808";
-    Gradients: Mgda, mgda, "works against no task", "the shortest common descent direction", "Sener and Koltun 2018, arXiv 1810.04650";
+    Gradients: Mgda, mgda, "works against no task (rows = none)", "the shortest common descent direction", "Sener and Koltun 2018, arXiv 1810.04650";
     Gradients: Cagrad, cagrad, "stays near the mean gradient", "near the mean gradient, where the worst-off task gains most", "Liu et al. 2021, arXiv 2110.14048";
     Gradients: ImtlG, imtl_g, "works against no task", "equal projections on all task gradients", "Liu et al. 2021, ICLR";
     Gradients: Nash, nash, "works against no task, blind to scales", "the bargain that maximises the product of gains", "Navon et al. 2022, arXiv 2202.01017";
@@ -157,10 +157,20 @@ impl Config {
         for setting in settings {
             let (key, text) =
                 setting.split_once('=').ok_or_else(|| format!("`{setting}` is not of the form key=value"))?;
-            let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+            let read: serde_json::Value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
             let method = &mut tree[default.name()];
-            if let Some(place) = method.get_mut(key).or(around.get_mut(key)) {
-                *place = value;
+            if let Some(place) = method.get_mut(key) {
+                *place = read;
+                // A task may be called `1`.
+                if serde_json::from_value::<Self>(tree.clone()).is_err() {
+                    let mut other = tree.clone();
+                    other[default.name()][key] = text.into();
+                    tree = if serde_json::from_value::<Self>(other.clone()).is_ok() { other } else { tree };
+                }
+                continue;
+            }
+            if let Some(place) = around.get_mut(key) {
+                *place = read;
                 continue;
             }
             let keys = method.as_object().into_iter().chain(around.as_object()).flatten();
@@ -233,6 +243,7 @@ mod tests {
         assert_eq!(typed("pcgrad", &["route=features"]).unwrap(), Config::Pcgrad(features));
         let (_, around) = Config::typed("mgda", &["match_norm=true".to_owned()]).unwrap();
         assert_eq!(around, Wrap { match_norm: true, ..Wrap::default() });
+        assert_eq!(typed("pcd", &["primary=1"]).unwrap(), typed("pcd", &["primary=\"1\""]).unwrap());
         assert!(typed("mgda", &["match_nrom=true"]).unwrap_err().contains("did you mean `match_norm`"));
         assert!(typed("mgad", &[]).unwrap_err().contains("did you mean `mgda`"));
         assert!(typed("cagrad", &["rescal=1"]).unwrap_err().contains("did you mean `rescale`"));

@@ -3,7 +3,7 @@
 //! SDMGrad (Xiao et al. 2023, algorithm 1): `w` of the simplex makes `(w + lambda/m)^T A (w + lambda/m)` small, `A` the products of
 //! gradients on *independent* images: the square of a noisy gradient is too large by its noise, the product of two is not. The
 //! update has the weights `(w + lambda/m) / (1 + lambda)`. By 20 projected steps of gradient descent with momentum from the last `w`, on `A`
-//! divided by the squared mean length, as in the authors' code.
+//! divided by the squared mean length of the gradients. (The authors take that from `A`'s diagonal, which noise makes negative.)
 //!
 //! Where we differ: the two halves of one batch stand for the authors' three batches, and the update uses both halves.
 
@@ -61,10 +61,10 @@ impl OfHalves for SdmGrad {
         "sdmgrad"
     }
 
-    fn solve(&self, halves: &Gram, simplex: &mut Vec<f64>, _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&self, (gram, halves): (&Gram, &Gram), simplex: &mut Vec<f64>, _stream: &mut Stream) -> Vec<f64> {
         let Config { lambda, lr, momentum, iterations } = self.0;
         let m = halves.size();
-        let length = (0..m).map(|i| halves.at(i, i).max(0.0).sqrt()).sum::<f64>() / m as f64;
+        let length = (0..m).map(|i| gram.at(i, i).sqrt()).sum::<f64>() / m as f64;
         let scale = length * length + 1e-8;
         let pulled = |w: &[f64]| -> Vec<f64> { w.iter().map(|w| w + lambda / m as f64).collect() };
         let mut velocity = vec![0.0; m];

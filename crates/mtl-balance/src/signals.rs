@@ -76,6 +76,13 @@ impl Gram {
         &self.entries[i * self.size..(i + 1) * self.size]
     }
 
+    /// The gradients that are not zero. One shorter than 1e-10 of the longest counts as zero: what single precision leaves of a
+    /// task that is done.
+    pub(crate) fn present(&self) -> Vec<usize> {
+        let longest = (0..self.size).map(|i| self.at(i, i).sqrt()).fold(0.0, f64::max);
+        (0..self.size).filter(|&i| self.at(i, i) > 0.0 && self.at(i, i).sqrt() > 1e-10 * longest).collect()
+    }
+
     /// Cosine of the angle between gradients `i` and `j`; `None` if one of them is zero.
     pub fn cosine(&self, i: usize, j: usize) -> Option<f64> {
         let norms = self.at(i, i).sqrt() * self.at(j, j).sqrt();
@@ -209,9 +216,14 @@ impl<'a> Signals<'a> {
 
     /// Losses of at least 0 (up to rounding), or an error.
     pub(crate) fn check_not_negative(&self, method: &'static str) -> Result<(), Error> {
+        self.check_at_least(method, 0.0)
+    }
+
+    /// Losses of at least `least` (up to rounding), or an error.
+    pub(crate) fn check_at_least(&self, method: &'static str, least: f64) -> Result<(), Error> {
         // A Dice loss of f32 numbers can come out at -1e-7.
         const ROUNDING: f64 = -1e-6;
-        match self.present.iter().zip(self.losses).find(|&(_, &value)| value < ROUNDING) {
+        match self.present.iter().zip(self.losses).find(|&(_, &value)| value < least + ROUNDING) {
             None => Ok(()),
             Some((&task, &value)) => {
                 Err(Error::NegativeLoss { method, task: self.tasks[task].clone(), step: self.step, value })

@@ -6,7 +6,7 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::coordinates::{Coordinates, Gradients, OfGradients};
+use crate::coordinates::{Coordinates, Gradients, OfGradients, narrow};
 use crate::{Combination, Error};
 
 /// Settings of the trimmed mean.
@@ -54,7 +54,7 @@ impl OfGradients for TrimmedMean {
             order.sort_by(|&i, &j| rows[i][column].total_cmp(&rows[j][column]));
             let inner = &order[trim..m - trim];
             inner.iter().for_each(|&i| kept[i] += 1.0);
-            (inner.iter().map(|&i| f64::from(rows[i][column])).sum::<f64>() / inner.len() as f64) as f32
+            narrow(inner.iter().map(|&i| f64::from(rows[i][column])).sum::<f64>() / inner.len() as f64)
         };
         let vector = (0..columns).map(&mut mean).collect();
         kept.iter_mut().for_each(|kept| *kept /= (columns * (m - 2 * trim)) as f64);

@@ -1,4 +1,4 @@
-//! What can be put around any method: an average of its weights, an update every few steps, gradients brought to one length, an
+//! What can be put around a method: an average of its weights, an update every few steps, gradients brought to one length, an
 //! update of the mean gradient's length.
 
 use mtl_rng::Stream;
@@ -21,7 +21,8 @@ pub struct Wrap {
     /// Bring every gradient to the mean length of them all before the method sees it. false.
     pub normalise: bool,
     /// Bring the update to the length of the mean gradient: methods differ 200-fold on the same gradients, and a learning rate
-    /// suits one of them only. false.
+    /// suits one of them only. An update that is zero but for rounding stays zero. Lengths are measured where the method compares
+    /// gradients: with `route = features`, there. false.
     pub match_norm: bool,
 }
 
@@ -52,9 +53,9 @@ impl Wrap {
                 "this balancer sees losses only, no gradients; take one that sees them, or leave it out",
             );
         }
-        if self.every > 1 && (needs == Needs::Losses || needs == Needs::Gradients) {
-            let problem = "only weights that come from products of gradients are worth keeping; this balancer's cost \
-                           nothing, or it makes an update of its own";
+        if self.every > 1 && (needs == Needs::Losses || inner.makes_update()) {
+            let problem = "only weights that come from gradients are worth keeping; this balancer's cost nothing, or it \
+                           makes an update of its own";
             return unsuited("balancing.every", problem);
         }
         if self.normalise && needs == Needs::HalvesGram {
@@ -63,14 +64,14 @@ impl Wrap {
                 "this balancer compares two halves of a batch, and scales them itself",
             );
         }
-        if self.ema > 0.0 && needs == Needs::Gradients {
+        if self.ema > 0.0 && inner.makes_update() {
             return unsuited(
                 "balancing.ema",
                 "this balancer makes an update of its own; there are no weights to average",
             );
         }
         let last = vec![None; tasks.len()];
-        Ok(Box::new(Wrapped { inner, settings: self.clone(), tasks: tasks.to_vec(), last }))
+        Ok(Box::new(Wrapped { inner, settings: self.clone(), tasks: tasks.to_vec(), last, factor: 1.0 }))
     }
 }
 
@@ -81,7 +82,14 @@ struct Wrapped {
     tasks: Vec<String>,
     /// Each task's weight when it last had one.
     last: Vec<Option<f64>>,
+    /// By what the update was last multiplied to have the mean gradient's length.
+    factor: f64,
 }
+
+/// An update shorter than this share of its parts is rounding.
+const CANCELLED: f64 = 1e-7;
+/// Key of the factor in the state.
+const FACTOR: &str = "factor";
 
 /// Key of a task's last weight in the state.
 fn key(task: &str) -> String {
@@ -118,19 +126,17 @@ impl Wrapped {
         Ok(found)
     }
 
-    /// Scales an update to the length of the mean gradient; one of no length stays.
-    fn match_norm(found: &mut Combination, gram: &Gram) {
+    /// By what an update is to be multiplied to have the length of the mean gradient; 1 where it is zero but for rounding.
+    fn matching(found: &Combination, gram: &Gram) -> f64 {
         let m = gram.size();
         let mean = square_length(gram, &vec![1.0 / m.max(1) as f64; m]).sqrt();
         let length = match &found.vector {
             Some(vector) => vector.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt(),
             None => square_length(gram, &found.weights).sqrt(),
         };
-        if length > 0.0 && (mean / length).is_finite() {
-            found.weights.iter_mut().for_each(|weight| *weight *= mean / length);
-            let vector = found.vector.iter_mut().flatten();
-            vector.for_each(|v| *v = narrow(f64::from(*v) * mean / length));
-        }
+        let parts: f64 = found.weights.iter().enumerate().map(|(i, w)| w.abs() * gram.at(i, i).sqrt()).sum();
+        let factor = mean / length;
+        if length > CANCELLED * parts && factor.is_finite() { factor } else { 1.0 }
     }
 }
 
@@ -149,6 +155,10 @@ impl Balancer for Wrapped {
 
     fn learn(&mut self, values: &[f64]) -> Result<(), Error> {
         self.inner.learn(values)
+    }
+
+    fn makes_update(&self) -> bool {
+        self.inner.makes_update()
     }
 
     fn reads_progress(&self) -> bool {
@@ -175,15 +185,21 @@ impl Balancer for Wrapped {
         } else {
             self.kept(signals.present).into()
         };
-        if let Some(gram) = signals.gram.filter(|_| self.settings.match_norm) {
-            Self::match_norm(&mut found, gram);
+        if self.settings.match_norm {
+            // In between, lengths are those at the features: the factor is that of the last time the method was asked.
+            if let Some(gram) = signals.gram.filter(|_| self.is_due(signals.step)) {
+                self.factor = Self::matching(&found, gram);
+            }
+            found.weights.iter_mut().for_each(|weight| *weight *= self.factor);
+            found.vector.iter_mut().flatten().for_each(|v| *v = narrow(f64::from(*v) * self.factor));
         }
         Ok(found)
     }
 
     fn state(&self) -> State {
         let known = self.tasks.iter().zip(&self.last).filter_map(|(task, last)| Some((key(task), vec![(*last)?])));
-        self.inner.state().into_iter().chain(known).collect()
+        let factor = self.settings.match_norm.then(|| (FACTOR.to_owned(), vec![self.factor]));
+        self.inner.state().into_iter().chain(known).chain(factor).collect()
     }
 
     fn restore(&mut self, mut state: State) -> Result<(), Error> {
@@ -194,7 +210,16 @@ impl Balancer for Wrapped {
             let problem = format!("`{}` = {:?} is not what is saved of a weight", key(&self.tasks[at]), last[at]);
             return Err(Error::State { method: "balancing", problem });
         }
+        let factor = match state.remove(FACTOR).as_deref() {
+            None => 1.0,
+            Some(&[factor]) if factor.is_finite() && factor >= 0.0 => factor,
+            Some(row) => {
+                let problem = format!("`{FACTOR}` = {row:?} is not what is saved of it");
+                return Err(Error::State { method: "balancing", problem });
+            }
+        };
         self.inner.restore(state)?;
+        self.factor = factor;
         self.last = last.into_iter().map(|row| Some(row?[0])).collect();
         Ok(())
     }
@@ -268,6 +293,14 @@ mod tests {
             };
             let length = vector.iter().map(|v| v * v).sum::<f64>().sqrt();
             assert!((length - mean).abs() < 1e-6, "{method}: {length}, not {mean}");
+        }
+        // Where the update is zero but for rounding there is nothing to bring to a length.
+        let opposed: Vec<Vec<f64>> = vec![vec![1.13, 0.31], vec![-0.71, 0.93], vec![-0.23, -1.37]];
+        for method in ["mgda", "nash", "upgrad"] {
+            let wrap = Wrap { match_norm: true, ..Wrap::default() };
+            let found = crate::once((&Config::named(method).unwrap(), &wrap), &opposed, &[1.0; 3], 0).unwrap();
+            assert!(found.weights.iter().all(|w| w.abs() < 10.0), "{method}: {found:?}");
+            assert!(found.vector.iter().all(|v| v.abs() < 1e-6), "{method}: {found:?}");
         }
         // With gradients of one length the shortest convex combination halves the angle, whatever their lengths were.
         let mut balancer = wrapped("mgda", &Wrap { normalise: true, ..Wrap::default() }).unwrap();

@@ -8,7 +8,7 @@ use mtl_tensor::{Ctx, Tensor};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Stage;
-use crate::conflict::{Comparison, summary_of};
+use crate::conflict::Comparison;
 use crate::error::{Error, Result};
 use crate::evaluate::{score, skill};
 use crate::event::Event;
@@ -105,7 +105,9 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
         if let (Feedback::Lookahead(primary), Some(ahead)) = (&feedback, &mut ahead) {
             let other = Material::of(s, &next(ahead)?.2)?;
             let both = (&input, &other.input(s, (now, epoch), false));
-            balancer.learn(&lookahead(&s.model, &tasks, both, &output, (lr, primary), &cx)?)?;
+            if let Some(slopes) = lookahead(&s.model, &tasks, both, &output, (lr, primary), &cx)? {
+                balancer.learn(&slopes)?;
+            }
         }
         let update = s.apply(("joint", &mut optimizer), &output.grads, lr, config.clip)?;
         if feedback == Feedback::LossesAfter {
@@ -165,11 +167,6 @@ pub(crate) fn run(s: &mut Session<'_, '_>) -> Result<()> {
     }
     s.finish();
     s.balancer.clear();
-    // A log that could not be written has told nothing to sum up.
-    let pairs = summary_of(&s.dir.join("metrics.jsonl")).unwrap_or_default();
-    if !pairs.is_empty() {
-        s.tell(&Event::Conflicts { pairs });
-    }
     // From here on the best averages are the weights.
     let (best, _, warning) = Checkpoint::load_named(&s.dir.join("checkpoints"), "best")?;
     if let Some(message) = warning {

@@ -11,6 +11,7 @@ use mtl_tensor::Tensor;
 
 use crate::checkpoint::{Checkpoint, State, write_atomically};
 use crate::config::{Config, Stage};
+use crate::conflict::summary_of;
 use crate::error::{Error, Result, words};
 use crate::evaluate::{baselines, outputs, score};
 use crate::event::{Event, Observer};
@@ -205,6 +206,11 @@ fn stages(
     let run = s.dir.path().to_owned();
     if let Err(error) = show_predictions(&mut s) {
         s.tell(&Event::Warning { message: format!("the pictures of predictions are missing: {error}") });
+    }
+    // A log that could not be written has told nothing to sum up.
+    let pairs = summary_of(&s.dir.join("metrics.jsonl")).unwrap_or_default();
+    if !pairs.is_empty() {
+        s.tell(&Event::Conflicts { pairs });
     }
     s.tell(&Event::Finished { run: run.clone(), scores, took });
     Ok(run)

@@ -6,8 +6,9 @@
 //! task and half of the batch where gradients on independent images are asked for. With the same weights all routes give the
 //! same gradients of the trunk; the heads' are weighted only where the weights are weights of losses.
 //!
-//! Memory: at most one gradient of the trunk a task ([`Needs::TrunkGram`], two for [`Needs::HalvesGram`]), and one more while
-//! they are copied to the host for methods that see them ([`Needs::Gradients`]).
+//! Memory: one gradient of the trunk a task and the one they are mixed to ([`Needs::TrunkGram`]); as many on the host, one by one
+//! in place of those, for methods that see them ([`Needs::Gradients`]); three a task for [`Needs::HalvesGram`]: both halves' and
+//! their mean.
 
 mod after;
 mod routes;

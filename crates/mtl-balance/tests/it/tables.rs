@@ -65,8 +65,8 @@ fn document(file: &Value) -> String {
     let mut text = "# Reference values
 
 Made by `MTL_WRITE_TABLES=1 cargo test -p mtl-balance tables`, and held by that test, from values computed with torchjd 0.18.0, LibMTL \
-4336804 and conflictfree 0.1.8 in double precision. Beside these the tests hold DB-MTL, MoCo, PCD, SDMGrad, MoDo, FAMO, DWA, the \
-average of weights, GradDrop, Krum, the trimmed mean and the losses' methods to those libraries call by call, and MGDA, DualProj, \
+4336804 and conflictfree 0.1.8 in double precision. Beside these the tests hold DB-MTL, MoCo, PCD, SDMGrad, MoDo, FAMO, DWA, \
+GradVac, GradNorm, ExcessMTL, GradDrop, Krum, the trimmed mean and the losses' methods to those libraries call by call, and MGDA, DualProj, \
 UPGrad, Nash, FairGrad and PCD to clarabel on random problems.
 
 ## Equal
@@ -99,7 +99,7 @@ libraries' solvers stop early or regularise: there ours is held to its optimalit
 
 ## Degenerate inputs
 What the libraries do, and what we do: a gradient of length zero is left out, one task keeps weight 1, and where no direction helps all \
-tasks the update is zero. A number that is not finite is an error naming the task. (MGDA on divided rows: the weights are those of LibMTL; it applies \
+tasks the update of methods that promise to work against none is zero. A number that is not finite is an error naming the task. (MGDA on divided rows: the weights are those of LibMTL; it applies \
 them to the divided gradients, ours as in the paper to the gradients as they are.) `-`: not among the values; `fails`: an exception.
 
 | input | method | torchjd | LibMTL | ours |

@@ -29,7 +29,7 @@ pub(crate) fn losses_after(
     Ok(output.losses.iter().filter_map(|(name, _)| of(name)).collect())
 }
 
-/// For each task of `output`: by how much the summed loss of the `primary` tasks on `other` would grow with its weight in a step of
+/// For each task of `output`; `None` where no primary task has labels in `other`, or nothing can be told: by how much the summed loss of the `primary` tasks on `other` would grow with its weight in a step of
 /// plain gradient descent at `lr`. The weights are as they were afterwards.
 pub(crate) fn lookahead(
     model: &Model,
@@ -38,13 +38,12 @@ pub(crate) fn lookahead(
     output: &StepOutput,
     (lr, primary): (f64, &[usize]),
     cx: &Ctx,
-) -> Result<Vec<f64>> {
+) -> Result<Option<Vec<f64>>> {
     let vars = model.params.trained();
     let unrecorded = cx.with_mode(Mode::TrainUnrecorded);
     let ahead = away(&vars, &output.grads, -lr, || {
         let features = model.trunk.forward(other.images, &unrecorded)?;
         let losses = task_losses(model, &features, other, &unrecorded)?;
-        finite_values(&losses, tasks, input.step)?;
         let counting: Vec<&Tensor> =
             losses.iter().filter(|(at, _)| primary.contains(at)).map(|(_, loss)| loss).collect();
         let total = sum(counting.iter().copied(), &vec![1.0; counting.len()])?;
@@ -56,12 +55,12 @@ pub(crate) fn lookahead(
     })?;
     let length = global_norm(&ahead)?;
     if length == 0.0 || !length.is_finite() {
-        return Ok(vec![0.0; output.losses.len()]);
+        return Ok(None);
     }
     let step = WAY / length;
     let losses = |way: f64| away(&vars, &ahead, way, || losses_after(model, tasks, input, output, cx));
     let (there, back) = (losses(step)?, losses(-step)?);
-    Ok(there.iter().zip(back).map(|(there, back)| -lr * (there - back) / (2.0 * step)).collect())
+    Ok(Some(there.iter().zip(back).map(|(there, back)| -lr * (there - back) / (2.0 * step)).collect()))
 }
 
 /// Runs `body` with the parameters moved along `grads`, and puts them back whatever happens.
@@ -140,7 +139,8 @@ mod tests {
         };
         let before: Vec<Vec<f64>> = model.params.trained().values().map(|var| to_f64(var).unwrap()).collect();
         let (lr, primary) = (0.01, [0]);
-        let found = lookahead(&model, &tasks, (&here, &other), &weighed([1.0, 0.5]), (lr, &primary), &cx).unwrap();
+        let found =
+            lookahead(&model, &tasks, (&here, &other), &weighed([1.0, 0.5]), (lr, &primary), &cx).unwrap().unwrap();
         let after: Vec<Vec<f64>> = model.params.trained().values().map(|var| to_f64(var).unwrap()).collect();
         assert_eq!(before, after);
 

@@ -115,7 +115,7 @@ impl Route<'_> {
     }
 
     /// The same for the two halves of the batch, each with a graph of its own: what is compared are gradients on independent
-    /// images, what moves the weights is the mean of both. A task that lacks labels in one of them sits the step out.
+    /// images, what moves the weights is the mean of both. A task that has labels in one half only teaches its head and not the trunk.
     pub(super) fn by_halves(&self, balancer: &mut dyn Balancer, stream: &mut Stream) -> Result<StepOutput> {
         let trunk = self.model.trained(&["trunk"]);
         let batch = self.input.images.dim(0)?;
@@ -127,6 +127,10 @@ impl Route<'_> {
         let present: Vec<usize> = places.iter().map(|&(task, ..)| task).collect();
         let losses: Vec<f64> = places.iter().map(|&(_, i, j)| 0.5 * (a.losses[i] + b.losses[j])).collect();
         let mut grads = Grads::new();
+        for (half, other) in [(&a, &b), (&b, &a)] {
+            let alone = half.present.iter().zip(&half.heads).filter(|(task, _)| !other.present.contains(task));
+            grads.extend(alone.flat_map(|(_, head)| head.clone()));
+        }
         let (mut means, mut first, mut second) = (Vec::new(), Vec::new(), Vec::new());
         for &(_, i, j) in &places {
             grads.extend(mean(&a.heads[i], &b.heads[j])?);
@@ -204,7 +208,7 @@ fn stage_of(name: &str) -> &str {
     name.split('.').nth(1).unwrap_or(name)
 }
 
-/// The products of gradients (of `a` with those of `b`, both ways) over the parameters of each stage, in the trunk's order.
+/// The products of gradients (of `a` with those of `b`, both ways) over the parameters of each stage, by name.
 fn by_stage(a: &[Grads], b: &[Grads], trunk: &BTreeMap<String, Var>) -> Result<Vec<(String, Gram)>> {
     let mut stages: Vec<(String, Vec<&String>)> = Vec::new();
     for name in trunk.keys().filter(|_| !a.is_empty()) {
