@@ -24,7 +24,13 @@ fn mebibytes(side: &Measured) -> String {
 /// Milliseconds with three digits that count.
 pub fn milliseconds(seconds: f64) -> String {
     let value = seconds * 1e3;
-    let digits = if value < 10.0 { if value < 1.0 { 3 } else { 2 } } else { usize::from(value < 100.0) };
+    let digits = match value {
+        // Calls of microseconds.
+        v if v < 0.1 => 5,
+        v if v < 1.0 => 3,
+        v if v < 10.0 => 2,
+        v => usize::from(v < 100.0),
+    };
     format!("{value:.digits$}")
 }
 

@@ -119,7 +119,11 @@ def weights(case, tasks):
     aggregator = getattr(aggregation, case["aggregator"])(**more.get(case["aggregator"], {}))
     jacobian = torch.randn(tasks, case["parameters"])
     weighting, gram = getattr(aggregator, "gramian_weighting", None), jacobian @ jacobian.T
-    return (lambda: aggregator(jacobian)) if weighting is None else (lambda: weighting(gram))
+
+    def call():
+        aggregator(jacobian) if weighting is None else weighting(gram)
+
+    return call
 
 
 def update(case):
