@@ -28,7 +28,7 @@ fn title(registry: Registry) -> &'static str {
         Registry::Heads => "heads: chosen by the task, --set heads.TASK.NAME.key=value",
         Registry::Generators => "generators: mtl generate RUN --generator NAME, --set model.NAME.key=value",
         Registry::Balancers => {
-            "balancers: --set balancer=NAME, around any of them --set balancing.{ema,every,normalise,match_norm}=VALUE"
+            "balancers: --set balancer=NAME, around those that see gradients --set balancing.{ema,every,normalise,match_norm}=VALUE"
         }
         Registry::Readers => "readers: chosen by the folder, --set data.open.reader=NAME",
         Registry::Mixings => "mixings: --set data.mixing=NAME, with two or more of --data",
