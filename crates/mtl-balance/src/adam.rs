@@ -1,16 +1,49 @@
 //! Adam for the few numbers that a method learns.
 
+use crate::memory::Memory;
+
+/// A number that is learned, and Adam's memory of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Learned {
+    pub value: f64,
+    adam: Adam,
+}
+
+impl Learned {
+    pub(crate) fn from(value: f64) -> Self {
+        Self { value, adam: Adam::default() }
+    }
+
+    /// One step down `slope`.
+    pub(crate) fn step(&mut self, slope: f64, lr: f64) {
+        self.value += self.adam.step(slope, lr);
+    }
+}
+
+impl Memory for Learned {
+    fn row(&self) -> Vec<f64> {
+        vec![self.value, self.adam.m, self.adam.v, self.adam.t]
+    }
+
+    fn of(row: &[f64]) -> Option<Self> {
+        match *row {
+            [value, m, v, t] if v >= 0.0 && t >= 0.0 => Some(Self { value, adam: Adam { m, v, t } }),
+            _ => None,
+        }
+    }
+}
+
 /// Moments and step count of one number (Kingma and Ba 2015).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Adam {
-    pub m: f64,
-    pub v: f64,
-    pub t: f64,
+struct Adam {
+    m: f64,
+    v: f64,
+    t: f64,
 }
 
 impl Adam {
     /// What to add to the number for its gradient.
-    pub(crate) fn step(&mut self, gradient: f64, lr: f64) -> f64 {
+    fn step(&mut self, gradient: f64, lr: f64) -> f64 {
         const BETA1: f64 = 0.9;
         const BETA2: f64 = 0.999;
         const EPS: f64 = 1e-8;

@@ -8,7 +8,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::rows::Rows;
 use crate::solve::{Eigen, dot};
 use crate::{Error, Route};
 
@@ -56,9 +57,9 @@ impl OfGram for Aligned {
         "aligned"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
         let m = rows.gram.size();
-        let eigen = Eigen::of(rows.gram);
+        let eigen = Eigen::of(&rows.gram);
         let mut values: Vec<f64> = eigen.present().map(|(value, _)| value).collect();
         values.sort_by(f64::total_cmp);
         let square = match self.length {

@@ -11,8 +11,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::adam::Adam;
-use crate::balancer::{read_rows, write_rows};
+use crate::adam::Learned;
+use crate::memory;
 use crate::{Balancer, Combination, Error, Feedback, Needs, Signals, State};
 
 /// Settings of Auto-Lambda.
@@ -48,8 +48,8 @@ impl Config {
         if primary.is_empty() {
             primary = (0..tasks.len()).collect();
         }
-        let learnt = vec![(self.init, Adam::default()); tasks.len()];
-        Ok(AutoLambda { tasks: tasks.to_vec(), primary, lr: self.lr, learnt, asked: None })
+        let lambda = vec![Learned::from(self.init); tasks.len()];
+        Ok(AutoLambda { tasks: tasks.to_vec(), primary, lr: self.lr, lambda, asked: None })
     }
 }
 
@@ -59,8 +59,8 @@ pub struct AutoLambda {
     tasks: Vec<String>,
     primary: Vec<usize>,
     lr: f64,
-    /// Weight and moments of each task.
-    learnt: Vec<(f64, Adam)>,
+    /// Weight of each task.
+    lambda: Vec<Learned>,
     /// The present tasks, between a step's weights and what came of it.
     asked: Option<Vec<usize>>,
 }
@@ -77,27 +77,27 @@ impl Balancer for AutoLambda {
     fn combine(&mut self, signals: &Signals, _stream: &mut Stream) -> Result<Combination, Error> {
         signals.check(&self.tasks, self.needs())?;
         self.asked = Some(signals.present.to_vec());
-        Ok(signals.present.iter().map(|&task| self.learnt[task].0).collect::<Vec<_>>().into())
+        Ok(signals.present.iter().map(|&task| self.lambda[task].value).collect::<Vec<_>>().into())
     }
 
     fn learn(&mut self, values: &[f64]) -> Result<(), Error> {
         let Some(present) = self.asked.take() else { return Ok(()) };
         Error::unless_told(&self.tasks, &present, values)?;
         for (&task, &slope) in present.iter().zip(values) {
-            let (weight, adam) = &mut self.learnt[task];
-            *weight = (*weight + adam.step(slope, self.lr)).max(0.0);
+            let weight = &mut self.lambda[task];
+            weight.step(slope, self.lr);
+            weight.value = weight.value.max(0.0);
         }
         Ok(())
     }
 
     fn state(&self) -> State {
-        write_rows(&self.tasks, self.learnt.iter().map(|(weight, adam)| vec![*weight, adam.m, adam.v, adam.t]))
+        memory::write(&self.tasks, &self.lambda)
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {
-        let accept = |row: &[f64]| row.len() == 4 && row[0] >= 0.0 && row[2..].iter().all(|v| *v >= 0.0);
-        let rows = read_rows("auto_lambda", &self.tasks, &[], &state, accept)?;
-        self.learnt = rows.iter().map(|row| (row[0], Adam { m: row[1], v: row[2], t: row[3] })).collect();
+        let accept = |weight: &Learned| weight.value >= 0.0;
+        self.lambda = memory::read("auto_lambda", &self.tasks, &[], &state, accept)?;
         self.asked = None;
         Ok(())
     }

@@ -12,7 +12,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::rows::Rows;
 use crate::solve::{dot, product, shortest, square_length};
 use crate::{Error, Gram, Route};
 
@@ -58,8 +59,8 @@ impl OfGram for Cagrad {
         "cagrad"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
-        let gram = rows.gram;
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
+        let gram = &rows.gram;
         let mean = vec![1.0 / gram.size() as f64; gram.size()];
         let reach = self.c * square_length(gram, &mean).sqrt();
         if reach == 0.0 {
@@ -130,7 +131,7 @@ mod tests {
                 (0..m).map(|i| Seed::new(seed).stream("rows", &[i as u64]).normals(m + 2)).collect();
             let (gram, u, c) = (Gram::of_rows(&rows), vec![1.0 / m as f64; m], 0.4);
             let mut method = Cagrad { c, rescale: false };
-            let view = Rows { gram: &gram, losses: &vec![1.0; m], tasks: &(0..m).collect::<Vec<_>>() };
+            let view = Rows::all(gram.clone());
             let w = method.solve(&view, &mut Seed::new(0).stream("none", &[]));
             let added: Vec<f64> = w.iter().zip(&u).map(|(w, u)| w - u).collect();
             let reach = c * square_length(&gram, &u).sqrt();

@@ -7,7 +7,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::rows::Rows;
 use crate::solve::{Unit, dot, equal_angles, product};
 use crate::{Error, Route};
 
@@ -38,8 +39,8 @@ impl OfGram for ConFig {
         "config"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
-        let unit = Unit::of(rows.gram);
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
+        let unit = Unit::of(&rows.gram);
         let Some((x, _)) = equal_angles(&unit.cosines) else { return vec![0.0; rows.gram.size()] };
         let along = product(&unit.cosines, &x);
         let length = dot(&unit.lengths, &along) / dot(&along, &x);

@@ -2,25 +2,18 @@
 
 use mtl_rng::Stream;
 
-use crate::balancer::{Combination, expect_no_state};
-use crate::{Balancer, Error, Needs, Signals, State};
-
-/// The tasks of a step whose gradient is not zero, two at least.
-pub(crate) struct Gradients<'a> {
-    /// One a task, as many numbers each.
-    pub rows: &'a [&'a [f32]],
-    pub losses: &'a [f64],
-    /// Their numbers among all tasks of the run.
-    pub tasks: &'a [usize],
-}
+use crate::memory::expect_no_state;
+use crate::rows::Rows;
+use crate::{Balancer, Combination, Error, Needs, Signals, State};
 
 /// A method that works coordinate by coordinate, or remembers gradients.
 pub(crate) trait OfGradients: Send {
     /// As in the registry.
     fn name(&self) -> &'static str;
 
-    /// Weights; or an update of its own, and for the log what share of each gradient is in it.
-    fn solve(&mut self, gradients: &Gradients<'_>, stream: &mut Stream) -> Combination;
+    /// Weights, one for each of two gradients at least; or an update of its own, and for the log what share of each gradient is
+    /// in it. All gradients are equally long.
+    fn solve(&mut self, rows: &Rows, gradients: &[&[f32]], stream: &mut Stream) -> Combination;
 
     /// Whether a loss of zero or less has no meaning here.
     fn needs_positive_losses(&self) -> bool {
@@ -78,28 +71,15 @@ impl<M: OfGradients> Balancer for Coordinates<M> {
     }
 
     fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error> {
-        signals.check(&self.tasks, self.needs())?;
-        let losses = signals.losses_for(self.method.name(), self.method.needs_positive_losses())?;
+        let method = (self.method.name(), self.method.needs_positive_losses());
+        let rows = Rows::of(signals, (&self.tasks, self.needs()), method)?;
         let all = signals.gradients.ok_or(Error::Missing { missing: "the task gradients" })?;
-        let gram = signals.gram.ok_or(Error::Missing { missing: "the Gram matrix of the task gradients" })?;
-        let there = gram.present();
-        let rows: Vec<&[f32]> = there.iter().map(|&i| all[i].as_slice()).collect();
-        let found = match rows.len() {
-            0 => Combination::from(Vec::new()),
-            1 => vec![1.0].into(),
-            _ => self.method.solve(
-                &Gradients {
-                    rows: &rows,
-                    losses: &there.iter().map(|&i| losses[i]).collect::<Vec<_>>(),
-                    tasks: &there.iter().map(|&i| signals.present[i]).collect::<Vec<_>>(),
-                },
-                stream,
-            ),
+        let gradients: Vec<&[f32]> = rows.there.iter().map(|&i| all[i].as_slice()).collect();
+        let found = match gradients.len() {
+            0 | 1 => vec![1.0].into(),
+            _ => self.method.solve(&rows, &gradients, stream),
         };
-        let mut weights = vec![0.0; all.len()];
-        there.iter().zip(found.weights).for_each(|(&i, weight)| weights[i] = weight);
-        signals.check_weights(self.method.name(), &weights)?;
-        Ok(Combination { weights, vector: found.vector })
+        Ok(Combination { weights: rows.weights(signals, method.0, &found.weights)?, vector: found.vector })
     }
 
     fn state(&self) -> State {

@@ -10,8 +10,9 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::{read_rows, write_rows};
-use crate::coordinates::{Coordinates, Gradients, OfGradients, mixed};
+use crate::coordinates::{Coordinates, OfGradients, mixed};
+use crate::memory;
+use crate::rows::Rows;
 use crate::{Combination, Error, State};
 
 /// Settings of DB-MTL.
@@ -57,9 +58,9 @@ impl OfGradients for DbMtl {
         true
     }
 
-    fn solve(&mut self, g: &Gradients<'_>, _stream: &mut Stream) -> Combination {
-        let mut lengths = Vec::with_capacity(g.tasks.len());
-        for ((&task, row), loss) in g.tasks.iter().zip(g.rows).zip(g.losses) {
+    fn solve(&mut self, rows: &Rows, gradients: &[&[f32]], _stream: &mut Stream) -> Combination {
+        let mut lengths = Vec::with_capacity(rows.tasks.len());
+        for ((&task, row), loss) in rows.tasks.iter().zip(gradients).zip(&rows.losses) {
             let average = &mut self.averages[task];
             average.resize(row.len(), 0.0);
             let share = (1.0 - self.beta) / loss;
@@ -69,20 +70,20 @@ impl OfGradients for DbMtl {
         let longest = lengths.iter().copied().fold(0.0, f64::max);
         let factors: Vec<f64> =
             lengths.iter().map(|&length| if length > 0.0 { longest / length } else { 0.0 }).collect();
-        let averages: Vec<&[f64]> = g.tasks.iter().map(|&task| self.averages[task].as_slice()).collect();
+        let averages: Vec<&[f64]> = rows.tasks.iter().map(|&task| self.averages[task].as_slice()).collect();
         let vector = Some(mixed(&averages, &factors));
         // What a gradient of this step weighs in the update.
-        let weights = factors.iter().zip(g.losses).map(|(factor, loss)| factor * (1.0 - self.beta) / loss).collect();
+        let weights =
+            factors.iter().zip(&rows.losses).map(|(factor, loss)| factor * (1.0 - self.beta) / loss).collect();
         Combination { weights, vector }
     }
 
     fn state(&self, tasks: &[String]) -> State {
-        write_rows(tasks, self.averages.iter().cloned())
+        memory::write(tasks, &self.averages)
     }
 
     fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
-        let length = state.values().map(Vec::len).max().unwrap_or(0);
-        self.averages = read_rows("db_mtl", tasks, &[], state, |row| row.is_empty() || row.len() == length)?;
+        self.averages = memory::read_with_gradients("db_mtl", tasks, 0, state)?;
         Ok(())
     }
 }

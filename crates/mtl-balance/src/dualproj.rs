@@ -7,7 +7,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::rows::Rows;
 use crate::solve::project;
 use crate::{Error, Route};
 
@@ -38,8 +39,8 @@ impl OfGram for DualProj {
         "dualproj"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
         let m = rows.gram.size();
-        project(rows.gram, &vec![1.0 / m as f64; m])
+        project(&rows.gram, &vec![1.0 / m as f64; m])
     }
 }

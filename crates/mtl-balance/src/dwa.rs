@@ -14,7 +14,7 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::{read_rows, write_rows};
+use crate::memory::{self, Memory};
 use crate::{Balancer, Combination, Error, Needs, Signals, State};
 
 const EPOCH: &str = "epoch";
@@ -73,6 +73,21 @@ impl History {
     }
 }
 
+impl Memory for History {
+    fn row(&self) -> Vec<f64> {
+        [&[self.sum, self.steps], &self.means[..]].concat()
+    }
+
+    fn of(row: &[f64]) -> Option<Self> {
+        match *row {
+            [sum, steps, ref means @ ..] if means.len() <= 2 && row.iter().all(|value| *value >= 0.0) => {
+                Some(Self { sum, steps, means: means.to_vec() })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Dynamic weight average.
 #[derive(Clone, Debug)]
 pub struct Dwa {
@@ -124,23 +139,19 @@ impl Balancer for Dwa {
     }
 
     fn state(&self) -> State {
-        let row = |history: &History| [&[history.sum, history.steps], &history.means[..]].concat();
-        let mut state = write_rows(&self.tasks, self.history.iter().map(row));
+        let mut state = memory::write(&self.tasks, &self.history);
         state.insert(EPOCH.to_owned(), vec![self.epoch as f64]);
         state
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {
-        let rows = read_rows("dwa", &self.tasks, &[EPOCH], &state, |row| {
-            (2..=4).contains(&row.len()) && row.iter().all(|&value| value >= 0.0)
-        })?;
+        let history = memory::read("dwa", &self.tasks, &[EPOCH], &state, |_| true)?;
         let epoch = match state.get(EPOCH).map(Vec::as_slice) {
             Some([epoch]) if *epoch >= 0.0 => *epoch as u64,
             other => return Err(Error::State { method: "dwa", problem: format!("`{EPOCH}` is {other:?}") }),
         };
         self.epoch = epoch;
-        self.history =
-            rows.into_iter().map(|row| History { sum: row[0], steps: row[1], means: row[2..].to_vec() }).collect();
+        self.history = history;
         Ok(())
     }
 }

@@ -11,8 +11,9 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::{read_rows, write_rows};
-use crate::coordinates::{Coordinates, Gradients, OfGradients};
+use crate::coordinates::{Coordinates, OfGradients};
+use crate::memory::{self, Memory};
+use crate::rows::Rows;
 use crate::scalar::softmax;
 use crate::{Combination, Error, State};
 
@@ -52,6 +53,23 @@ struct Learnt {
     squares: Vec<f64>,
 }
 
+impl Memory for Learnt {
+    fn row(&self) -> Vec<f64> {
+        [&[self.first, self.log_weight], self.squares.as_slice()].concat()
+    }
+
+    fn of(row: &[f64]) -> Option<Self> {
+        match *row {
+            [first, log_weight, ref squares @ ..]
+                if first >= 0.0 && log_weight >= 0.0 && squares.iter().all(|v| *v >= 0.0) =>
+            {
+                Some(Self { first, log_weight, squares: squares.to_vec() })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The rule.
 #[derive(Debug)]
 pub struct ExcessMtl {
@@ -72,8 +90,8 @@ impl OfGradients for ExcessMtl {
         true
     }
 
-    fn solve(&mut self, g: &Gradients<'_>, _stream: &mut Stream) -> Combination {
-        for (&task, row) in g.tasks.iter().zip(g.rows) {
+    fn solve(&mut self, rows: &Rows, gradients: &[&[f32]], _stream: &mut Stream) -> Combination {
+        for (&task, row) in rows.tasks.iter().zip(gradients) {
             let learnt = &mut self.learnt[task];
             learnt.squares.resize(row.len(), 0.0);
             let mut excess = 0.0;
@@ -90,21 +108,16 @@ impl OfGradients for ExcessMtl {
                 learnt.log_weight += self.rate * (excess / learnt.first).min(1e6);
             }
         }
-        let shares = softmax(&g.tasks.iter().map(|&task| self.learnt[task].log_weight).collect::<Vec<_>>());
-        shares.iter().map(|share| share * g.tasks.len() as f64).collect::<Vec<_>>().into()
+        let shares = softmax(&rows.tasks.iter().map(|&task| self.learnt[task].log_weight).collect::<Vec<_>>());
+        shares.iter().map(|share| share * rows.tasks.len() as f64).collect::<Vec<_>>().into()
     }
 
     fn state(&self, tasks: &[String]) -> State {
-        let row = |learnt: &Learnt| [&[learnt.first, learnt.log_weight], learnt.squares.as_slice()].concat();
-        write_rows(tasks, self.learnt.iter().map(row))
+        memory::write(tasks, &self.learnt)
     }
 
     fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
-        let length = state.values().map(Vec::len).max().unwrap_or(0);
-        let accept = |row: &[f64]| row.len() == 2 || (row.len() == length && length > 2);
-        let rows = read_rows("excess_mtl", tasks, &[], state, |row| accept(row) && row.iter().all(|v| *v >= 0.0))?;
-        let learnt = |row: &Vec<f64>| Learnt { first: row[0], log_weight: row[1], squares: row[2..].to_vec() };
-        self.learnt = rows.iter().map(learnt).collect();
+        self.learnt = memory::read_with_gradients("excess_mtl", tasks, 2, state)?;
         Ok(())
     }
 }

@@ -8,7 +8,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::rows::Rows;
 use crate::solve::{Unit, fair, shortest};
 use crate::{Error, Route};
 
@@ -51,8 +52,8 @@ impl OfGram for FairGrad {
         "fairgrad"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
-        let unit = Unit::of(rows.gram);
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
+        let unit = Unit::of(&rows.gram);
         // With w = x / |g|: (C x)_i = |g_i|^(1 / alpha - 1) x_i^(-1 / alpha).
         let a: Vec<f64> = unit.lengths.iter().map(|length| length.powf(1.0 / self.alpha - 1.0)).collect();
         unit.back(&fair(&unit.cosines, &a, self.alpha).unwrap_or_else(|| shortest(&unit.cosines)))

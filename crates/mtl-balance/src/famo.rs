@@ -10,8 +10,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::adam::Adam;
-use crate::balancer::{read_rows, write_rows};
+use crate::adam::Learned;
+use crate::memory;
 use crate::scalar::softmax;
 use crate::{Balancer, Combination, Error, Feedback, Needs, Signals, State};
 
@@ -47,15 +47,9 @@ impl Config {
         let rule = "the weight decay must be from 0 to 1";
         Error::unless((0.0..=1.0).contains(&self.decay), "balancer.famo.decay", self.decay, rule)?;
         Error::unless(self.least.is_finite(), "balancer.famo.least", self.least, "the lower bound must be a number")?;
-        let learnt = vec![Learnt::default(); tasks.len()];
-        Ok(Famo { tasks: tasks.to_vec(), settings: self.clone(), learnt, asked: None })
+        let xi = vec![Learned::default(); tasks.len()];
+        Ok(Famo { tasks: tasks.to_vec(), settings: self.clone(), xi, asked: None })
     }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Learnt {
-    xi: f64,
-    adam: Adam,
 }
 
 /// The rule.
@@ -63,7 +57,7 @@ struct Learnt {
 pub struct Famo {
     tasks: Vec<String>,
     settings: Config,
-    learnt: Vec<Learnt>,
+    xi: Vec<Learned>,
     /// The present tasks and the logarithms of their losses, between a step's weights and what came of it.
     asked: Option<(Vec<usize>, Vec<f64>)>,
 }
@@ -74,7 +68,7 @@ impl Famo {
     }
 
     fn shares(&self, present: &[usize]) -> Vec<f64> {
-        softmax(&present.iter().map(|&task| self.learnt[task].xi).collect::<Vec<_>>())
+        softmax(&present.iter().map(|&task| self.xi[task].value).collect::<Vec<_>>())
     }
 }
 
@@ -113,22 +107,18 @@ impl Balancer for Famo {
         let shares = self.shares(&present);
         let mean: f64 = shares.iter().zip(&fell).map(|(z, fell)| z * fell).sum();
         for ((&task, z), fell) in present.iter().zip(&shares).zip(&fell) {
-            let learnt = &mut self.learnt[task];
-            let slope = z * (fell - mean) + self.settings.decay * learnt.xi;
-            learnt.xi += learnt.adam.step(slope, self.settings.lr);
+            let xi = &mut self.xi[task];
+            xi.step(z * (fell - mean) + self.settings.decay * xi.value, self.settings.lr);
         }
         Ok(())
     }
 
     fn state(&self) -> State {
-        write_rows(&self.tasks, self.learnt.iter().map(|l| vec![l.xi, l.adam.m, l.adam.v, l.adam.t]))
+        memory::write(&self.tasks, &self.xi)
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {
-        let accept = |row: &[f64]| row.len() == 4 && row[2..].iter().all(|v| *v >= 0.0);
-        let rows = read_rows("famo", &self.tasks, &[], &state, accept)?;
-        let learnt = |row: &Vec<f64>| Learnt { xi: row[0], adam: Adam { m: row[1], v: row[2], t: row[3] } };
-        self.learnt = rows.iter().map(learnt).collect();
+        self.xi = memory::read("famo", &self.tasks, &[], &state, |_| true)?;
         self.asked = None;
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::expect_no_state;
+use crate::memory::expect_no_state;
 use crate::{Balancer, Combination, Error, Needs, Signals, State};
 
 /// Settings of constant weighting.

@@ -7,7 +7,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::coordinates::{Coordinates, Gradients, OfGradients, narrow};
+use crate::coordinates::{Coordinates, OfGradients, narrow};
+use crate::rows::Rows;
 use crate::{Combination, Error};
 
 /// Settings of GradDrop.
@@ -41,8 +42,8 @@ impl OfGradients for GradDrop {
         "graddrop"
     }
 
-    fn solve(&mut self, gradients: &Gradients<'_>, stream: &mut Stream) -> Combination {
-        let (vector, weights) = self.drop(gradients.rows, || stream.uniform());
+    fn solve(&mut self, _rows: &Rows, gradients: &[&[f32]], stream: &mut Stream) -> Combination {
+        let (vector, weights) = self.drop(gradients, || stream.uniform());
         Combination { weights, vector: Some(vector) }
     }
 }

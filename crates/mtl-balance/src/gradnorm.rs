@@ -9,9 +9,10 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::adam::Adam;
-use crate::balancer::{read_rows, write_rows};
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::adam::Learned;
+use crate::gramian::{Gramian, OfGram};
+use crate::memory::{self, Memory};
+use crate::rows::Rows;
 use crate::scalar::softmax;
 use crate::{Error, Route, State};
 
@@ -51,10 +52,20 @@ impl Config {
 /// What is known of a task.
 #[derive(Clone, Copy, Debug, Default)]
 struct Learnt {
-    theta: f64,
-    adam: Adam,
+    theta: Learned,
     /// Its first loss; 0 before there was one.
     first: f64,
+}
+
+impl Memory for Learnt {
+    fn row(&self) -> Vec<f64> {
+        [self.theta.row(), vec![self.first]].concat()
+    }
+
+    fn of(row: &[f64]) -> Option<Self> {
+        let (first, theta) = row.split_last().filter(|(first, _)| **first >= 0.0)?;
+        Some(Self { theta: Learned::of(theta)?, first: *first })
+    }
 }
 
 /// The rule.
@@ -78,16 +89,16 @@ impl OfGram for GradNorm {
         true
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
         let m = rows.tasks.len() as f64;
-        for (&task, &loss) in rows.tasks.iter().zip(rows.losses) {
+        for (&task, &loss) in rows.tasks.iter().zip(&rows.losses) {
             let first = &mut self.learnt[task].first;
             *first = if *first == 0.0 { loss } else { *first };
         }
-        let shares = softmax(&rows.tasks.iter().map(|&task| self.learnt[task].theta).collect::<Vec<_>>());
+        let shares = softmax(&rows.tasks.iter().map(|&task| self.learnt[task].theta.value).collect::<Vec<_>>());
         let weights: Vec<f64> = shares.iter().map(|share| m * share).collect();
         let left: Vec<f64> =
-            rows.tasks.iter().zip(rows.losses).map(|(&task, loss)| loss / self.learnt[task].first).collect();
+            rows.tasks.iter().zip(&rows.losses).map(|(&task, loss)| loss / self.learnt[task].first).collect();
         let mean_left = left.iter().sum::<f64>() / m;
         let lengths: Vec<f64> = (0..rows.gram.size()).map(|i| rows.gram.at(i, i).sqrt()).collect();
         let mean = weights.iter().zip(&lengths).map(|(w, length)| w * length).sum::<f64>() / m;
@@ -100,23 +111,17 @@ impl OfGram for GradNorm {
             .collect();
         let along: f64 = slope.iter().zip(&weights).map(|(slope, w)| slope * w).sum();
         for ((&task, slope), (w, share)) in rows.tasks.iter().zip(&slope).zip(weights.iter().zip(&shares)) {
-            let learnt = &mut self.learnt[task];
-            learnt.theta += learnt.adam.step(slope * w - along * share, self.lr);
+            self.learnt[task].theta.step(slope * w - along * share, self.lr);
         }
         weights
     }
 
     fn state(&self, tasks: &[String]) -> State {
-        let row = |l: &Learnt| vec![l.theta, l.adam.m, l.adam.v, l.adam.t, l.first];
-        write_rows(tasks, self.learnt.iter().map(row))
+        memory::write(tasks, &self.learnt)
     }
 
     fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
-        let accept = |row: &[f64]| row.len() == 5 && row[2..].iter().all(|v| *v >= 0.0);
-        let rows = read_rows("gradnorm", tasks, &[], state, accept)?;
-        let learnt =
-            |row: &Vec<f64>| Learnt { theta: row[0], adam: Adam { m: row[1], v: row[2], t: row[3] }, first: row[4] };
-        self.learnt = rows.iter().map(learnt).collect();
+        self.learnt = memory::read("gradnorm", tasks, &[], state, |_| true)?;
         Ok(())
     }
 }

@@ -8,8 +8,9 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::{read_rows, write_rows};
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::memory;
+use crate::rows::Rows;
 use crate::solve::{dot, square_length};
 use crate::{Error, Route, State};
 
@@ -58,18 +59,18 @@ impl OfGram for GradVac {
         "gradvac"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, stream: &mut Stream) -> Vec<f64> {
+    fn solve(&mut self, rows: &Rows, stream: &mut Stream) -> Vec<f64> {
         let orders = (0..rows.gram.size()).map(|_| stream.permutation(rows.gram.size())).collect();
         self.turn(rows, orders)
     }
 
     fn state(&self, tasks: &[String]) -> State {
-        write_rows(tasks, self.wanted.iter().cloned())
+        memory::write(tasks, &self.wanted)
     }
 
     fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
-        let cosines = |row: &[f64]| row.len() == tasks.len() && row.iter().all(|c| c.abs() <= 1.0);
-        self.wanted = read_rows("gradvac", tasks, &[], state, cosines)?;
+        let cosines = |row: &Vec<f64>| row.len() == tasks.len() && row.iter().all(|c| c.abs() <= 1.0);
+        self.wanted = memory::read("gradvac", tasks, &[], state, cosines)?;
         Ok(())
     }
 }
@@ -80,8 +81,8 @@ const STRAIGHT: f64 = 0.99;
 
 impl GradVac {
     /// The weights; `orders` says in which order each task looks at the others.
-    fn turn(&mut self, rows: &Rows<'_>, orders: Vec<Vec<usize>>) -> Vec<f64> {
-        let gram = rows.gram;
+    fn turn(&mut self, rows: &Rows, orders: Vec<Vec<usize>>) -> Vec<f64> {
+        let gram = &rows.gram;
         let mut weights = vec![0.0; gram.size()];
         for (i, order) in orders.into_iter().enumerate() {
             let mut turned = vec![0.0; gram.size()];
@@ -117,7 +118,7 @@ mod tests {
         let mut method = GradVac { beta: 0.5, wanted: vec![vec![0.0; 2]; 2] };
         let mut ask = |cosine: f64| {
             let gram = Gram::new(2, vec![1.0, cosine, cosine, 1.0]).unwrap();
-            method.turn(&Rows { gram: &gram, losses: &[1.0; 2], tasks: &[0, 1] }, vec![vec![0, 1]; 2])
+            method.turn(&Rows::all(gram.clone()), vec![vec![0, 1]; 2])
         };
         for _ in 0..60 {
             assert_eq!(ask(1.0), [1.0, 1.0]);
@@ -138,7 +139,7 @@ mod tests {
         ];
         let mut method = GradVac { beta: 0.5, wanted: vec![vec![0.0; 3]; 3] };
         for expected in expected {
-            let rows = Rows { gram: &gram, losses: &[1.0; 3], tasks: &[0, 1, 2] };
+            let rows = Rows::all(gram.clone());
             let weights = method.turn(&rows, vec![vec![0, 1, 2]; 3]);
             for (column, expected) in expected.into_iter().enumerate() {
                 let found: f64 = weights.iter().zip(&jacobian).map(|(w, row)| w * row[column]).sum();

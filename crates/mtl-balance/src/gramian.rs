@@ -2,24 +2,17 @@
 
 use mtl_rng::Stream;
 
-use crate::balancer::expect_no_state;
-use crate::{Balancer, Combination, Error, Gram, Needs, Route, Signals, State};
-
-/// The tasks of a step whose gradient is not zero, two at least.
-pub(crate) struct Rows<'a> {
-    pub gram: &'a Gram,
-    pub losses: &'a [f64],
-    /// Their numbers among all tasks of the run.
-    pub tasks: &'a [usize],
-}
+use crate::memory::expect_no_state;
+use crate::rows::Rows;
+use crate::{Balancer, Combination, Error, Needs, Route, Signals, State};
 
 /// A method of `m x m` arithmetic.
 pub(crate) trait OfGram: Send {
     /// As in the registry.
     fn name(&self) -> &'static str;
 
-    /// One weight a row.
-    fn solve(&mut self, rows: &Rows<'_>, stream: &mut Stream) -> Vec<f64>;
+    /// One weight a row, of two at least.
+    fn solve(&mut self, rows: &Rows, stream: &mut Stream) -> Vec<f64>;
 
     /// Whether a loss of zero or less has no meaning here.
     fn needs_positive_losses(&self) -> bool {
@@ -42,7 +35,8 @@ pub(crate) trait OfGram: Send {
 
 /// Such a method as a balancer. What all of them do alike:
 ///
-/// * A gradient of length zero, or shorter than 1e-10 of the longest (a task that is done) is left out and gets weight 0, so it never holds up the others.
+/// * A gradient of length zero, or shorter than 1e-10 of the longest (a task that is done) is left out and gets weight 0, so it
+///   never holds up the others.
 /// * A single task gets weight 1.
 /// * No task at all, or only such that are done: weights of 0.
 #[derive(Debug)]
@@ -72,26 +66,10 @@ impl<M: OfGram> Balancer for Gramian<M> {
     }
 
     fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error> {
-        signals.check(&self.tasks, self.needs())?;
-        let losses = signals.losses_for(self.method.name(), self.method.needs_positive_losses())?;
-        let gram = signals.gram.ok_or(Error::Missing { missing: "the Gram matrix of the task gradients" })?;
-        let there = gram.present();
-        let solved = match there.len() {
-            0 => Vec::new(),
-            1 => vec![1.0],
-            _ => self.method.solve(
-                &Rows {
-                    gram: &Gram::from_fn(there.len(), |i, j| gram.at(there[i], there[j])),
-                    losses: &there.iter().map(|&i| losses[i]).collect::<Vec<_>>(),
-                    tasks: &there.iter().map(|&i| signals.present[i]).collect::<Vec<_>>(),
-                },
-                stream,
-            ),
-        };
-        let mut weights = vec![0.0; gram.size()];
-        there.iter().zip(&solved).for_each(|(&i, &weight)| weights[i] = weight);
-        signals.check_weights(self.method.name(), &weights)?;
-        Ok(weights.into())
+        let method = (self.method.name(), self.method.needs_positive_losses());
+        let rows = Rows::of(signals, (&self.tasks, self.needs()), method)?;
+        let solved = if rows.tasks.len() < 2 { vec![1.0] } else { self.method.solve(&rows, stream) };
+        Ok(rows.weights(signals, method.0, &solved)?.into())
     }
 
     fn state(&self) -> State {

@@ -2,15 +2,16 @@
 
 use mtl_rng::Stream;
 
-use crate::balancer::{read_rows, write_rows};
-use crate::{Balancer, Combination, Error, Gram, Needs, Signals, State};
+use crate::rows::Rows;
+use crate::{Balancer, Combination, Error, Gram, Needs, Signals, State, memory};
 
 /// A method of the products between two halves of a batch.
 pub(crate) trait OfHalves: Send {
     /// As in the registry.
     fn name(&self) -> &'static str;
 
-    /// The weights, one a row; `products` are those of both halves together and those between them, `simplex` is the last step's place on the simplex, and becomes this one's.
+    /// The weights, one a row, of two at least; `products` are those of both halves together and those between them, `simplex`
+    /// is the last step's place on the simplex, and becomes this one's.
     fn solve(&self, products: (&Gram, &Gram), simplex: &mut Vec<f64>, stream: &mut Stream) -> Vec<f64>;
 }
 
@@ -35,37 +36,31 @@ impl<M: OfHalves> Balancer for Halves<M> {
     }
 
     fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error> {
-        signals.check(&self.tasks, self.needs())?;
-        let missing = |missing| Error::Missing { missing };
-        let gram = signals.gram.ok_or(missing("the Gram matrix of the task gradients"))?;
-        let halves = signals.halves.ok_or(missing("the products of the gradients of two halves of the batch"))?;
-        let there = gram.present();
-        let mut weights = vec![0.0; gram.size()];
-        if let [one] = there[..] {
-            weights[one] = 1.0;
-        } else if !there.is_empty() {
-            let task = |i: usize| signals.present[i];
-            // The shares of those who take part; who was away comes back with what it had beside them.
-            let held: f64 = there.iter().map(|&i| self.simplex[task(i)]).sum();
-            let share = |i: usize| if held > 0.0 { self.simplex[task(i)] / held } else { 1.0 / there.len() as f64 };
-            let mut simplex: Vec<f64> = there.iter().map(|&i| share(i)).collect();
-            let of = |matrix: &Gram| Gram::from_fn(there.len(), |i, j| matrix.at(there[i], there[j]));
-            let found = self.method.solve((&of(gram), &of(halves)), &mut simplex, stream);
-            there.iter().zip(&found).for_each(|(&i, &weight)| weights[i] = weight);
-            signals.check_weights(self.method.name(), &weights)?;
-            let held = if held > 0.0 { held } else { there.len() as f64 };
-            there.iter().zip(&simplex).for_each(|(&i, share)| self.simplex[task(i)] = share * held);
+        let name = self.method.name();
+        let rows = Rows::of(signals, (&self.tasks, self.needs()), (name, false))?;
+        let missing = "the products of the gradients of two halves of the batch";
+        let halves = signals.halves.ok_or(Error::Missing { missing })?.among(&rows.there);
+        if rows.tasks.len() < 2 {
+            return Ok(rows.weights(signals, name, &[1.0])?.into());
         }
+        // The shares of those who take part; who was away comes back with what it had beside them.
+        let m = rows.tasks.len() as f64;
+        let held: f64 = rows.tasks.iter().map(|&task| self.simplex[task]).sum();
+        let share = |task: usize| if held > 0.0 { self.simplex[task] / held } else { 1.0 / m };
+        let mut simplex: Vec<f64> = rows.tasks.iter().map(|&task| share(task)).collect();
+        let found = self.method.solve((&rows.gram, &halves), &mut simplex, stream);
+        let weights = rows.weights(signals, name, &found)?;
+        let held = if held > 0.0 { held } else { m };
+        rows.tasks.iter().zip(&simplex).for_each(|(&task, share)| self.simplex[task] = share * held);
         Ok(weights.into())
     }
 
     fn state(&self) -> State {
-        write_rows(&self.tasks, self.simplex.iter().map(|share| vec![*share]))
+        memory::write(&self.tasks, &self.simplex)
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {
-        let rows = read_rows(self.method.name(), &self.tasks, &[], &state, |row| row.len() == 1 && row[0] >= 0.0)?;
-        self.simplex = rows.iter().map(|row| row[0]).collect();
+        self.simplex = memory::read(self.method.name(), &self.tasks, &[], &state, |share| *share >= 0.0)?;
         Ok(())
     }
 }

@@ -7,7 +7,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::rows::Rows;
 use crate::{Error, Route};
 
 /// Settings of Krum.
@@ -51,8 +52,8 @@ impl OfGram for Krum {
         "krum"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
-        let (m, gram) = (rows.gram.size(), rows.gram);
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
+        let (m, gram) = (rows.gram.size(), &rows.gram);
         let company = m.saturating_sub(self.outliers + 2);
         let selected = self.selected.min(m);
         if company == 0 {

@@ -10,7 +10,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::rows::Rows;
 use crate::solve::shortest;
 use crate::{Error, Gram, Route};
 
@@ -64,7 +65,7 @@ impl OfGram for Mgda {
         matches!(self.rows, Scale::Loss | Scale::LossL2)
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
         let by = |i: usize| match self.rows {
             Scale::None => 1.0,
             Scale::L2 => rows.gram.at(i, i).sqrt(),

@@ -10,8 +10,9 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::{read_rows, write_rows};
-use crate::coordinates::{Coordinates, Gradients, OfGradients, mixed};
+use crate::coordinates::{Coordinates, OfGradients, mixed};
+use crate::memory::{self, Memory};
+use crate::rows::Rows;
 use crate::scalar::softmax;
 use crate::solve::onto_simplex;
 use crate::{Combination, Error, Gram, State};
@@ -61,6 +62,21 @@ struct Learnt {
     average: Vec<f64>,
 }
 
+impl Memory for Learnt {
+    fn row(&self) -> Vec<f64> {
+        [&[self.steps, self.lambda], self.average.as_slice()].concat()
+    }
+
+    fn of(row: &[f64]) -> Option<Self> {
+        match *row {
+            [steps, lambda, ref average @ ..] if steps >= 0.0 && lambda >= 0.0 => {
+                Some(Self { steps, lambda, average: average.to_vec() })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The rule.
 #[derive(Debug)]
 pub struct MoCo {
@@ -77,11 +93,11 @@ impl OfGradients for MoCo {
         true
     }
 
-    fn solve(&mut self, g: &Gradients<'_>, _stream: &mut Stream) -> Combination {
+    fn solve(&mut self, rows: &Rows, gradients: &[&[f32]], _stream: &mut Stream) -> Combination {
         let Config { beta, gamma, rho, softmax: soft } = self.settings;
-        let m = g.tasks.len();
+        let m = rows.tasks.len();
         let mut shares = Vec::with_capacity(m);
-        for ((&task, row), loss) in g.tasks.iter().zip(g.rows).zip(g.losses) {
+        for ((&task, row), loss) in rows.tasks.iter().zip(gradients).zip(&rows.losses) {
             let learnt = &mut self.learnt[task];
             learnt.steps += 1.0;
             learnt.average.resize(row.len(), 0.0);
@@ -94,21 +110,21 @@ impl OfGradients for MoCo {
                 learnt.lambda = 1.0 / m as f64;
             }
         }
-        let averages: Vec<&[f64]> = g.tasks.iter().map(|&task| self.learnt[task].average.as_slice()).collect();
+        let averages: Vec<&[f64]> = rows.tasks.iter().map(|&task| self.learnt[task].average.as_slice()).collect();
         let dot = |i: usize, j: usize| averages[i].iter().zip(averages[j]).map(|(a, b)| a * b).sum();
         let gram = Gram::from_fn(m, dot);
-        let lambda: Vec<f64> = g.tasks.iter().map(|&task| self.learnt[task].lambda).collect();
+        let lambda: Vec<f64> = rows.tasks.iter().map(|&task| self.learnt[task].lambda).collect();
         let moved: Vec<f64> = (0..m)
             .map(|i| {
                 let along: f64 = gram.row(i).iter().zip(&lambda).map(|(g, l)| g * l).sum();
                 // Bounded so that a loss out of all proportion leaves a softmax of numbers.
                 let slope = (along + rho * lambda[i]).clamp(-1e100, 1e100);
-                lambda[i] - gamma / self.learnt[g.tasks[i]].steps.sqrt() * slope
+                lambda[i] - gamma / self.learnt[rows.tasks[i]].steps.sqrt() * slope
             })
             .collect();
         let lambda = if soft { softmax(&moved) } else { onto_simplex(&moved) };
         let vector = Some(mixed(&averages, &lambda));
-        for (&task, &lambda) in g.tasks.iter().zip(&lambda) {
+        for (&task, &lambda) in rows.tasks.iter().zip(&lambda) {
             self.learnt[task].lambda = lambda;
         }
         // What a gradient of this step weighs in the update.
@@ -117,16 +133,11 @@ impl OfGradients for MoCo {
     }
 
     fn state(&self, tasks: &[String]) -> State {
-        let row = |learnt: &Learnt| [&[learnt.steps, learnt.lambda], learnt.average.as_slice()].concat();
-        write_rows(tasks, self.learnt.iter().map(row))
+        memory::write(tasks, &self.learnt)
     }
 
     fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
-        let length = state.values().map(Vec::len).max().unwrap_or(0);
-        let accept = |row: &[f64]| row.len() == 2 || (row.len() == length && length > 2);
-        let rows = read_rows("moco", tasks, &[], state, |row| accept(row) && row[..2].iter().all(|v| *v >= 0.0))?;
-        let learnt = |row: &Vec<f64>| Learnt { steps: row[0], lambda: row[1], average: row[2..].to_vec() };
-        self.learnt = rows.iter().map(learnt).collect();
+        self.learnt = memory::read_with_gradients("moco", tasks, 2, state)?;
         Ok(())
     }
 }

@@ -9,7 +9,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::rows::Rows;
 use crate::solve::{Unit, fair, shortest, square_length};
 use crate::{Error, Route};
 
@@ -53,8 +54,8 @@ impl OfGram for Nash {
         "nash"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
-        let unit = Unit::of(rows.gram);
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
+        let unit = Unit::of(&rows.gram);
         let Some(x) = fair(&unit.cosines, &vec![1.0; rows.gram.size()], 1.0) else {
             return unit.back(&shortest(&unit.cosines));
         };

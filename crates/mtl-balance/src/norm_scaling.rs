@@ -6,8 +6,9 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::{read_rows, write_rows};
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::memory::{self, DecayedMean};
+use crate::rows::Rows;
 use crate::{Error, Route, State};
 
 /// Settings of gradient-norm scaling.
@@ -34,7 +35,11 @@ impl Config {
     pub fn build(&self, tasks: &[String]) -> Result<Gramian<NormScaling>, Error> {
         let rule = "the share kept must be at least 0 and below 1";
         Error::unless((0.0..1.0).contains(&self.decay), "balancer.norm_scaling.decay", self.decay, rule)?;
-        Ok(Gramian::new(tasks, self.route, NormScaling { decay: self.decay, lengths: vec![[0.0; 2]; tasks.len()] }))
+        Ok(Gramian::new(
+            tasks,
+            self.route,
+            NormScaling { decay: self.decay, lengths: vec![DecayedMean::default(); tasks.len()] },
+        ))
     }
 }
 
@@ -42,8 +47,8 @@ impl Config {
 #[derive(Debug)]
 pub struct NormScaling {
     decay: f64,
-    /// Decayed sum of lengths, and of ones, of each of the run's tasks: their ratio is the mean from the first step on.
-    lengths: Vec<[f64; 2]>,
+    /// Mean length of the gradient of each of the run's tasks.
+    lengths: Vec<DecayedMean>,
 }
 
 impl OfGram for NormScaling {
@@ -51,25 +56,23 @@ impl OfGram for NormScaling {
         "norm_scaling"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
         let mut inverse = Vec::with_capacity(rows.tasks.len());
         for (i, &task) in rows.tasks.iter().enumerate() {
-            let [sum, count] = &mut self.lengths[task];
-            *sum = self.decay * *sum + (1.0 - self.decay) * rows.gram.at(i, i).sqrt();
-            *count = self.decay * *count + (1.0 - self.decay);
-            inverse.push(*count / *sum);
+            let mean = &mut self.lengths[task];
+            mean.see(rows.gram.at(i, i).sqrt(), self.decay);
+            inverse.push(mean.count / mean.sum);
         }
         let total: f64 = inverse.iter().sum();
         inverse.iter().map(|one| one / total * rows.tasks.len() as f64).collect()
     }
 
     fn state(&self, tasks: &[String]) -> State {
-        write_rows(tasks, self.lengths.iter().map(|row| row.to_vec()))
+        memory::write(tasks, &self.lengths)
     }
 
     fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
-        let rows = read_rows("norm_scaling", tasks, &[], state, |row| row.len() == 2 && row.iter().all(|v| *v >= 0.0))?;
-        self.lengths = rows.into_iter().map(|row| [row[0], row[1]]).collect();
+        self.lengths = memory::read("norm_scaling", tasks, &[], state, |_| true)?;
         Ok(())
     }
 }

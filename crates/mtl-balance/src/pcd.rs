@@ -11,8 +11,9 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::balancer::{read_rows, write_rows};
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::memory::{self, DecayedMean};
+use crate::rows::Rows;
 use crate::solve::{project_beyond, square_length};
 use crate::{Error, Gram, Route, State};
 
@@ -48,7 +49,7 @@ impl Config {
         Error::unless((0.0..1.0).contains(&self.decay), "balancer.pcd.decay", self.decay, rule)?;
         let find = |name: &String| Error::find_task("balancer.pcd.primary", tasks, name);
         let primary = self.primary.as_ref().map_or(Ok(0), find)?;
-        let squares = vec![[0.0; 2]; tasks.len()];
+        let squares = vec![DecayedMean::default(); tasks.len()];
         Ok(Gramian::new(tasks, self.route, Pcd { primary, tau: self.tau, decay: self.decay, squares }))
     }
 }
@@ -59,8 +60,8 @@ pub struct Pcd {
     primary: usize,
     tau: f64,
     decay: f64,
-    /// Decayed sum of squared lengths, and of ones, of each of the run's tasks: their ratio is the mean from the first step on.
-    squares: Vec<[f64; 2]>,
+    /// Mean squared length of the gradient of each of the run's tasks.
+    squares: Vec<DecayedMean>,
 }
 
 impl OfGram for Pcd {
@@ -68,14 +69,13 @@ impl OfGram for Pcd {
         "pcd"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
         let m = rows.gram.size();
         let mut scales = Vec::with_capacity(m);
         for (i, &task) in rows.tasks.iter().enumerate() {
-            let [sum, count] = &mut self.squares[task];
-            *sum = self.decay * *sum + (1.0 - self.decay) * rows.gram.at(i, i);
-            *count = self.decay * *count + (1.0 - self.decay);
-            scales.push(1.0 / (*sum / *count + 1e-8).sqrt());
+            let mean = &mut self.squares[task];
+            mean.see(rows.gram.at(i, i), self.decay);
+            scales.push(1.0 / (mean.sum / mean.count + 1e-8).sqrt());
         }
         let primary = rows.tasks.iter().position(|&task| task == self.primary).unwrap_or(0);
         let usual = Gram::from_fn(m, |i, j| rows.gram.at(i, j) * scales[i] * scales[j]);
@@ -94,12 +94,11 @@ impl OfGram for Pcd {
     }
 
     fn state(&self, tasks: &[String]) -> State {
-        write_rows(tasks, self.squares.iter().map(|row| row.to_vec()))
+        memory::write(tasks, &self.squares)
     }
 
     fn restore(&mut self, tasks: &[String], state: &State) -> Result<(), Error> {
-        let rows = read_rows("pcd", tasks, &[], state, |row| row.len() == 2 && row.iter().all(|v| *v >= 0.0))?;
-        self.squares = rows.into_iter().map(|row| [row[0], row[1]]).collect();
+        self.squares = memory::read("pcd", tasks, &[], state, |_| true)?;
         Ok(())
     }
 }

@@ -10,7 +10,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::rows::Rows;
 use crate::{Error, Gram, Route};
 
 /// Settings of PCGrad.
@@ -41,8 +42,8 @@ impl OfGram for PcGrad {
         "pcgrad"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, stream: &mut Stream) -> Vec<f64> {
-        project(rows.gram, || stream.permutation(rows.gram.size()))
+    fn solve(&mut self, rows: &Rows, stream: &mut Stream) -> Vec<f64> {
+        project(&rows.gram, || stream.permutation(rows.gram.size()))
     }
 }
 

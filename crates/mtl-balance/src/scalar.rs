@@ -2,7 +2,7 @@
 
 use mtl_rng::Stream;
 
-use crate::balancer::expect_no_state;
+use crate::memory::expect_no_state;
 use crate::{Balancer, Combination, Error, Needs, Signals, State};
 
 /// A function of the losses of the present tasks, two at least.

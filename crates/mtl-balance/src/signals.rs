@@ -83,6 +83,11 @@ impl Gram {
         (0..self.size).filter(|&i| self.at(i, i) > 0.0 && self.at(i, i).sqrt() > 1e-10 * longest).collect()
     }
 
+    /// The same of some gradients only, in their order.
+    pub(crate) fn among(&self, some: &[usize]) -> Self {
+        Self::from_fn(some.len(), |i, j| self.at(some[i], some[j]))
+    }
+
     /// Cosine of the angle between gradients `i` and `j`; `None` if one of them is zero.
     pub fn cosine(&self, i: usize, j: usize) -> Option<f64> {
         let norms = self.at(i, i).sqrt() * self.at(j, j).sqrt();
@@ -241,16 +246,6 @@ impl Signals<'_> {
         self.check_not_negative(method)?;
         // A task that is done has a loss of zero: as good as done will do.
         Ok(self.losses.iter().map(|loss| loss.max(LEAST)).collect())
-    }
-
-    /// What a method found must be numbers.
-    pub(crate) fn check_weights(&self, method: &'static str, weights: &[f64]) -> Result<(), Error> {
-        match self.present.iter().zip(weights).find(|(_, weight)| !weight.is_finite()) {
-            None => Ok(()),
-            Some((&task, &value)) => {
-                Err(Error::NoWeight { method, task: self.tasks[task].clone(), step: self.step, value })
-            }
-        }
     }
 }
 

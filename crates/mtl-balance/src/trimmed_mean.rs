@@ -6,7 +6,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::coordinates::{Coordinates, Gradients, OfGradients, narrow};
+use crate::coordinates::{Coordinates, OfGradients, narrow};
+use crate::rows::Rows;
 use crate::{Combination, Error};
 
 /// Settings of the trimmed mean.
@@ -44,17 +45,16 @@ impl OfGradients for TrimmedMean {
         "trimmed_mean"
     }
 
-    fn solve(&mut self, gradients: &Gradients<'_>, _stream: &mut Stream) -> Combination {
-        let rows = gradients.rows;
-        let (m, columns) = (rows.len(), rows[0].len());
+    fn solve(&mut self, _rows: &Rows, gradients: &[&[f32]], _stream: &mut Stream) -> Combination {
+        let (m, columns) = (gradients.len(), gradients[0].len());
         let trim = self.trim.min((m - 1) / 2);
         let mut kept = vec![0.0f64; m];
         let mut order: Vec<usize> = (0..m).collect();
         let mut mean = |column: usize| {
-            order.sort_by(|&i, &j| rows[i][column].total_cmp(&rows[j][column]));
+            order.sort_by(|&i, &j| gradients[i][column].total_cmp(&gradients[j][column]));
             let inner = &order[trim..m - trim];
             inner.iter().for_each(|&i| kept[i] += 1.0);
-            narrow(inner.iter().map(|&i| f64::from(rows[i][column])).sum::<f64>() / inner.len() as f64)
+            narrow(inner.iter().map(|&i| f64::from(gradients[i][column])).sum::<f64>() / inner.len() as f64)
         };
         let vector = (0..columns).map(&mut mean).collect();
         kept.iter_mut().for_each(|kept| *kept /= (columns * (m - 2 * trim)) as f64);

@@ -12,8 +12,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::adam::Adam;
-use crate::balancer::{read_rows, write_rows};
+use crate::adam::Learned;
+use crate::memory;
 use crate::{Balancer, Combination, Error, Needs, Signals, State};
 
 /// Settings of uncertainty weighting.
@@ -45,21 +45,6 @@ impl Config {
     }
 }
 
-/// One task's log variance, and Adam's memory of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Noise {
-    s: f64,
-    adam: Adam,
-}
-
-impl Noise {
-    /// One step on `(e^{-s} l + s) / 2`.
-    fn learn(&mut self, loss: f64, config: &Config) {
-        let gradient = 0.5 * (1.0 - (-self.s).exp() * loss);
-        self.s = (self.s + self.adam.step(gradient, config.lr)).clamp(-config.limit, config.limit);
-    }
-}
-
 /// Learned uncertainty weights.
 #[derive(Clone, Debug)]
 pub struct Uncertainty {
@@ -68,7 +53,8 @@ pub struct Uncertainty {
     factor: f64,
     config: Config,
     tasks: Vec<String>,
-    noise: Vec<Noise>,
+    /// `s` of each task.
+    noise: Vec<Learned>,
 }
 
 impl Uncertainty {
@@ -81,8 +67,8 @@ impl Uncertainty {
         Error::unless(limit > 0.0 && limit <= 50.0, key("limit"), limit, "the bound must be above 0 and at most 50")?;
         let inside = init.is_finite() && init.abs() <= limit;
         Error::unless(inside, key("init"), init, "the start must lie within the bound `limit`")?;
-        let start = Noise { s: config.init, adam: Adam::default() };
-        Ok(Self { name, factor, config: config.clone(), tasks: tasks.to_vec(), noise: vec![start; tasks.len()] })
+        let noise = vec![Learned::from(init); tasks.len()];
+        Ok(Self { name, factor, config: config.clone(), tasks: tasks.to_vec(), noise })
     }
 }
 
@@ -99,23 +85,23 @@ impl Balancer for Uncertainty {
         signals.check(&self.tasks, self.needs())?;
         signals.check_not_negative(self.name)?;
         // The weights are those before this step's update of `s`: both descend on L from the same point.
-        let weights: Vec<f64> = signals.present.iter().map(|&task| self.factor * (-self.noise[task].s).exp()).collect();
+        let weights: Vec<f64> =
+            signals.present.iter().map(|&task| self.factor * (-self.noise[task].value).exp()).collect();
         for (&task, &loss) in signals.present.iter().zip(signals.losses) {
-            self.noise[task].learn(loss, &self.config);
+            // Down `(e^{-s} l + s) / 2`.
+            let s = &mut self.noise[task];
+            s.step(0.5 * (1.0 - (-s.value).exp() * loss), self.config.lr);
+            s.value = s.value.clamp(-self.config.limit, self.config.limit);
         }
         Ok(weights.into())
     }
 
     fn state(&self) -> State {
-        let row = |noise: &Noise| vec![noise.s, noise.adam.m, noise.adam.v, noise.adam.t];
-        write_rows(&self.tasks, self.noise.iter().map(row))
+        memory::write(&self.tasks, &self.noise)
     }
 
     fn restore(&mut self, state: State) -> Result<(), Error> {
-        let rows =
-            read_rows(self.name, &self.tasks, &[], &state, |row| row.len() == 4 && row[2] >= 0.0 && row[3] >= 0.0)?;
-        self.noise =
-            rows.into_iter().map(|row| Noise { s: row[0], adam: Adam { m: row[1], v: row[2], t: row[3] } }).collect();
+        self.noise = memory::read(self.name, &self.tasks, &[], &state, |_| true)?;
         Ok(())
     }
 }

@@ -8,7 +8,8 @@
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::gramian::{Gramian, OfGram, Rows};
+use crate::gramian::{Gramian, OfGram};
+use crate::rows::Rows;
 use crate::solve::project;
 use crate::{Error, Route};
 
@@ -39,13 +40,13 @@ impl OfGram for UpGrad {
         "upgrad"
     }
 
-    fn solve(&mut self, rows: &Rows<'_>, _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
         let m = rows.gram.size();
         let mut weights = vec![0.0; m];
         for i in 0..m {
             let mut one = vec![0.0; m];
             one[i] = 1.0 / m as f64;
-            weights.iter_mut().zip(project(rows.gram, &one)).for_each(|(sum, w)| *sum += w);
+            weights.iter_mut().zip(project(&rows.gram, &one)).for_each(|(sum, w)| *sum += w);
         }
         weights
     }
