@@ -1,7 +1,7 @@
 //! Gradients turned and stretched until they are orthogonal and equally long.
 //!
 //! Aligned-MTL (Senushkin et al. 2023, alg. 1): of all such systems of gradients, the nearest to the given one. With
-//! `G = V diag(s) V^T`, `w = sigma V diag(s^-1/2) V^T p`, `p = 1/m` each. `sigma`, the common length, is the smallest
+//! `G = V diag(s) V^T`, `w = sigma V diag(s^-1/2) V^T p`, `p` the preference, `1/m` each unless set. `sigma`, the common length, is the smallest
 //! singular value of the gradients (the paper's, which cannot diverge), their median, or their root mean square.
 //! Directions that are not there (dependent gradients) are left out.
 
@@ -9,9 +9,10 @@ use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::gramian::{Gramian, OfGram};
+use crate::preference::Counts;
 use crate::rows::Rows;
 use crate::solve::{Eigen, dot};
-use crate::{Error, Route};
+use crate::{Error, Preference, Route};
 
 /// How long the aligned gradients are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub enum Length {
 pub struct Config {
     /// Where gradients are compared.
     pub route: Route,
+    /// What each task counts; by default all alike.
+    pub preference: Preference,
     /// How long the aligned gradients are: `min`, `median` or `rmse`.
     pub length: Length,
 }
@@ -40,9 +43,10 @@ impl Config {
     /// The balancer for a run with these tasks.
     ///
     /// # Errors
-    /// None so far.
+    /// A preference for a task there is not, or that is not above 0.
     pub fn build(&self, tasks: &[String]) -> Result<Gramian<Aligned>, Error> {
-        Ok(Gramian::new(tasks, self.route, Aligned { length: self.length }))
+        let counts = self.preference.among(tasks, "balancer.aligned.preference")?;
+        Ok(Gramian::new(tasks, self.route, Aligned { length: self.length, counts }))
     }
 }
 
@@ -50,6 +54,7 @@ impl Config {
 #[derive(Debug)]
 pub struct Aligned {
     length: Length,
+    counts: Counts,
 }
 
 impl OfGram for Aligned {
@@ -68,7 +73,7 @@ impl OfGram for Aligned {
             Length::Median => values[(values.len() - 1) / 2],
             Length::Rmse => values.iter().sum::<f64>() / values.len() as f64,
         };
-        let preference = vec![1.0 / m as f64; m];
+        let preference = self.counts.shares(&rows.tasks);
         let mut weights = vec![0.0; m];
         for (value, vector) in eigen.present() {
             let along = (square / value).sqrt() * dot(vector, &preference);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gramian::{Gramian, OfGram};
 use crate::rows::Rows;
-use crate::solve::{dot, product, shortest, square_length};
+use crate::solve::{cholesky_solve, dot, product, shortest, square_length};
 use crate::{Error, Gram, Route};
 
 /// Settings of CAGrad.
@@ -83,37 +83,37 @@ impl OfGram for Cagrad {
 fn most_for_the_worst(gram: &Gram, u: &[f64], reach: f64, (mut low, mut high): (f64, f64)) -> Vec<f64> {
     let along = product(gram, u);
     let square = dot(&along, u);
-    let at = |t: f64| {
+    let mut t = low;
+    let mut w = Vec::new();
+    for _ in 0..200 {
         let k = t / reach;
-        let w =
-            shortest(&Gram::from_fn(gram.size(), |i, j| gram.at(i, j) + k * (along[i] + along[j]) + k * k * square));
-        let length = square_length(gram, &w).sqrt();
-        (w, length - t)
-    };
-    let (mut above, mut below) = (at(low).1, at(high).1);
-    let mut w = u.to_vec();
-    for round in 0..200 {
-        // False position, halved where one end stays (Illinois), and a plain half now and then.
-        let guess = (low * below - high * above) / (below - above);
-        let t = if round % 8 == 7 || !guess.is_finite() || guess <= low || guess >= high {
-            0.5 * (low + high)
-        } else {
-            guess
-        };
-        let (found, left) = at(t);
-        w = found;
-        if left.abs() <= 1e-15 * t || high - low <= 1e-15 * high {
+        w = shortest(&Gram::from_fn(gram.size(), |i, j| gram.at(i, j) + k * (along[i] + along[j]) + k * k * square));
+        let left = square_length(gram, &w).sqrt() - t;
+        if left.abs() <= 1e-14 * t || high - low <= 1e-15 * high {
             break;
         }
         if left > 0.0 {
-            (low, above) = (t, left);
-            below *= 0.5;
+            low = t
         } else {
-            (high, below) = (t, left);
-            above *= 0.5;
+            high = t
         }
+        // Where the rows in use are the right ones, this is the root itself.
+        let used: Vec<usize> = (0..w.len()).filter(|&i| w[i] > 0.0).collect();
+        let inside = |t: &f64| low < *t && *t < high;
+        t = length_of_best(gram, &along, reach, &used).filter(inside).unwrap_or(0.5 * (low + high));
     }
     w
+}
+
+/// `|g_w|` at the optimum if just these rows are in use, by its conditions `a + (reach / |g_w|) G w = l 1` and `1^T w = 1`, `a` the
+/// inner products with the mean: a quadratic equation for `l`. `None` if the rows depend on each other.
+fn length_of_best(gram: &Gram, along: &[f64], reach: f64, used: &[usize]) -> Option<f64> {
+    let matrix = gram.among(used);
+    let a: Vec<f64> = used.iter().map(|&i| along[i]).collect();
+    let (x, y) = (cholesky_solve(&matrix, &vec![1.0; used.len()])?, cholesky_solve(&matrix, &a)?);
+    let (p, q, s): (f64, f64, f64) = (x.iter().sum(), y.iter().sum(), dot(&a, &y));
+    let root = q * q - p * (s - reach * reach);
+    (root > 0.0).then(|| reach / root.sqrt())
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl OfLosses for Gls {
         true
     }
 
-    fn solve(&self, losses: &[f64], _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&self, losses: &[f64], _tasks: &[usize], _stream: &mut Stream) -> Vec<f64> {
         let m = losses.len() as f64;
         let mean = (losses.iter().map(|loss| loss.ln()).sum::<f64>() / m).exp();
         losses.iter().map(|loss| mean / (m * loss)).collect()

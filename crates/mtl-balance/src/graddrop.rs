@@ -43,51 +43,31 @@ impl OfGradients for GradDrop {
     }
 
     fn solve(&mut self, _rows: &Rows, gradients: &[&[f32]], stream: &mut Stream) -> Combination {
-        let (vector, weights) = self.drop(gradients, || stream.uniform());
+        let (vector, weights) = drop(gradients, self.leak, || stream.uniform());
         Combination { weights, vector: Some(vector) }
     }
 }
 
-impl GradDrop {
-    /// `uniform` is asked once for each coordinate, in their order.
-    fn drop(&self, rows: &[&[f32]], mut uniform: impl FnMut() -> f64) -> (Vec<f32>, Vec<f64>) {
-        let columns = rows[0].len();
-        let mut vector = vec![0.0; columns];
-        let mut kept = vec![0.0f64; rows.len()];
-        for (column, sum) in vector.iter_mut().enumerate() {
-            let values = || rows.iter().map(|row| f64::from(row[column]));
-            let (all, size) = (values().sum::<f64>(), values().map(f64::abs).sum::<f64>());
-            let positive = if size > 0.0 { 0.5 * (1.0 + all / size) } else { 0.5 };
-            let u = uniform();
-            let mut total = 0.0;
-            for (value, kept) in values().zip(&mut kept) {
-                let keeps = (positive > u && value > 0.0) || (positive < u && value < 0.0);
-                let share = if keeps { 1.0 } else { self.leak };
-                total += share * value;
-                *kept += share;
-            }
-            *sum = narrow(total);
+/// The update, and what share of each gradient is in it; `uniform` is asked once for each coordinate, in their order, for the number
+/// the sign is drawn by.
+pub fn drop(rows: &[&[f32]], leak: f64, mut uniform: impl FnMut() -> f64) -> (Vec<f32>, Vec<f64>) {
+    let columns = rows[0].len();
+    let mut vector = vec![0.0; columns];
+    let mut kept = vec![0.0f64; rows.len()];
+    for (column, sum) in vector.iter_mut().enumerate() {
+        let values = || rows.iter().map(|row| f64::from(row[column]));
+        let (all, size) = (values().sum::<f64>(), values().map(f64::abs).sum::<f64>());
+        let positive = if size > 0.0 { 0.5 * (1.0 + all / size) } else { 0.5 };
+        let u = uniform();
+        let mut total = 0.0;
+        for (value, kept) in values().zip(&mut kept) {
+            let keeps = (positive > u && value > 0.0) || (positive < u && value < 0.0);
+            let share = if keeps { 1.0 } else { leak };
+            total += share * value;
+            *kept += share;
         }
-        kept.iter_mut().for_each(|kept| *kept /= columns as f64);
-        (vector, kept)
+        *sum = narrow(total);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// torchjd 0.18.0 with these numbers for U.
-    #[test]
-    fn given_the_draws_equal_torchjd() {
-        let rows: [&[f32]; 3] = [&[1.0, -2.0, 0.5, 0.3], &[-1.5, 0.7, 1.1, -0.2], &[0.4, 0.9, -1.8, 0.6]];
-        for (leak, expected) in [(0.0, [1.4, 1.6, -1.8, -0.2]), (0.3, [0.95, 1.0, -1.32, 0.07])] {
-            let mut draws = [0.1, 0.366_666_666_666_666_7, 0.633_333_333_333_333_3, 0.9].into_iter();
-            let (vector, _) = GradDrop { leak }.drop(&rows, || draws.next().unwrap());
-            assert!(
-                vector.iter().zip(expected).all(|(a, b): (&f32, f64)| (f64::from(*a) - b).abs() < 1e-6),
-                "{vector:?}"
-            );
-        }
-    }
+    kept.iter_mut().for_each(|kept| *kept /= columns as f64);
+    (vector, kept)
 }

@@ -12,7 +12,7 @@ use crate::gramian::{Gramian, OfGram};
 use crate::memory;
 use crate::rows::Rows;
 use crate::solve::{dot, square_length};
-use crate::{Error, Route, State};
+use crate::{Error, Gram, Route, State};
 
 /// Settings of GradVac.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,8 +60,8 @@ impl OfGram for GradVac {
     }
 
     fn solve(&mut self, rows: &Rows, stream: &mut Stream) -> Vec<f64> {
-        let orders = (0..rows.gram.size()).map(|_| stream.permutation(rows.gram.size())).collect();
-        self.turn(rows, orders)
+        let m = rows.gram.size();
+        turn(&rows.gram, self.beta, (&mut self.wanted, &rows.tasks), || stream.permutation(m))
     }
 
     fn state(&self, tasks: &[String]) -> State {
@@ -79,72 +79,54 @@ impl OfGram for GradVac {
 /// some steps of equal gradients it would be all there is.
 const STRAIGHT: f64 = 0.99;
 
-impl GradVac {
-    /// The weights; `orders` says in which order each task looks at the others.
-    fn turn(&mut self, rows: &Rows, orders: Vec<Vec<usize>>) -> Vec<f64> {
-        let gram = &rows.gram;
-        let mut weights = vec![0.0; gram.size()];
-        for (i, order) in orders.into_iter().enumerate() {
-            let mut turned = vec![0.0; gram.size()];
-            turned[i] = 1.0;
-            for j in order.into_iter().filter(|&j| j != i) {
-                let (length, other) = (square_length(gram, &turned).sqrt(), gram.at(j, j).sqrt());
-                if length <= CANCELLED * gram.at(i, i).sqrt() {
-                    continue;
-                }
-                let cosine = (dot(gram.row(j), &turned) / length / other).clamp(-1.0, 1.0);
-                let wanted = &mut self.wanted[rows.tasks[i]][rows.tasks[j]];
-                let sine = |cosine: f64| (1.0 - cosine * cosine).max(0.0).sqrt();
-                let aim = wanted.min(STRAIGHT);
-                if cosine < aim {
-                    let more = aim * sine(cosine) - cosine * sine(aim);
-                    turned[j] += length * more / (other * sine(aim));
-                }
-                *wanted = (1.0 - self.beta) * *wanted + self.beta * cosine;
+/// The weights for a Gram matrix; `wanted` has the mean cosines of all pairs of the run's tasks, `tasks` says which of those the rows are, and
+/// `order` is asked once for each of them, in which order the others are looked at (the row itself may be among them and is
+/// skipped).
+pub fn turn(
+    gram: &Gram,
+    beta: f64,
+    (wanted, tasks): (&mut [Vec<f64>], &[usize]),
+    mut order: impl FnMut() -> Vec<usize>,
+) -> Vec<f64> {
+    let mut weights = vec![0.0; gram.size()];
+    for i in 0..gram.size() {
+        let mut turned = vec![0.0; gram.size()];
+        turned[i] = 1.0;
+        for j in order().into_iter().filter(|&j| j != i) {
+            let (length, other) = (square_length(gram, &turned).sqrt(), gram.at(j, j).sqrt());
+            if length <= CANCELLED * gram.at(i, i).sqrt() {
+                continue;
             }
-            weights.iter_mut().zip(turned).for_each(|(sum, w)| *sum += w);
+            let cosine = (dot(gram.row(j), &turned) / length / other).clamp(-1.0, 1.0);
+            let wanted = &mut wanted[tasks[i]][tasks[j]];
+            let sine = |cosine: f64| (1.0 - cosine * cosine).max(0.0).sqrt();
+            let aim = wanted.min(STRAIGHT);
+            if cosine < aim {
+                let more = aim * sine(cosine) - cosine * sine(aim);
+                turned[j] += length * more / (other * sine(aim));
+            }
+            *wanted = (1.0 - beta) * *wanted + beta * cosine;
         }
-        weights
+        weights.iter_mut().zip(turned).for_each(|(sum, w)| *sum += w);
     }
+    weights
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Gram;
 
     #[test]
     fn equal_gradients_for_long_then_a_conflict() {
-        let mut method = GradVac { beta: 0.5, wanted: vec![vec![0.0; 2]; 2] };
+        let mut wanted = vec![vec![0.0; 2]; 2];
         let mut ask = |cosine: f64| {
             let gram = Gram::new(2, vec![1.0, cosine, cosine, 1.0]).unwrap();
-            method.turn(&Rows::all(gram.clone()), vec![vec![0, 1]; 2])
+            turn(&gram, 0.5, (&mut wanted, &[0, 1]), || vec![0, 1])
         };
         for _ in 0..60 {
             assert_eq!(ask(1.0), [1.0, 1.0]);
         }
         let weights = ask(-0.5);
         assert!(weights.iter().all(|w| *w > 1.0 && *w < 10.0), "{weights:?}");
-    }
-
-    /// torchjd 0.18.0, beta 0.5, ascending order, three calls with the same matrix.
-    #[test]
-    fn three_calls_equal_torchjd() {
-        let jacobian = [[1.0, -2.0, 0.5, 0.3], [-1.5, 0.7, 1.1, -0.2], [0.4, 0.9, -1.8, 0.6]];
-        let gram = Gram::from_fn(3, |i, j| dot(&jacobian[i], &jacobian[j]));
-        let expected = [
-            [-0.7356678207984327, 0.11701043366507236, -0.7966188516333403, 1.5218533058266592],
-            [-0.39501604901325216, -0.3290280900712257, -0.3065834046244289, 1.0636476232889933],
-            [-0.20120160049963443, -0.6410822361776275, 0.05033378347222128, 0.7764634430738449],
-        ];
-        let mut method = GradVac { beta: 0.5, wanted: vec![vec![0.0; 3]; 3] };
-        for expected in expected {
-            let rows = Rows::all(gram.clone());
-            let weights = method.turn(&rows, vec![vec![0, 1, 2]; 3]);
-            for (column, expected) in expected.into_iter().enumerate() {
-                let found: f64 = weights.iter().zip(&jacobian).map(|(w, row)| w * row[column]).sum();
-                assert!((found - expected).abs() < 1e-7, "{found} and {expected}");
-            }
-        }
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gramian::{Gramian, OfGram};
 use crate::rows::Rows;
-use crate::solve::{Eigen, Unit, equal_angles};
+use crate::solve::{Angles, Eigen, Unit};
 use crate::{Error, Route};
 
 /// Settings of IMTL-G.
@@ -44,9 +44,12 @@ impl OfGram for ImtlG {
     fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {
         let unit = Unit::of(&rows.gram);
         let none = vec![0.0; rows.gram.size()];
-        let Some((angles, independent)) = equal_angles(&unit.cosines) else { return none };
+        let Angles { x, only, missed } = Angles::of(&unit.cosines, &vec![1.0; rows.tasks.len()]);
+        if missed > 1e-6 {
+            return none;
+        }
         // Of the many solutions for dependent gradients the shortest, as a pseudo-inverse gives.
-        let w = if independent { unit.back(&angles) } else { Eigen::of(&rows.gram).pseudo_solve(&unit.lengths) };
+        let w = if only { unit.back(&x) } else { Eigen::of(&rows.gram).pseudo_solve(&unit.lengths) };
         let (sum, size) = (w.iter().sum::<f64>(), w.iter().map(|w| w.abs()).sum::<f64>());
         if sum.abs() <= 1e-12 * size { none } else { w.iter().map(|w| w / sum.abs()).collect() }
     }

@@ -37,7 +37,7 @@ impl OfLosses for LogSum {
         true
     }
 
-    fn solve(&self, losses: &[f64], _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&self, losses: &[f64], _tasks: &[usize], _stream: &mut Stream) -> Vec<f64> {
         losses.iter().map(|loss| 1.0 / loss).collect()
     }
 }

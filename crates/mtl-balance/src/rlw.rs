@@ -32,7 +32,7 @@ impl OfLosses for Rlw {
         "rlw"
     }
 
-    fn solve(&self, losses: &[f64], stream: &mut Stream) -> Vec<f64> {
+    fn solve(&self, losses: &[f64], _tasks: &[usize], stream: &mut Stream) -> Vec<f64> {
         softmax(&losses.iter().map(|_| stream.normal()).collect::<Vec<_>>())
     }
 }

@@ -10,8 +10,8 @@ pub(crate) trait OfLosses: Send {
     /// As in the registry.
     fn name(&self) -> &'static str;
 
-    /// One weight a loss.
-    fn solve(&self, losses: &[f64], stream: &mut Stream) -> Vec<f64>;
+    /// One weight a loss; `tasks` are their numbers among all tasks of the run.
+    fn solve(&self, losses: &[f64], tasks: &[usize], stream: &mut Stream) -> Vec<f64>;
 
     /// Whether a loss of zero or less has no meaning here.
     fn needs_positive_losses(&self) -> bool {
@@ -47,7 +47,7 @@ impl<M: OfLosses> Balancer for Scalar<M> {
         let weights = match losses.len() {
             0 => Vec::new(),
             1 => vec![1.0],
-            _ => self.method.solve(&losses, stream),
+            _ => self.method.solve(&losses, signals.present, stream),
         };
         Ok(weights.into())
     }

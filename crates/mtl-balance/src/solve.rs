@@ -67,19 +67,31 @@ pub(crate) fn square_length(gram: &Gram, weights: &[f64]) -> f64 {
     dot(&product(gram, weights), weights).max(0.0)
 }
 
-/// `x` with `C x = 1` for cosines `C`: the combination of unit gradients with the same inner product with each; and whether
-/// there is but one. `None` where there is none at all.
-pub(crate) fn equal_angles(cosines: &Gram) -> Option<(Vec<f64>, bool)> {
-    let ones = vec![1.0; cosines.size()];
-    let miss = |x: &[f64]| product(cosines, x).iter().fold(0.0, |most: f64, along| most.max((along - 1.0).abs()));
-    // Gradients that clearly do not depend on each other need no eigenvalues: a hundred times as fast with ten tasks.
-    if let Some(x) = cholesky_solve(cosines, &ones).filter(|x| x.iter().all(|x| x.abs() < 1e4) && miss(x) < 1e-10) {
-        return Some((x, true));
+/// `x` with `C x = wanted`, for cosines `C`: the combination of unit gradients whose inner products with them are these.
+pub(crate) struct Angles {
+    /// Where there is no such combination, the nearest in the sense of least squares.
+    pub x: Vec<f64>,
+    /// Whether there is but one.
+    pub only: bool,
+    /// By how much an inner product misses at most.
+    pub missed: f64,
+}
+
+impl Angles {
+    pub(crate) fn of(cosines: &Gram, wanted: &[f64]) -> Self {
+        let off =
+            |x: &[f64]| product(cosines, x).iter().zip(wanted).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
+        // Gradients that clearly do not depend on each other need no eigenvalues: a hundred times as fast with ten tasks.
+        if let Some(x) = cholesky_solve(cosines, wanted).filter(|x| x.iter().all(|x| x.abs() < 1e4)) {
+            let missed = off(&x);
+            if missed < 1e-10 {
+                return Self { x, only: true, missed };
+            }
+        }
+        let eigen = Eigen::of(cosines);
+        let x = eigen.pseudo_solve(wanted);
+        Self { only: eigen.present().count() == cosines.size(), missed: off(&x), x }
     }
-    let eigen = Eigen::of(cosines);
-    let x = eigen.pseudo_solve(&ones);
-    let off = miss(&x);
-    (off < 1e-6).then(|| (x, eigen.present().count() == cosines.size()))
 }
 
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -51,7 +51,7 @@ impl OfLosses for UwSo {
         true
     }
 
-    fn solve(&self, losses: &[f64], _stream: &mut Stream) -> Vec<f64> {
+    fn solve(&self, losses: &[f64], _tasks: &[usize], _stream: &mut Stream) -> Vec<f64> {
         softmax(&losses.iter().map(|loss| 1.0 / (loss * self.temperature)).collect::<Vec<_>>())
     }
 }

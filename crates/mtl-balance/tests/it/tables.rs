@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use mtl_balance::Gram;
 use serde_json::Value;
 
-use crate::reference::{TABLE, cases, numbers, update};
+use crate::reference::{Ours, TABLE, cases, file};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/REFERENCE.md");
 
@@ -25,19 +24,12 @@ const METHODS: &[(&str, &str, &str, &str)] = &[
 ];
 const INPUTS: &[(&str, &str)] = &[
     ("zero_row_3x3", "one gradient is zero"),
-    ("parallel_rows_3x3", "all gradients are parallel"),
+    ("parallel_rows_3x3", "two of three gradients are parallel"),
     ("antiparallel_2x2", "two gradients are opposed"),
     ("huge_scale_ratio_3x3", "lengths a million times apart"),
     ("all_zero_3x3", "all gradients are zero"),
     ("single_task_1x3", "one task"),
 ];
-
-fn inputs(case: &Value) -> (Vec<Vec<f64>>, Gram) {
-    let rows: Vec<Vec<f64>> = case["jacobian"].as_array().unwrap().iter().map(numbers).collect();
-    let gram: Vec<f64> = case["gramian"].as_array().unwrap().iter().flat_map(numbers).collect();
-    let gram = Gram::new(rows.len(), gram).unwrap();
-    (rows, gram)
-}
 
 /// Three digits, and no sign of what is zero but for rounding.
 fn words(vector: &[f64], size: f64) -> String {
@@ -61,41 +53,49 @@ fn theirs(value: &Value, size: f64) -> String {
 }
 
 fn document(file: &Value) -> String {
-    let cases = file["cases"].as_array().unwrap();
+    let all = cases(file);
     let mut text = "# Reference values
 
 Made by `MTL_WRITE_TABLES=1 cargo test -p mtl-balance tables`, and held by that test, from values computed with torchjd 0.18.0, LibMTL \
-4336804 and conflictfree 0.1.8 in double precision. Beside these the tests hold DB-MTL, MoCo, PCD, SDMGrad, MoDo, FAMO, DWA, \
-GradVac, GradNorm, ExcessMTL, GradDrop, Krum, the trimmed mean and the losses' methods to those libraries call by call, and MGDA, DualProj, \
-UPGrad, Nash, FairGrad and PCD to clarabel on random problems.
+4336804 and conflictfree 0.1.8 in double precision. The losses' methods, FAMO and DWA call by call, and an average over steps are held to the same libraries, GradNorm and ExcessMTL to \
+LibMTL's own lines, and MGDA, DualProj, UPGrad, Nash, FairGrad and PCD to clarabel on random problems, by tests without a table.
 
 ## Equal
-Update vectors; the difference is the largest over all cases compared, relative to the largest entry of the gradients.
+Update vectors (weights where the library has no more), in every call where there are several; the difference is the largest over all \
+cases compared, relative to the largest number of the answer, or of a thousandth of the gradients' where the answer is next to nothing.
 
 | library | its method | ours | cases | difference below | not compared |
 |---|---|---|---:|---:|---|
 "
     .to_owned();
-    for (library, method, config, _, apart) in TABLE {
-        let (mut compared, mut worst) = (0, 0.0f64);
-        for case in cases.iter().filter(|case| !apart.contains(&case["name"].as_str().unwrap())) {
-            let (rows, gram) = inputs(case);
-            let expected = numbers(&case[*library][*method]["vector"]);
-            let size = rows.iter().flatten().fold(1e-300f64, |most, v| most.max(v.abs()));
-            let found = update(config, &rows, &gram);
-            worst = found.iter().zip(&expected).fold(worst, |most, (a, b)| most.max((a - b).abs() / size));
-            compared += 1;
-        }
+    for row in TABLE {
+        let found: Vec<f64> = all.iter().filter_map(|case| case.difference(row)?.ok()).collect();
         // To the next power of ten: the last digits are those of a machine.
-        let power = worst.max(1e-15).log10().ceil();
-        let apart: Vec<&str> = apart.iter().map(|name| name.rsplit_once('_').map_or(*name, |(name, _)| name)).collect();
-        let config = config.replace('"', "").replace(": {}", "");
-        writeln!(text, "| {library} | {method} | `{config}` | {compared} | 1e{power} | {} |", apart.join(", "))
+        let power = found.iter().fold(1e-15f64, |most, off| most.max(*off)).log10().ceil();
+        let short = |name: &&str| name.rsplit_once('_').map_or(*name, |(name, _)| name).to_owned();
+        let apart: Vec<String> = row.apart.iter().map(short).collect();
+        let (ours, below, apart) = match &row.ours {
+            Ours::Nothing(why) => ("-".to_owned(), "-".to_owned(), (*why).to_owned()),
+            Ours::Method(config) => {
+                (config.replace(['"', '\n'], "").replace(": {}", ""), format!("1e{power}"), apart.join(", "))
+            }
+            Ours::PcGrad(down) => (
+                format!("{{pcgrad}}, {}scending", if *down { "de" } else { "a" }),
+                format!("1e{power}"),
+                apart.join(", "),
+            ),
+            Ours::GradVac => ("{gradvac}, ascending".to_owned(), format!("1e{power}"), apart.join(", ")),
+            Ours::GradDrop(leak) => {
+                (format!("{{graddrop: {{leak: {leak}}}}}, draws given"), format!("1e{power}"), apart.join(", "))
+            }
+        };
+        writeln!(text, "| {} | {} | `{ours}` | {} | {below} | {apart} |", row.library, row.theirs, found.len())
             .unwrap();
     }
     text += "
-The cases not compared are those where ours differs on purpose (the table below), and for CAGrad, DualProj and UPGrad those where the \
-libraries' solvers stop early or regularise: there ours is held to its optimality conditions, or to sixty digits.
+The cases not compared are those where ours differs on purpose (the table below), and those where the \
+libraries' solvers stop early, or regularise (UPGrad and DualProj with their defaults by 1e-4, hence 1e-2): there ours is held to exact \
+solutions (`exact_own_solver`), to its optimality conditions, or to sixty digits.
 
 ## Degenerate inputs
 What the libraries do, and what we do: a gradient of length zero is left out, one task keeps weight 1, and where no direction helps all \
@@ -106,12 +106,11 @@ them to the divided gradients, ours as in the paper to the gradients as they are
 |---|---|---|---|---|
 ";
     for (name, input) in INPUTS {
-        let case = cases.iter().find(|case| case["name"] == *name).unwrap();
-        let (rows, gram) = inputs(case);
-        let size = rows.iter().flatten().fold(0.0f64, |most, v| most.max(v.abs()));
+        let case = all.iter().find(|case| case.name == *name).unwrap();
+        let size = case.rows.iter().flatten().fold(0.0f64, |most, v| most.max(v.abs()));
         for (method, config, torchjd, libmtl) in METHODS {
-            let ours = words(&update(config, &rows, &gram), size);
-            let theirs = |library: &str, name: &str| theirs(&case[library][name], size);
+            let ours = words(&case.ask(config, false, 1)[0].vector, size);
+            let theirs = |library: &str, name: &str| theirs(case.theirs(library, name), size);
             let (torchjd, libmtl) = (theirs("torchjd", torchjd), theirs("LibMTL", libmtl));
             writeln!(text, "| {input} | {method} | {torchjd} | {libmtl} | {ours} |").unwrap();
         }
@@ -121,7 +120,7 @@ them to the divided gradients, ours as in the paper to the gradients as they are
 
 #[test]
 fn the_committed_tables_are_these() {
-    let Some(file) = cases() else { return };
+    let Some(file) = file() else { return };
     let text = document(&file);
     if std::env::var_os("MTL_WRITE_TABLES").is_some() {
         std::fs::write(FILE, &text).unwrap();
