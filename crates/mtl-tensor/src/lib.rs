@@ -66,4 +66,4 @@ pub use candle_core::{D, DType, Device, Error, IndexOp, Result, Shape, Tensor, V
 pub use context::{Ctx, Mode};
 pub use params::{Init, Params, Scope};
 pub use real::{Real, from_host, to_f64};
-pub use tape::{Gradients, backward, backward_from, backward_once, with_constant_weights};
+pub use tape::{Gradients, backward, backward_from, backward_from_once, backward_once, with_constant_weights};

@@ -18,7 +18,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, TensorId, Var};
 
-pub use backward::{Gradients, backward, backward_from, backward_once};
+pub use backward::{Gradients, backward, backward_from, backward_from_once, backward_once};
 
 use crate::Real;
 use crate::real::tensor;

@@ -56,17 +56,15 @@ pub fn backward_once(value: Tensor) -> Result<Gradients> {
 /// # Errors
 /// Another number of gradients, shapes that differ, any error of an op's gradient.
 pub fn backward_from(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
-    if tensors.len() != grads.len() {
-        candle_core::bail!("backward_from: {} gradients of {} tensors", grads.len(), tensors.len());
-    }
-    let mut pass = Pass::default();
-    for (tensor, grad) in tensors.iter().zip(grads) {
-        if tensor.shape() != grad.shape() {
-            candle_core::bail!("backward_from: a gradient {:?} of {:?}", grad.shape(), tensor.shape());
-        }
-        pass.arrive(&Input::of(tensor), grad.detach())?;
-    }
-    pass.run()
+    Pass::default().from(tensors, grads)
+}
+
+/// The same as the last pass through what the tensors are made of, as [`backward_once`].
+///
+/// # Errors
+/// Those of [`backward_from`] and [`backward_once`].
+pub fn backward_from_once(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
+    Pass { last: true, ..Pass::default() }.from(tensors, grads)
 }
 
 #[derive(Default)]
@@ -79,6 +77,19 @@ struct Pass {
 }
 
 impl Pass {
+    fn from(mut self, tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
+        if tensors.len() != grads.len() {
+            candle_core::bail!("backward_from: {} gradients of {} tensors", grads.len(), tensors.len());
+        }
+        for (tensor, grad) in tensors.iter().zip(grads) {
+            if tensor.shape() != grad.shape() {
+                candle_core::bail!("backward_from: a gradient {:?} of {:?}", grad.shape(), tensor.shape());
+            }
+            self.arrive(&Input::of(tensor), grad.detach())?;
+        }
+        self.run()
+    }
+
     fn run(mut self) -> Result<Gradients> {
         while let Some((_, (node, grad))) = self.pending.pop_last() {
             let grads = node.gradients(&grad, self.last)?;
@@ -168,9 +179,13 @@ mod tests {
         let sum = (&y * &weights).unwrap().sum_all().unwrap();
         let of = |found: Gradients| to_f64(found.get(&x).unwrap()).unwrap();
         let middle = backward_from(std::slice::from_ref(&y), std::slice::from_ref(&weights)).unwrap();
-        assert_eq!(of(middle), of(backward(&sum).unwrap()));
+        let expected = of(backward(&sum).unwrap());
+        assert_eq!(of(middle), expected);
         assert!(backward_from(std::slice::from_ref(&y), &[sum]).is_err(), "another shape");
-        assert!(backward_from(&[y], &[]).is_err(), "one too few");
+        assert!(backward_from(std::slice::from_ref(&y), &[]).is_err(), "one too few");
+        let last = backward_from_once(std::slice::from_ref(&y), std::slice::from_ref(&weights)).unwrap();
+        assert_eq!(of(last), expected);
+        assert!(backward_from(&[y], &[weights]).unwrap_err().to_string().contains("second backward pass"));
     }
 
     /// A result that is held keeps its numbers; what two values share goes with the first last pass.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use mtl_balance::{Balancer, Combination, Gram, Needs, Signals};
 use mtl_rng::Stream;
 use mtl_tensor::optim::{Grads, collect, dot};
-use mtl_tensor::{Ctx, Tensor, Var, backward, backward_from, backward_once, from_host, to_f64};
+use mtl_tensor::{Ctx, Tensor, Var, backward_from, backward_from_once, backward_once, from_host, to_f64};
 use mtl_trunk::Features;
 
 use super::{StepInput, StepOutput, finite_values, task_losses};
@@ -69,11 +69,8 @@ impl Route<'_> {
         let AtFeatures { features, present, losses, heads, taps } = self.at_features(self.input, self.cx)?;
         let trunk = self.model.trained(&["trunk"]);
         let at_features = needs == Needs::FeatureGram;
-        let rows = if at_features && !self.input.compare {
-            Vec::new()
-        } else {
-            taps.iter().map(|taps| through_trunk(&features, taps, &trunk)).collect::<Result<Vec<_>>>()?
-        };
+        let rows =
+            if at_features && !self.input.compare { Vec::new() } else { through_trunk(&features, &taps, &trunk)? };
         let stages = by_stage(&rows, &rows, &trunk)?;
         let gram = if at_features {
             Gram::try_from_fn(taps.len(), |i, j| inner(taps[i].iter().zip(&taps[j])))?
@@ -95,11 +92,11 @@ impl Route<'_> {
             let grads = if rows.is_empty() {
                 let mixed = (0..features.taps.len()).map(|tap| sum(taps.iter().map(|taps| &taps[tap]), &weights));
                 match mixed.collect::<Result<Option<Vec<_>>>>()? {
-                    Some(mixed) => through_trunk(&features, &mixed, &trunk)?,
+                    Some(mixed) => through_trunk(&features, &[mixed], &trunk)?.remove(0),
                     None => Grads::new(),
                 }
             } else {
-                mixed(&rows, &weights, &trunk)?
+                mixed(rows, &weights, &trunk)?
             };
             (weights, grads)
         };
@@ -131,19 +128,24 @@ impl Route<'_> {
             let alone = half.present.iter().zip(&half.heads).filter(|(task, _)| !other.present.contains(task));
             grads.extend(alone.flat_map(|(_, head)| head.clone()));
         }
-        let (mut means, mut first, mut second) = (Vec::new(), Vec::new(), Vec::new());
         for &(_, i, j) in &places {
             grads.extend(mean(&a.heads[i], &b.heads[j])?);
-            means.push(mean(&a.rows[i], &b.rows[j])?);
-            first.push(a.rows[i].clone());
-            second.push(b.rows[j].clone());
         }
-        let halves = total(present.len(), &by_stage(&first, &second, &trunk)?);
-        let stages = by_stage(&means, &means, &trunk)?;
+        let those = |half: Half| half.rows.into_iter().zip(half.present).filter(|(_, task)| present.contains(task));
+        let [a, b] = [a, b].map(|half| those(half).map(|(row, _)| row).collect::<Vec<_>>());
+        let between = by_stage(&a, &b, &trunk)?;
+        let halves = total(present.len(), &between);
+        // Of the means of both, `(a_i + b_i) / 2`.
+        let parts = between.into_iter().zip(by_stage(&a, &a, &trunk)?).zip(by_stage(&b, &b, &trunk)?);
+        let quarter = |ab: &Gram, a: &Gram, b: &Gram| {
+            Gram::from_fn(ab.size(), |i, j| 0.25 * (a.at(i, j) + b.at(i, j)) + 0.5 * ab.at(i, j))
+        };
+        let stages: Vec<_> = parts.map(|(((stage, ab), (_, a)), (_, b))| (stage, quarter(&ab, &a, &b))).collect();
         let gram = total(present.len(), &stages);
         let signals = self.signals(&present, &losses).with_gram(&gram).with_halves(&halves);
         let weights = balancer.combine(&signals, stream)?.weights;
-        grads.extend(mixed(&means, &weights, &trunk)?);
+        let each: Vec<f64> = weights.iter().map(|weight| 0.5 * weight).collect();
+        grads.extend(mixed(a.into_iter().chain(b).collect(), &[&each[..], &each[..]].concat(), &trunk)?);
         Ok(StepOutput { grads, losses: self.named(&present, &losses), weights, gram: Some(gram), stages })
     }
 
@@ -161,7 +163,7 @@ impl Route<'_> {
         };
         let cx = Ctx { seed: self.cx.seed.child("half", number), ..*self.cx };
         let AtFeatures { features, present, losses, heads, taps } = self.at_features(&input, &cx)?;
-        let rows = taps.iter().map(|taps| through_trunk(&features, taps, trunk)).collect::<Result<_>>()?;
+        let rows = through_trunk(&features, &taps, trunk)?;
         Ok(Half { present, losses, heads, rows })
     }
 
@@ -185,7 +187,7 @@ impl Route<'_> {
         let own = self.model.trained(&["heads", "vae", "autoencoder"]);
         let (mut present, mut heads, mut at_taps) = (Vec::new(), Vec::new(), Vec::new());
         for (at, loss) in losses {
-            let store = backward(&loss)?;
+            let store = backward_once(loss)?;
             present.push(at);
             heads.push(collect(&store, &own));
             let taps = vars.iter().map(|var| match store.get(var) {
@@ -198,9 +200,18 @@ impl Route<'_> {
     }
 }
 
-/// The trunk's gradient for given gradients of its features.
-fn through_trunk(features: &Features, grads: &[Tensor], trunk: &BTreeMap<String, Var>) -> Result<Grads> {
-    Ok(collect(&backward_from(&features.taps, grads)?, trunk))
+/// The trunk's gradients for some gradients of its features; the last pass gives back what the graph kept.
+fn through_trunk(features: &Features, grads: &[Vec<Tensor>], trunk: &BTreeMap<String, Var>) -> Result<Vec<Grads>> {
+    let passes = grads.len();
+    let pass = |(at, grads): (usize, &Vec<Tensor>)| {
+        let found = if at + 1 == passes {
+            backward_from_once(&features.taps, grads)
+        } else {
+            backward_from(&features.taps, grads)
+        };
+        Ok(collect(&found?, trunk))
+    };
+    grads.iter().enumerate().map(pass).collect()
 }
 
 /// The part of the trunk a parameter belongs to: `trunk.STAGE.…`.
@@ -256,13 +267,13 @@ pub(super) fn sum<'a>(tensors: impl Iterator<Item = &'a Tensor>, weights: &[f64]
     Ok(total)
 }
 
-/// The weighted sum of gradients; a parameter that no task moves has none.
-fn mixed(rows: &[Grads], weights: &[f64], trunk: &BTreeMap<String, Var>) -> Result<Grads> {
+/// The weighted sum of gradients, which are given back parameter by parameter; one that no task moves has none.
+fn mixed(mut rows: Vec<Grads>, weights: &[f64], trunk: &BTreeMap<String, Var>) -> Result<Grads> {
     let mut grads = Grads::new();
     for name in trunk.keys() {
-        let (tensors, weights): (Vec<&Tensor>, Vec<f64>) =
-            rows.iter().zip(weights).filter_map(|(row, &weight)| Some((row.get(name)?, weight))).unzip();
-        if let Some(grad) = sum(tensors.into_iter(), &weights)? {
+        let (tensors, weights): (Vec<Tensor>, Vec<f64>) =
+            rows.iter_mut().zip(weights).filter_map(|(row, &weight)| Some((row.remove(name)?, weight))).unzip();
+        if let Some(grad) = sum(tensors.iter(), &weights)? {
             grads.insert(name.clone(), grad);
         }
     }
