@@ -114,6 +114,12 @@ pub trait Balancer: Send {
         false
     }
 
+    /// With fewer tasks, but one, it has nothing to go by: refused by [`Wrap::around`](crate::Wrap::around). If fewer are present in a step,
+    /// it does what its documentation says.
+    fn fewest_tasks(&self) -> usize {
+        1
+    }
+
     /// Whether negative losses (a Gaussian log-likelihood, a hinge critic) are refused with an error.
     fn refuses_negative_losses(&self) -> bool {
         false

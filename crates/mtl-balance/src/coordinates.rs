@@ -30,6 +30,11 @@ pub(crate) trait OfGradients: Send {
         false
     }
 
+    /// As [`Balancer::fewest_tasks`].
+    fn fewest_tasks(&self) -> usize {
+        1
+    }
+
     fn state(&self, _tasks: &[String]) -> State {
         State::new()
     }
@@ -68,6 +73,10 @@ impl<M: OfGradients> Balancer for Coordinates<M> {
 
     fn reads_progress(&self) -> bool {
         self.method.reads_progress()
+    }
+
+    fn fewest_tasks(&self) -> usize {
+        self.method.fewest_tasks()
     }
 
     fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error> {

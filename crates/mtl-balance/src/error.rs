@@ -113,6 +113,16 @@ pub enum Error {
         /// Numbers handed over.
         told: usize,
     },
+    /// A method that needs more tasks to go by.
+    #[error(
+        "this balancer needs {fewest} tasks with these settings, and the run has {tasks}: take another one, such as `upgrad`, or milder settings"
+    )]
+    TooFewTasks {
+        /// How many it needs.
+        fewest: usize,
+        /// How many there are.
+        tasks: usize,
+    },
     /// A setting that needs what the method does not compute.
     #[error("{key}: {problem}")]
     Unsuited {

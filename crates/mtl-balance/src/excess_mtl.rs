@@ -6,6 +6,8 @@
 //!
 //! The weights sum to the number of tasks, as in the authors' code, so that the first step is the plain sum.
 //!
+//! The weights act on the shared parameters alone; the authors' code weighs whole losses, and so its heads too.
+//!
 //! Remembers a number a parameter and task, in the checkpoint too.
 
 use mtl_rng::Stream;

@@ -4,6 +4,9 @@
 //! where `r_i` is the task's loss over its first one, divided by the mean of these. The paper measures gradients at the last
 //! shared layer; here at what `route` says. `theta` has an Adam of its own, as in uncertainty weighting here.
 //!
+//! The weights act on the shared parameters alone, here as in all methods of gradients; the paper weighs whole losses, and so its
+//! heads too, which Adam makes little of.
+//!
 //! Reads falling losses as progress: not for adversarial ones.
 
 use mtl_rng::Stream;

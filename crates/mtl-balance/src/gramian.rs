@@ -24,6 +24,11 @@ pub(crate) trait OfGram: Send {
         false
     }
 
+    /// As [`Balancer::fewest_tasks`].
+    fn fewest_tasks(&self) -> usize {
+        1
+    }
+
     fn state(&self, _tasks: &[String]) -> State {
         State::new()
     }
@@ -63,6 +68,10 @@ impl<M: OfGram> Balancer for Gramian<M> {
 
     fn reads_progress(&self) -> bool {
         self.method.reads_progress()
+    }
+
+    fn fewest_tasks(&self) -> usize {
+        self.method.fewest_tasks()
     }
 
     fn combine(&mut self, signals: &Signals, stream: &mut Stream) -> Result<Combination, Error> {

@@ -1,8 +1,9 @@
 //! The gradients that have most company, and no others.
 //!
 //! (Multi-)Krum (Blanchard et al. 2017): each gradient's score is the sum of its distances (torchjd's; the paper squares them) to
-//! the nearest `m - outliers - 2` others; the update is the mean of the `selected` ones with the lowest scores. A guard against gradients that are wrong
-//! altogether, not a balance. With fewer than three tasks there is no company to speak of: the mean.
+//! the nearest `m - outliers - 2` others; the update is the mean of the `selected` ones with the lowest scores. A guard against
+//! gradients that are wrong altogether, not a balance. Needs `outliers + 3` tasks; if fewer have labels in a batch there is no company
+//! to speak of: the mean.
 
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,10 @@ pub struct Krum {
 impl OfGram for Krum {
     fn name(&self) -> &'static str {
         "krum"
+    }
+
+    fn fewest_tasks(&self) -> usize {
+        (self.outliers + 3).max(self.selected)
     }
 
     fn solve(&mut self, rows: &Rows, _stream: &mut Stream) -> Vec<f64> {

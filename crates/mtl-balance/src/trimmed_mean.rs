@@ -1,7 +1,8 @@
 //! The mean of each coordinate without its extremes.
 //!
 //! Trimmed mean (Yin et al. 2018): of the tasks' values of a coordinate the `trim` largest and the `trim` smallest are left out. A
-//! guard against gradients that are wrong altogether, not a balance. With too few tasks as many are left out as leave one.
+//! guard against gradients that are wrong altogether, not a balance. Needs `2 trim + 1` tasks; if fewer have labels in a batch, as many are left
+//! out as leave one or two.
 
 use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,10 @@ pub struct TrimmedMean {
 impl OfGradients for TrimmedMean {
     fn name(&self) -> &'static str {
         "trimmed_mean"
+    }
+
+    fn fewest_tasks(&self) -> usize {
+        2 * self.trim + 1
     }
 
     fn solve(&mut self, _rows: &Rows, gradients: &[&[f32]], _stream: &mut Stream) -> Combination {

@@ -36,11 +36,15 @@ impl Wrap {
     /// The method with these settings around it.
     ///
     /// # Errors
-    /// Settings outside their range, or that need what the method does not compute.
+    /// Settings outside their range, or that need what the method does not compute; a method that needs more tasks.
     pub fn around(&self, inner: Box<dyn Balancer>, tasks: &[String]) -> Result<Box<dyn Balancer>, Error> {
         let rule = "the share kept must be at least 0 and below 1";
         Error::unless((0.0..1.0).contains(&self.ema), "balancing.ema", self.ema, rule)?;
         Error::unless(self.every > 0, "balancing.every", self.every as f64, "1 or more steps")?;
+        let fewest = inner.fewest_tasks();
+        if (2..fewest).contains(&tasks.len()) {
+            return Err(Error::TooFewTasks { fewest, tasks: tasks.len() });
+        }
         if *self == Self::default() {
             return Ok(inner);
         }
@@ -165,6 +169,10 @@ impl Balancer for Wrapped {
         self.inner.reads_progress()
     }
 
+    fn fewest_tasks(&self) -> usize {
+        self.inner.fewest_tasks()
+    }
+
     fn refuses_negative_losses(&self) -> bool {
         self.inner.refuses_negative_losses()
     }
@@ -284,7 +292,7 @@ mod tests {
     fn lengths_are_those_asked_for() {
         let mean = Gram::of_rows(&ROWS.map(|row| row.to_vec()));
         let mean = square_length(&mean, &[0.5, 0.5]).sqrt();
-        for method in ["mgda", "upgrad", "trimmed_mean", "imtl_g"] {
+        for method in ["mgda", "upgrad", "db_mtl", "imtl_g"] {
             let mut balancer = wrapped(method, &Wrap { match_norm: true, ..Wrap::default() }).unwrap();
             let found = ask(&mut *balancer, 0, 1.0);
             let vector: Vec<f64> = match found.vector {
@@ -306,6 +314,21 @@ mod tests {
         let mut balancer = wrapped("mgda", &Wrap { normalise: true, ..Wrap::default() }).unwrap();
         let weights = ask(&mut *balancer, 0, 1.0).weights;
         assert!((weights[0] * 3.0 - weights[1] * 2f64.sqrt()).abs() < 1e-12, "{weights:?}");
+    }
+
+    #[test]
+    fn too_few_tasks_to_go_by_are_refused() {
+        for (method, settings) in
+            [("krum", ""), ("trimmed_mean", ""), ("krum", "outliers=2"), ("trimmed_mean", "trim=2")]
+        {
+            let settings: Vec<String> =
+                Some(settings.to_owned()).filter(|setting| !setting.is_empty()).into_iter().collect();
+            let (config, wrap) = Config::typed(method, &settings).unwrap();
+            let of = |m: usize| crate::once((&config, &wrap), &vec![vec![1.0, 0.0]; m], &vec![1.0; m], 0);
+            assert!(of(2).unwrap_err().to_string().contains("and the run has 2"));
+            assert_eq!(of(4).is_ok(), settings.is_empty());
+            assert!(of(1).is_ok() && of(5).is_ok());
+        }
     }
 
     #[test]

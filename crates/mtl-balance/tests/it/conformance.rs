@@ -1,6 +1,6 @@
 //! What the documentation of `Balancer` promises, held against every method in the registry.
 
-use mtl_balance::{BALANCERS, Balancer, Config, Error, Feedback, Gram, Method, Signals, State};
+use mtl_balance::{BALANCERS, Balancer, Config, Error, Feedback, Gram, Method, Signals, State, Wrap};
 use mtl_registry::Entry;
 use mtl_rng::Seed;
 
@@ -10,6 +10,36 @@ fn tasks(names: &[&str]) -> Vec<String> {
 
 fn build(config: &Config, tasks: &[String]) -> Box<dyn Balancer> {
     config.build(tasks).unwrap_or_else(|error| panic!("{}: {error}", config.name()))
+}
+
+/// A method with something around it.
+#[derive(Debug)]
+struct Setup(Config, Wrap);
+
+impl Setup {
+    fn build(&self, tasks: &[String]) -> Box<dyn Balancer> {
+        let inner = build(&self.0, tasks);
+        // Alone, methods also answer in runs of fewer tasks than they have something to go by.
+        if self.1 == Wrap::default() {
+            return inner;
+        }
+        self.1.around(inner, tasks).unwrap_or_else(|error| panic!("{self:?}: {error}"))
+    }
+}
+
+/// All of [`configs`] as they are, and one of each kind with each thing that can be around it.
+fn setups() -> Vec<Setup> {
+    let around = [
+        ("upgrad", Wrap { ema: 0.9, ..Wrap::default() }),
+        ("upgrad", Wrap { every: 3, ..Wrap::default() }),
+        ("gradnorm", Wrap { every: 3, ema: 0.5, match_norm: true, ..Wrap::default() }),
+        ("mgda", Wrap { normalise: true, match_norm: true, ..Wrap::default() }),
+        ("famo", Wrap { ema: 0.5, ..Wrap::default() }),
+        ("sdmgrad", Wrap { ema: 0.5, match_norm: true, ..Wrap::default() }),
+        ("db_mtl", Wrap { normalise: true, match_norm: true, ..Wrap::default() }),
+    ];
+    let around = around.into_iter().map(|(name, wrap)| Setup(Config::named(name).unwrap(), wrap));
+    configs().into_iter().map(|config| Setup(config, Wrap::default())).chain(around).collect()
 }
 
 /// Every registered method with its defaults, and settings that take another way through the code.
@@ -69,20 +99,20 @@ fn weights_are_finite_whatever_the_input() {
         ("largest", rows([[f32::MAX; 3], [-f32::MAX; 3], [f32::MAX, -f32::MAX, 0.0]])),
     ];
     let losses = [[1.0, 2.0, 3.0], [0.0; 3], [0.0, 1e-30, 1e30], [1e300, 0.0, 1.0], [0.3; 3]];
-    for config in configs() {
+    for setup in setups() {
         for (what, rows) in &gradients {
-            let mut balancer = build(&config, &names);
+            let mut balancer = setup.build(&names);
             for epoch in 0..4 {
                 for (t, losses) in losses.iter().enumerate() {
                     let at = (epoch * 5 + t as u64, epoch);
                     let weights = step(&mut *balancer, &names, &[0, 1, 2], losses, rows, at).unwrap();
                     assert_eq!(weights.len(), 3);
-                    assert!(weights.iter().all(|w| w.is_finite()), "{config:?}, {what}: {weights:?}");
+                    assert!(weights.iter().all(|w| w.is_finite()), "{setup:?}, {what}: {weights:?}");
                 }
             }
-            assert!(balancer.state().values().flatten().all(|value| value.is_finite()), "{config:?}, {what}");
+            assert!(balancer.state().values().flatten().all(|value| value.is_finite()), "{setup:?}, {what}");
             let none = step(&mut *balancer, &names, &[], &[], &[], (20, 4)).unwrap();
-            assert!(none.is_empty(), "{config:?}");
+            assert!(none.is_empty(), "{setup:?}");
         }
     }
 }
@@ -105,9 +135,9 @@ fn the_order_of_the_tasks_does_not_matter() {
     // With two tasks PCGrad does not depend on its random order, so all methods can be held to this.
     let (there, back) = (tasks(&["a", "b"]), tasks(&["b", "a"]));
     // Without a name the primary task is the first.
-    let named = |config| if config == Config::named("pcd").unwrap() { primary() } else { config };
-    for config in configs().into_iter().filter(|config| config.name() != "rlw").map(named) {
-        let (mut one, mut other) = (build(&config, &there), build(&config, &back));
+    let named = |Setup(config, wrap)| Setup(if config.name() == "pcd" { primary() } else { config }, wrap);
+    for setup in setups().into_iter().filter(|setup| setup.0.name() != "rlw").map(named) {
+        let (mut one, mut other) = (setup.build(&there), setup.build(&back));
         for t in 0..12 {
             let (mut losses, mut rows) = made_up(t, 2);
             let weights = step(&mut *one, &there, &[0, 1], &losses, &rows, (t, t / 3)).unwrap();
@@ -115,7 +145,7 @@ fn the_order_of_the_tasks_does_not_matter() {
             rows.reverse();
             let reversed = step(&mut *other, &back, &[0, 1], &losses, &rows, (t, t / 3)).unwrap();
             for (a, b) in weights.iter().zip(reversed.iter().rev()) {
-                assert!((a - b).abs() < 1e-12 * a.abs().max(1.0), "{config:?}: {weights:?} {reversed:?}");
+                assert!((a - b).abs() < 1e-12 * a.abs().max(1.0), "{setup:?}: {weights:?} {reversed:?}");
             }
         }
     }
@@ -171,23 +201,23 @@ fn no_conflict_where_that_is_promised() {
 #[test]
 fn absent_tasks_disturb_nobody() {
     let (three, two) = (tasks(&["a", "b", "c"]), tasks(&["a", "c"]));
-    for config in configs() {
-        if matches!(&config, Config::Fixed(fixed) if fixed.weights.contains_key("b")) {
+    for setup in setups() {
+        if matches!(&setup.0, Config::Fixed(fixed) if fixed.weights.contains_key("b")) {
             continue; // names a task the smaller run does not have
         }
-        let (mut with, mut without) = (build(&config, &three), build(&config, &two));
+        let (mut with, mut without) = (setup.build(&three), setup.build(&two));
         let fresh = with.state();
         for t in 0..12 {
             let (losses, rows) = made_up(t, 2);
             let weights = step(&mut *with, &three, &[0, 2], &losses, &rows, (t, t / 3)).unwrap();
             let expected = step(&mut *without, &two, &[0, 1], &losses, &rows, (t, t / 3)).unwrap();
-            assert_eq!(weights, expected, "{config:?}");
+            assert_eq!(weights, expected, "{setup:?}");
         }
-        assert_eq!(with.state().get("task/b"), fresh.get("task/b"), "{config:?}");
+        assert_eq!(with.state().get("task/b"), fresh.get("task/b"), "{setup:?}");
         // The absent task can come back.
         let (losses, rows) = made_up(99, 3);
         let weights = step(&mut *with, &three, &[0, 1, 2], &losses, &rows, (99, 4)).unwrap();
-        assert!(weights.iter().all(|weight| weight.is_finite()), "{config:?}: {weights:?}");
+        assert!(weights.iter().all(|weight| weight.is_finite()), "{setup:?}: {weights:?}");
     }
 }
 
@@ -195,23 +225,23 @@ fn absent_tasks_disturb_nobody() {
 fn a_restored_balancer_continues_bit_for_bit() {
     let names = tasks(&["a", "b", "c"]);
     let present = |t: u64| if t % 3 == 1 { vec![0, 2] } else { vec![0, 1, 2] };
-    for config in configs() {
+    for setup in setups() {
         // Every moment to stop at, in the middle of epochs too.
         for stop in 0..14 {
-            let mut whole = build(&config, &names);
-            let mut resumed = build(&config, &names);
+            let mut whole = setup.build(&names);
+            let mut resumed = setup.build(&names);
             for t in 0..20 {
                 let present = present(t);
                 let (losses, rows) = made_up(t, present.len());
                 let expected = step(&mut *whole, &names, &present, &losses, &rows, (t, t / 4)).unwrap();
                 if t >= stop {
                     let weights = step(&mut *resumed, &names, &present, &losses, &rows, (t, t / 4)).unwrap();
-                    assert_eq!(weights, expected, "{config:?}, stopped at {stop}, step {t}");
+                    assert_eq!(weights, expected, "{setup:?}, stopped at {stop}, step {t}");
                 }
                 if t + 1 == stop {
                     let state = whole.state();
                     resumed.restore(state.clone()).unwrap();
-                    assert_eq!(resumed.state(), state, "{config:?}");
+                    assert_eq!(resumed.state(), state, "{setup:?}");
                 }
             }
         }
