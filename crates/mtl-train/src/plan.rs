@@ -134,7 +134,7 @@ impl Plan {
         if config.model.reconstruction != ReconstructionKind::None {
             balanced.push(RECONSTRUCTION.to_owned());
         }
-        balancer(&config, &balanced)?;
+        let compares = balancer(&config, &balanced)?.needs().gram();
         let condition = choose_condition(&config, &tasks)?;
         let split = Split::new(&*dataset, &config.data.split, seed)?;
         if split.validation.is_empty() {
@@ -143,7 +143,8 @@ impl Plan {
         }
         sources::check_normalisation(&config, &tasks, &*dataset, &split)?;
         let labels = count_labels(&*dataset, &columns, &tasks, &split);
-        let mut notes = sources::told(&*dataset, &columns, &tasks, &split, config.data.mixing);
+        let comparing = compares.then(|| config.balancer.name());
+        let mut notes = sources::told(&*dataset, (&columns, &tasks), &split, config.data.mixing, comparing);
         notes.extend(dataset.notes().iter().cloned());
         notes.extend(split.notes.iter().cloned());
         notes.extend(

@@ -101,13 +101,14 @@ fn open_with(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Dataset>> {
     }
 }
 
-/// What each source brings, a sentence each; nothing where there is one.
+/// What each source brings, a sentence each; nothing where there is one. And a warning where a balancer that compares the tasks'
+/// gradients (`comparing`, its name) will never see those of some tasks in one batch.
 pub(crate) fn told(
     dataset: &dyn Dataset,
-    columns: &[usize],
-    tasks: &[Task],
+    (columns, tasks): (&[usize], &[Task]),
     split: &Split,
     mixing: Mixing,
+    comparing: Option<&str>,
 ) -> Vec<String> {
     let names = dataset.sources();
     if names.len() < 2 {
@@ -144,7 +145,17 @@ pub(crate) fn told(
             mixing.name()
         )
     };
-    (0..names.len()).map(told).collect()
+    let meet = |a: usize, b: usize| labels.iter().any(|of| of[a] > 0 && of[b] > 0);
+    let apart = (0..tasks.len()).flat_map(|a| (0..a).map(move |b| (b, a))).find(|&(a, b)| !meet(a, b));
+    let warning = match (mixing, comparing, apart) {
+        (Mixing::RoundRobin {}, Some(balancer), Some((a, b))) => Some(format!(
+            "no batch has labels of both `{}` and `{}` (data.mixing = round_robin): balancer `{balancer}` will never compare \
+             their gradients; data.mixing = uniform mixes the sources in every batch",
+            tasks[a].name, tasks[b].name
+        )),
+        _ => None,
+    };
+    (0..names.len()).map(told).chain(warning).collect()
 }
 
 /// Rows of each source.

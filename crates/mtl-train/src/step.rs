@@ -19,7 +19,7 @@ use mtl_tensor::optim::Grads;
 use mtl_tensor::{Ctx, Tensor, to_f64};
 use mtl_trunk::Features;
 
-pub(crate) use after::{lookahead, losses_after};
+pub use after::{lookahead, losses_after};
 
 use crate::error::{Error, Result};
 use crate::model::{ImageTask, Model, RECONSTRUCTION};

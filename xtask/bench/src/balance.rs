@@ -9,7 +9,7 @@ use mtl_tensor::{Ctx, Device, Tensor, backward_from};
 use mtl_train::model::Model;
 use mtl_train::plan::Plan;
 use mtl_train::settings;
-use mtl_train::step::{StepInput, balanced_tasks, step};
+use mtl_train::step::{StepInput, balanced_tasks, lookahead, losses_after, step};
 use serde_json::json;
 
 use crate::workload::{Job, Repeated, Workload};
@@ -47,12 +47,7 @@ pub fn workloads() -> Vec<Workload> {
     let features =
         Config::typed("upgrad", &["route=features".to_owned()]).map(|(config, _)| ("upgrad-features", config));
     let steps = configs().map(|config| (config.name(), config)).chain(features);
-    let steps = steps.filter(|(_, config)| feedback(config) == Feedback::Nothing).map(training);
-    calls.chain(steps).chain([trunk()]).collect()
-}
-
-fn feedback(config: &Config) -> Feedback {
-    config.build(&[]).map_or(Feedback::Nothing, |balancer| balancer.feedback())
+    calls.chain(steps.map(training)).chain([trunk()]).collect()
 }
 
 fn call(config: Config) -> Workload {
@@ -111,8 +106,8 @@ fn trunk() -> Workload {
         peers: vec!["balanced/fixed"],
         flop: Box::new(|_| None),
         build: Box::new(|batch| {
-            let Step { model, images, .. } = Step::new(&Config::default(), batch)?;
-            let features = model.trunk.forward(&images, &Ctx::train(Seed::new(4), 0))?;
+            let Step { model, batches: [material, _], .. } = Step::new(&Config::default(), batch)?;
+            let features = model.trunk.forward(&material.images, &Ctx::train(Seed::new(4), 0))?;
             let ones = features.taps.iter().map(Tensor::ones_like).collect::<mtl_tensor::Result<Vec<_>>>()?;
             Ok(Box::new(Repeated(move || {
                 backward_from(&features.taps, &ones)?;
@@ -127,10 +122,30 @@ struct Step {
     balancer: Box<dyn mtl_balance::Balancer>,
     optimizer: Optimizer,
     tasks: Vec<String>,
+    /// What is learnt from, and what bilevel methods look ahead on.
+    batches: [Material; 2],
+    done: u64,
+}
+
+struct Material {
     images: Tensor,
     targets: Vec<Target>,
     classes: Vec<i32>,
-    done: u64,
+}
+
+impl Material {
+    fn input(&self, step: u64) -> StepInput<'_> {
+        StepInput {
+            images: &self.images,
+            targets: &self.targets,
+            classes: &self.classes,
+            reconstruction_weight: 0.2,
+            reconstruction_images: 16,
+            step,
+            epoch: 0,
+            compare: false,
+        }
+    }
 }
 
 impl Step {
@@ -138,8 +153,15 @@ impl Step {
         let set = ["data.scenes.count=128", "data.scenes.size=64", "size=64", "stages=[\"joint\"]"].map(str::to_owned);
         let plan = Plan::new(settings::load("standard", None, &set)?)?;
         let model = Model::new(&plan.config, &plan.schema, &Device::Cpu)?;
-        let rows: Vec<usize> = (0..plan.dataset.len()).take(batch).collect();
-        let found = batch_of(&*plan.dataset, &rows, plan.schema.size())?;
+        let material = |from: usize| -> anyhow::Result<Material> {
+            let rows: Vec<usize> = (0..plan.dataset.len()).skip(from).take(batch).collect();
+            let found = batch_of(&*plan.dataset, &rows, plan.schema.size())?;
+            Ok(Material {
+                images: Tensor::from_slice(&found.images, found.shape.to_vec(), &Device::Cpu)?,
+                targets: plan.targets(&found),
+                classes: vec![0; rows.len()],
+            })
+        };
         let tasks = balanced_tasks(&model);
         let optimizer = Optimizer::new(optim::Config::default(), &model.params.trained(), |_| 1.0)?;
         Ok(Self {
@@ -147,9 +169,7 @@ impl Step {
             model,
             optimizer,
             tasks,
-            images: Tensor::from_slice(&found.images, found.shape.to_vec(), &Device::Cpu)?,
-            targets: plan.targets(&found),
-            classes: vec![0; rows.len()],
+            batches: [material(0)?, material(batch)?],
             done: 0,
         })
     }
@@ -161,20 +181,21 @@ impl Job for Step {
     }
 
     fn step(&mut self) -> anyhow::Result<Option<f64>> {
-        let input = StepInput {
-            images: &self.images,
-            targets: &self.targets,
-            classes: &self.classes,
-            reconstruction_weight: 0.2,
-            reconstruction_images: 16,
-            step: self.done,
-            epoch: 0,
-            compare: false,
-        };
+        let [input, other] = [0, 1].map(|at| self.batches[at].input(self.done));
         let cx = Ctx::train(Seed::new(4), self.done);
         self.done += 1;
         let found = step(&self.model, &mut *self.balancer, &self.tasks, &input, &cx, &mut cx.stream("balancer"))?;
+        let feedback = self.balancer.feedback();
+        if let Feedback::Lookahead(primary) = &feedback {
+            let batches = (&input, &other);
+            if let Some(slopes) = lookahead(&self.model, &self.tasks, batches, &found, (1e-3, primary), &cx)? {
+                self.balancer.learn(&slopes)?;
+            }
+        }
         self.optimizer.step(&found.grads, 1e-3, 1.0)?;
+        if feedback == Feedback::LossesAfter {
+            self.balancer.learn(&losses_after(&self.model, &self.tasks, &input, &found, &cx)?)?;
+        }
         Ok(found.losses.iter().map(|(_, loss)| *loss).reduce(|a, b| a + b))
     }
 }
@@ -184,13 +205,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_method_has_a_call_and_all_that_need_no_more_than_a_step_have_one() {
+    fn every_method_has_a_call_and_a_step() {
         let all = workloads();
         let has = |name: String| all.iter().any(|workload| workload.name == name);
         for entry in BALANCERS {
-            let config = (entry.item.default)();
             assert!(has(format!("weights/{}", entry.name)) || entry.name == "auto_lambda");
-            assert_eq!(has(format!("balanced/{}", entry.name)), feedback(&config) == Feedback::Nothing);
+            assert!(has(format!("balanced/{}", entry.name)));
         }
     }
 }

@@ -26,7 +26,8 @@ pub fn milliseconds(seconds: f64) -> String {
     let value = seconds * 1e3;
     let digits = match value {
         // Calls of microseconds.
-        v if v < 0.1 => 5,
+        v if v < 0.01 => 5,
+        v if v < 0.1 => 4,
         v if v < 1.0 => 3,
         v if v < 10.0 => 2,
         v => usize::from(v < 100.0),

@@ -13,8 +13,12 @@ use crate::model::Model;
 /// Length of the way over which a difference of losses stands for their slope, as in the authors' code.
 const WAY: f64 = 0.01;
 
-/// The losses of the tasks of `output` on the same batch with the present weights; leaves no trace in running averages.
-pub(crate) fn losses_after(
+/// The losses of the tasks of `output` on the same batch with the present weights; leaves no trace in running averages. One forward
+/// pass.
+///
+/// # Errors
+/// [`Error::Diverged`](crate::Error::Diverged) naming a task whose loss is not finite.
+pub fn losses_after(
     model: &Model,
     tasks: &[String],
     input: &StepInput<'_>,
@@ -29,9 +33,13 @@ pub(crate) fn losses_after(
     Ok(output.losses.iter().filter_map(|(name, _)| of(name)).collect())
 }
 
-/// For each task of `output`; `None` where no primary task has labels in `other`, or nothing can be told: by how much the summed loss of the `primary` tasks on `other` would grow with its weight in a step of
-/// plain gradient descent at `lr`. The weights are as they were afterwards.
-pub(crate) fn lookahead(
+/// For each task of `output` by how much the summed loss of the `primary` tasks on `other` would grow with its weight in a step of
+/// plain gradient descent at `lr`; `None` where no primary task has labels in `other`, or nothing can be told. The weights are as
+/// they were afterwards. One backward and three forward passes.
+///
+/// # Errors
+/// [`Error::Diverged`](crate::Error::Diverged) naming a task whose loss is not finite.
+pub fn lookahead(
     model: &Model,
     tasks: &[String],
     (input, other): (&StepInput<'_>, &StepInput<'_>),

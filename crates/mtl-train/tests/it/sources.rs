@@ -174,6 +174,12 @@ fn a_run_tells_its_sources_and_is_used_like_any_other() {
     ] {
         assert!(told.contains(words), "{told}");
     }
+    let warned = |mixing: &str, balancer: &str| {
+        let plan = Plan::new(on(dir.path(), &folders, &[JOINT, mixing, balancer])).unwrap();
+        plan.notes.iter().any(|note| note.contains("no batch has labels of both `kind` and `mask`"))
+    };
+    assert!(warned("data.mixing=round_robin", "balancer=pcgrad"));
+    assert!(!warned("data.mixing=uniform", "balancer=pcgrad") && !warned("data.mixing=round_robin", "balancer=dwa"));
     let held_out = evaluate(&run, None, None).unwrap();
     assert_eq!((held_out.images, held_out.scores.len(), held_out.warning), (8, 3, None));
     // A folder that was learnt from is known again; images of no folder are not.
