@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gramian::{Gramian, OfGram};
 use crate::rows::Rows;
-use crate::solve::{cholesky_solve, dot, product, shortest, square_length};
+use crate::solve::{cholesky_solve, dot, is_cancelled, product, shortest, square_length};
 use crate::{Error, Gram, Route};
 
 /// Settings of CAGrad.
@@ -67,19 +67,22 @@ impl OfGram for Cagrad {
             return mean;
         }
         let least = shortest(gram);
-        let longest = (0..gram.size()).map(|i| gram.at(i, i)).fold(0.0, f64::max).sqrt();
-        let bottom = square_length(gram, &least).sqrt();
-        if bottom <= 1e-10 * longest {
+        if is_cancelled(gram, &least) {
             return least;
         }
-        let w = most_for_the_worst(gram, &mean, reach, (bottom, longest));
+        let longest = (0..gram.size()).map(|i| gram.at(i, i)).fold(0.0, f64::max).sqrt();
+        let w = most_for_the_worst(gram, &mean, reach, (square_length(gram, &least).sqrt(), longest));
+        if is_cancelled(gram, &w) {
+            return least;
+        }
         let length = square_length(gram, &w).sqrt();
         let scale = if self.rescale { 1.0 / (1.0 + self.c * self.c) } else { 1.0 };
         mean.iter().zip(&w).map(|(mean, w)| scale * (mean + reach / length * w)).collect()
     }
 }
 
-/// `argmin w^T G u + reach sqrt(w^T G w)` over the simplex: the root of `|g_w(t)| - t`, which falls in `t`.
+/// `argmin w^T G u + reach sqrt(w^T G w)` over the simplex: the root of `|g_w(t)| - t`, which is above 0 before it and
+/// below 0 after it.
 fn most_for_the_worst(gram: &Gram, u: &[f64], reach: f64, (mut low, mut high): (f64, f64)) -> Vec<f64> {
     let along = product(gram, u);
     let square = dot(&along, u);
@@ -121,6 +124,32 @@ mod tests {
     use mtl_rng::Seed;
 
     use super::*;
+
+    /// Zero lies strictly inside what these gradients span: no direction helps all, and what is left of the update is rounding.
+    #[test]
+    fn where_no_direction_helps_all_there_is_no_update() {
+        let mut inside = 0;
+        for seed in 0..300 {
+            let m = 3 + seed as usize % 4;
+            let rows: Vec<Vec<f32>> = (0..m).map(|i| Seed::new(seed).stream("rows", &[i as u64]).normals(2)).collect();
+            let gram = Gram::of_rows(&rows);
+            // Zero is inside if the gradients' directions leave no half of the plane free.
+            let mut angles: Vec<f32> = rows.iter().map(|row| row[1].atan2(row[0])).collect();
+            angles.sort_by(f32::total_cmp);
+            let around = angles[0] + std::f32::consts::TAU - angles[m - 1];
+            let widest = angles.windows(2).map(|pair| pair[1] - pair[0]).fold(around, f32::max);
+            if widest > std::f32::consts::PI - 0.05 {
+                continue;
+            }
+            inside += 1;
+            let w = Cagrad { c: 0.4, rescale: false }.solve(&Rows::all(gram), &mut Seed::new(0).stream("none", &[]));
+            for column in 0..2 {
+                let update: f64 = rows.iter().zip(&w).map(|(row, w)| f64::from(row[column]) * w).sum();
+                assert!(update.abs() < 1e-6, "{seed}: {update}");
+            }
+        }
+        assert!(inside > 100, "{inside}");
+    }
 
     /// The update is `c |g0|` from the mean, and no task in use gains more than another: what the optimum is known by.
     #[test]

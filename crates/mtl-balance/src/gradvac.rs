@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::gramian::{Gramian, OfGram};
 use crate::memory;
 use crate::rows::Rows;
-use crate::solve::{dot, square_length};
+use crate::solve::{dot, is_cancelled, square_length};
 use crate::{Error, Gram, Route, State};
 
 /// Settings of GradVac.
@@ -50,9 +50,6 @@ pub struct GradVac {
     /// Mean cosine of a task with each of the run's tasks.
     wanted: Vec<Vec<f64>>,
 }
-
-/// A combination shorter than this share of its gradient has cancelled.
-const CANCELLED: f64 = 1e-10;
 
 impl OfGram for GradVac {
     fn name(&self) -> &'static str {
@@ -93,10 +90,10 @@ pub fn turn(
         let mut turned = vec![0.0; gram.size()];
         turned[i] = 1.0;
         for j in order().into_iter().filter(|&j| j != i) {
-            let (length, other) = (square_length(gram, &turned).sqrt(), gram.at(j, j).sqrt());
-            if length <= CANCELLED * gram.at(i, i).sqrt() {
+            if is_cancelled(gram, &turned) {
                 continue;
             }
+            let (length, other) = (square_length(gram, &turned).sqrt(), gram.at(j, j).sqrt());
             let cosine = (dot(gram.row(j), &turned) / length / other).clamp(-1.0, 1.0);
             let wanted = &mut wanted[tasks[i]][tasks[j]];
             let sine = |cosine: f64| (1.0 - cosine * cosine).max(0.0).sqrt();

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gramian::{Gramian, OfGram};
 use crate::rows::Rows;
-use crate::solve::{Angles, Eigen, Unit};
+use crate::solve::{Angles, Eigen, Unit, product};
 use crate::{Error, Route};
 
 /// Settings of IMTL-G.
@@ -49,7 +49,12 @@ impl OfGram for ImtlG {
             return none;
         }
         // Of the many solutions for dependent gradients the shortest, as a pseudo-inverse gives.
-        let w = if only { unit.back(&x) } else { Eigen::of(&rows.gram).pseudo_solve(&unit.lengths) };
+        let mut w = if only { unit.back(&x) } else { Eigen::of(&rows.gram).pseudo_solve(&unit.lengths) };
+        // It leaves out what is too short beside the longest; unit gradients have nothing too short.
+        let along = product(&rows.gram, &w);
+        if along.iter().zip(&unit.lengths).any(|(along, length)| (along / length - 1.0).abs() > 1e-6) {
+            w = unit.back(&x);
+        }
         let (sum, size) = (w.iter().sum::<f64>(), w.iter().map(|w| w.abs()).sum::<f64>());
         if sum.abs() <= 1e-12 * size { none } else { w.iter().map(|w| w / sum.abs()).collect() }
     }

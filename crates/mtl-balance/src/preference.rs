@@ -34,8 +34,10 @@ pub(crate) struct Counts(Vec<f64>);
 impl Counts {
     /// The shares of some of them, which sum to 1.
     pub(crate) fn shares(&self, tasks: &[usize]) -> Vec<f64> {
-        let all: f64 = tasks.iter().map(|&task| self.0[task]).sum();
-        tasks.iter().map(|&task| self.0[task] / all).collect()
+        // The largest becomes 1 first, so that the sum is a number.
+        let most = tasks.iter().map(|&task| self.0[task]).fold(0.0, f64::max);
+        let all: f64 = tasks.iter().map(|&task| self.0[task] / most).sum();
+        tasks.iter().map(|&task| self.0[task] / most / all).collect()
     }
 }
 
@@ -52,6 +54,7 @@ mod tests {
         let counts = of("b", 2.0).unwrap();
         assert_eq!(counts.shares(&[0, 1, 2]), [0.25, 0.5, 0.25]);
         assert_eq!(counts.shares(&[0, 2]), [0.5, 0.5]);
+        assert_eq!(Counts(vec![1e308, 1e308]).shares(&[0, 1]), [0.5, 0.5]);
         assert!(of("d", 2.0).unwrap_err().to_string().contains("balancer.x.preference"));
         for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(of("b", wrong).unwrap_err().to_string().contains("balancer.x.preference.b"));

@@ -67,6 +67,15 @@ pub(crate) fn square_length(gram: &Gram, weights: &[f64]) -> f64 {
     dot(&product(gram, weights), weights).max(0.0)
 }
 
+/// Whether a combination is zero but for rounding: shorter than this share of its parts. Inner products of gradients are good to some
+/// 1e-16 of those, and a length is their root.
+const CANCELLED: f64 = 1e-7;
+
+pub(crate) fn is_cancelled(gram: &Gram, weights: &[f64]) -> bool {
+    let parts: f64 = weights.iter().enumerate().map(|(i, w)| w.abs() * gram.at(i, i).sqrt()).sum();
+    square_length(gram, weights).sqrt() <= CANCELLED * parts
+}
+
 /// `x` with `C x = wanted`, for cosines `C`: the combination of unit gradients whose inner products with them are these.
 pub(crate) struct Angles {
     /// Where there is no such combination, the nearest in the sense of least squares.

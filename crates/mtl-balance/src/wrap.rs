@@ -114,10 +114,12 @@ impl Wrapped {
 
     /// The method's answer to gradients that all have their mean length.
     fn normalised(&mut self, signals: &Signals, gram: &Gram, stream: &mut Stream) -> Result<Combination, Error> {
-        let lengths: Vec<f64> = (0..gram.size()).map(|i| gram.at(i, i).sqrt()).collect();
-        let there: Vec<f64> = lengths.iter().copied().filter(|length| *length > 0.0).collect();
-        let mean = there.iter().sum::<f64>() / there.len().max(1) as f64;
-        let factors: Vec<f64> = lengths.iter().map(|&length| if length > 0.0 { mean / length } else { 0.0 }).collect();
+        // Those that are done stay so: their gradients are rounding.
+        let there = gram.present();
+        let length = |i: usize| gram.at(i, i).sqrt();
+        let mean = there.iter().map(|&i| length(i)).sum::<f64>() / there.len().max(1) as f64;
+        let mut factors = vec![0.0; gram.size()];
+        there.iter().for_each(|&i| factors[i] = mean / length(i));
         let scaled = Gram::from_fn(gram.size(), |i, j| gram.at(i, j) * factors[i] * factors[j]);
         let rows: Option<Vec<Vec<f32>>> = signals.gradients.map(|rows| {
             let scale =
@@ -313,6 +315,11 @@ mod tests {
         // With gradients of one length the shortest convex combination halves the angle, whatever their lengths were.
         let mut balancer = wrapped("mgda", &Wrap { normalise: true, ..Wrap::default() }).unwrap();
         let weights = ask(&mut *balancer, 0, 1.0).weights;
+        // A task that is done is not brought back.
+        let wrap = Wrap { normalise: true, ..Wrap::default() };
+        let done =
+            crate::once((&Config::named("mgda").unwrap(), &wrap), &[vec![1.0, 0.0], vec![0.0, 1e-12]], &[1.0; 2], 0);
+        assert_eq!(done.unwrap().weights, [1.0, 0.0]);
         assert!((weights[0] * 3.0 - weights[1] * 2f64.sqrt()).abs() < 1e-12, "{weights:?}");
     }
 

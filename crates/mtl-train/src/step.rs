@@ -6,7 +6,8 @@
 //! task and half of the batch where gradients on independent images are asked for. With the same weights all routes give the
 //! same gradients of the trunk; the heads' are weighted only where the weights are weights of losses.
 //!
-//! Memory: one gradient of the trunk a task, and one of one parameter more while they are mixed ([`Needs::TrunkGram`]); as many on the
+//! Memory: the features' gradients and one gradient of the trunk a task, which are given back parameter by parameter as they are mixed
+//! ([`Needs::TrunkGram`]); as many on the
 //! host, one by one in place of those, for methods that see them ([`Needs::Gradients`]); two a task for [`Needs::HalvesGram`].
 
 mod after;

@@ -62,7 +62,7 @@ LibMTL's own lines, and MGDA, DualProj, UPGrad, Nash, FairGrad and PCD to clarab
 
 ## Equal
 Update vectors (weights where the library has no more), in every call where there are several; the difference is the largest over all \
-cases compared, relative to the largest number of the answer, or of a thousandth of the gradients' where the answer is next to nothing.
+cases compared, relative to the largest number of the answer, or of the gradients where the answer is zero but for rounding.
 
 | library | its method | ours | cases | difference below | not compared |
 |---|---|---|---:|---:|---|

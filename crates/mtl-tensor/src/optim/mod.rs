@@ -59,17 +59,25 @@ pub fn square_norm(tensor: &Tensor) -> Result<f64> {
 /// Numbers of a parameter that one task looks at.
 const PART: usize = 16 * 1024;
 
-/// Inner product of two gradients of the same parameters, in f64.
+/// Inner product of two gradients of the same parameters, in f64; on accelerators in their own type.
 ///
 /// # Errors
 /// Shapes that differ.
 pub fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
-    let product = (a * b)?;
-    if !product.device().is_cpu() {
-        let sum = product.sum_all()?.to_device(&candle_core::Device::Cpu)?;
+    if !a.device().is_cpu() {
+        let sum = (a * b)?.sum_all()?.to_device(&candle_core::Device::Cpu)?;
         return sum.to_dtype(candle_core::DType::F64)?.to_scalar();
     }
-    product.to_dtype(candle_core::DType::F64)?.sum_all()?.to_scalar()
+    if a.shape() != b.shape() {
+        candle_core::bail!("dot: {:?} and {:?}", a.shape(), b.shape());
+    }
+    for_real!(a, T => {
+        let part = |(a, b): (&[T], &[T])| {
+            a.iter().zip(b).map(|(a, b)| crate::Real::f64(*a) * crate::Real::f64(*b)).sum::<f64>()
+        };
+        let parts = |a: &[T], b: &[T]| a.par_chunks(PART).zip(b.par_chunks(PART)).map(part).collect::<Vec<_>>();
+        with_slice::<T, _>(a, |a| with_slice::<T, _>(b, |b| parts(a, b).into_iter().sum()))?
+    })
 }
 
 /// The first gradient (by name) with an entry that is not finite.

@@ -138,7 +138,9 @@ impl Route<'_> {
         // Of the means of both, `(a_i + b_i) / 2`.
         let parts = between.into_iter().zip(by_stage(&a, &a, &trunk)?).zip(by_stage(&b, &b, &trunk)?);
         let quarter = |ab: &Gram, a: &Gram, b: &Gram| {
-            Gram::from_fn(ab.size(), |i, j| 0.25 * (a.at(i, j) + b.at(i, j)) + 0.5 * ab.at(i, j))
+            // A square that is zero but for rounding is zero.
+            let least = |i: usize, j: usize| if i == j { 0.0 } else { f64::NEG_INFINITY };
+            Gram::from_fn(ab.size(), |i, j| (0.25 * (a.at(i, j) + b.at(i, j)) + 0.5 * ab.at(i, j)).max(least(i, j)))
         };
         let stages: Vec<_> = parts.map(|(((stage, ab), (_, a)), (_, b))| (stage, quarter(&ab, &a, &b))).collect();
         let gram = total(present.len(), &stages);

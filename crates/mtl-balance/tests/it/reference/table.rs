@@ -86,14 +86,20 @@ pub const TABLE: &[Row] = &[
         "MGDA_default(eps=1e-3,iters=100)",
         Method(r#"{"mgda": {}}"#),
         1e-6,
-        &[ZERO_ROW, PARALLEL, CONFLICT, RANDOM],
+        &[ZERO_ROW, PARALLEL, CONFLICT, RANDOM, FAR_APART],
     ),
-    row("torchjd", "MGDA_tight(eps=1e-12,iters=3000)", Method(r#"{"mgda": {}}"#), 1e-6, &[ZERO_ROW, PARALLEL, RANDOM]),
+    row(
+        "torchjd",
+        "MGDA_tight(eps=1e-12,iters=3000)",
+        Method(r#"{"mgda": {}}"#),
+        1e-6,
+        &[ZERO_ROW, PARALLEL, RANDOM, FAR_APART],
+    ),
     row("torchjd", "PCGrad_order_ascending", PcGrad(false), 1e-6, &[]),
     row("torchjd", "PCGrad_order_descending", PcGrad(true), 1e-6, &[]),
     row("torchjd", "CAGrad_c0.5", Method(r#"{"cagrad": {"rescale": false}}"#), 1e-6, CAGRAD),
     row("torchjd", "CAGrad_c0.4", Method(r#"{"cagrad": {"c": 0.4, "rescale": false}}"#), 1e-6, CAGRAD),
-    row("torchjd", "AlignedMTL_min", Method(r#"{"aligned": {}}"#), 1e-6, &[ZERO_ROW]),
+    row("torchjd", "AlignedMTL_min", Method(r#"{"aligned": {}}"#), 1e-6, &[ZERO_ROW, FAR_APART]),
     row("torchjd", "AlignedMTL_median", Method(r#"{"aligned": {"length": "median"}}"#), 1e-6, &[ZERO_ROW, FAR_APART]),
     row("torchjd", "AlignedMTL_rmse", Method(r#"{"aligned": {"length": "rmse"}}"#), 1e-6, &[ZERO_ROW, FAR_APART]),
     row("torchjd", "IMTLG", Method(r#"{"imtl_g": {}}"#), 1e-6, &[OPPOSED]),
@@ -147,7 +153,7 @@ pub const TABLE: &[Row] = &[
         "AlignedMTL_pref_0.5_0.3_0.2",
         Method(r#"{"aligned": {"preference": {"0": 0.5, "1": 0.3, "2": 0.2}}}"#),
         1e-6,
-        &[ZERO_ROW],
+        &[ZERO_ROW, FAR_APART],
     ),
     row(
         "torchjd",
@@ -196,6 +202,22 @@ pub const TABLE: &[Row] = &[
         &[ZERO_ROW, PARALLEL, OPPOSED, ALL_ZERO],
     ),
     row("conflictfree", "ConFIG_update", Method(r#"{"config": {}}"#), 1e-6, &[OPPOSED]),
+    // The same as far as their solvers come.
+    row(
+        "torchjd",
+        "CAGrad_c0.5",
+        Method(r#"{"cagrad": {"rescale": false}}"#),
+        1e-3,
+        &[ZERO_ROW, OPPOSED, SINGLE, FAR_APART],
+    ),
+    row(
+        "torchjd",
+        "CAGrad_c0.4",
+        Method(r#"{"cagrad": {"c": 0.4, "rescale": false}}"#),
+        1e-3,
+        &[ZERO_ROW, OPPOSED, SINGLE, FAR_APART],
+    ),
+    row("LibMTL", "CAGrad_c0.5_rescale1", Method(r#"{"cagrad": {}}"#), 1e-3, &[ZERO_ROW, OPPOSED, SINGLE, FAR_APART]),
 ];
 
 /// Methods of the losses alone: the library's name, and our settings or why there are none.
