@@ -49,12 +49,13 @@ impl OfGram for ImtlG {
             return none;
         }
         // Of the many solutions for dependent gradients the shortest, as a pseudo-inverse gives.
-        let mut w = if only { unit.back(&x) } else { Eigen::of(&rows.gram).pseudo_solve(&unit.lengths) };
-        // It leaves out what is too short beside the longest; unit gradients have nothing too short.
-        let along = product(&rows.gram, &w);
-        if along.iter().zip(&unit.lengths).any(|(along, length)| (along / length - 1.0).abs() > 1e-6) {
-            w = unit.back(&x);
-        }
+        // It loses gradients that are too short beside the longest: unit gradients have none.
+        let reaches_all = |w: &Vec<f64>| {
+            let along = product(&rows.gram, w);
+            along.iter().zip(&unit.lengths).all(|(along, length)| (along / length - 1.0).abs() <= 1e-6)
+        };
+        let shortest = (!only).then(|| Eigen::of(&rows.gram).pseudo_solve(&unit.lengths)).filter(reaches_all);
+        let w = shortest.unwrap_or_else(|| unit.back(&x));
         let (sum, size) = (w.iter().sum::<f64>(), w.iter().map(|w| w.abs()).sum::<f64>());
         if sum.abs() <= 1e-12 * size { none } else { w.iter().map(|w| w / sum.abs()).collect() }
     }

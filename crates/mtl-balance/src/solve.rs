@@ -72,8 +72,13 @@ pub(crate) fn square_length(gram: &Gram, weights: &[f64]) -> f64 {
 const CANCELLED: f64 = 1e-7;
 
 pub(crate) fn is_cancelled(gram: &Gram, weights: &[f64]) -> bool {
+    is_rounding(square_length(gram, weights).sqrt(), gram, weights)
+}
+
+/// The same of an update of this length, whatever it was made by from these parts.
+pub(crate) fn is_rounding(length: f64, gram: &Gram, weights: &[f64]) -> bool {
     let parts: f64 = weights.iter().enumerate().map(|(i, w)| w.abs() * gram.at(i, i).sqrt()).sum();
-    square_length(gram, weights).sqrt() <= CANCELLED * parts
+    length <= CANCELLED * parts
 }
 
 /// `x` with `C x = wanted`, for cosines `C`: the combination of unit gradients whose inner products with them are these.

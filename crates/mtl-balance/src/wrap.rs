@@ -5,7 +5,7 @@ use mtl_rng::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::coordinates::narrow;
-use crate::solve::square_length;
+use crate::solve::{is_rounding, square_length};
 use crate::{Balancer, Combination, Error, Feedback, Gram, Needs, Signals, State};
 
 /// Settings around a method. By default none changes anything.
@@ -90,8 +90,6 @@ struct Wrapped {
     factor: f64,
 }
 
-/// An update shorter than this share of its parts is rounding.
-const CANCELLED: f64 = 1e-7;
 /// Key of the factor in the state.
 const FACTOR: &str = "factor";
 
@@ -140,9 +138,8 @@ impl Wrapped {
             Some(vector) => vector.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt(),
             None => square_length(gram, &found.weights).sqrt(),
         };
-        let parts: f64 = found.weights.iter().enumerate().map(|(i, w)| w.abs() * gram.at(i, i).sqrt()).sum();
         let factor = mean / length;
-        if length > CANCELLED * parts && factor.is_finite() { factor } else { 1.0 }
+        if factor.is_finite() && !is_rounding(length, gram, &found.weights) { factor } else { 1.0 }
     }
 }
 

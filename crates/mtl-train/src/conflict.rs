@@ -61,13 +61,18 @@ impl Angles {
     }
 }
 
+/// The inner products over all stages of so many gradients.
+pub(crate) fn whole(size: usize, stages: &[(String, Gram)]) -> Gram {
+    Gram::from_fn(size, |i, j| stages.iter().map(|(_, gram)| gram.at(i, j)).sum())
+}
+
 impl Comparison {
     /// From the inner products of each stage; `None` with fewer than two tasks, or where nothing was compared.
     pub fn of(step: u64, tasks: Vec<String>, stages: &[(String, Gram)]) -> Option<Self> {
         if tasks.len() < 2 || stages.is_empty() {
             return None;
         }
-        let whole = Gram::from_fn(tasks.len(), |i, j| stages.iter().map(|(_, gram)| gram.at(i, j)).sum());
+        let whole = whole(tasks.len(), stages);
         let stages = stages.iter().map(|(name, gram)| (name.clone(), Angles::of(gram)));
         let stages = stages.chain([(WHOLE.to_owned(), Angles::of(&whole))]).collect();
         Some(Self { step, tasks, stages })

@@ -10,6 +10,7 @@ use mtl_tensor::{Ctx, Tensor, Var, backward_from, backward_from_once, backward_o
 use mtl_trunk::Features;
 
 use super::{StepInput, StepOutput, finite_values, task_losses};
+use crate::conflict::whole;
 use crate::error::Result;
 use crate::model::Model;
 
@@ -75,7 +76,7 @@ impl Route<'_> {
         let gram = if at_features {
             Gram::try_from_fn(taps.len(), |i, j| inner(taps[i].iter().zip(&taps[j])))?
         } else {
-            total(rows.len(), &stages)
+            whole(rows.len(), &stages)
         };
         let mut signals = self.signals(&present, &losses);
         if needs.gram() {
@@ -134,7 +135,7 @@ impl Route<'_> {
         let those = |half: Half| half.rows.into_iter().zip(half.present).filter(|(_, task)| present.contains(task));
         let [a, b] = [a, b].map(|half| those(half).map(|(row, _)| row).collect::<Vec<_>>());
         let between = by_stage(&a, &b, &trunk)?;
-        let halves = total(present.len(), &between);
+        let halves = whole(present.len(), &between);
         // Of the means of both, `(a_i + b_i) / 2`.
         let parts = between.into_iter().zip(by_stage(&a, &a, &trunk)?).zip(by_stage(&b, &b, &trunk)?);
         let quarter = |ab: &Gram, a: &Gram, b: &Gram| {
@@ -143,7 +144,7 @@ impl Route<'_> {
             Gram::from_fn(ab.size(), |i, j| (0.25 * (a.at(i, j) + b.at(i, j)) + 0.5 * ab.at(i, j)).max(least(i, j)))
         };
         let stages: Vec<_> = parts.map(|(((stage, ab), (_, a)), (_, b))| (stage, quarter(&ab, &a, &b))).collect();
-        let gram = total(present.len(), &stages);
+        let gram = whole(present.len(), &stages);
         let signals = self.signals(&present, &losses).with_gram(&gram).with_halves(&halves);
         let weights = balancer.combine(&signals, stream)?.weights;
         let each: Vec<f64> = weights.iter().map(|weight| 0.5 * weight).collect();
@@ -241,11 +242,6 @@ fn by_stage(a: &[Grads], b: &[Grads], trunk: &BTreeMap<String, Var>) -> Result<V
         })
     };
     stages.into_iter().map(|(stage, names)| Ok((stage, gram(&names)?))).collect()
-}
-
-/// Over all stages.
-fn total(size: usize, stages: &[(String, Gram)]) -> Gram {
-    Gram::from_fn(size, |i, j| stages.iter().map(|(_, gram)| gram.at(i, j)).sum())
 }
 
 fn inner<'a>(pairs: impl Iterator<Item = (&'a Tensor, &'a Tensor)>) -> Result<f64> {
