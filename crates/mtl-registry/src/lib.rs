@@ -1,8 +1,9 @@
 //! Lists of named things: trunks, heads, generators, balancers, readers, presets.
 //!
-//! A registry is a `const` slice of [`Entry`] in the crate that owns the things: one line each. The CLI lists it, the
-//! configuration looks names up in it, the conformance tests of the trait walk over it. A name that is not there is an
-//! [`UnknownName`] that says which names are and which one was probably meant.
+//! A registry is a `const` slice of [`Entry`] in the crate that owns the things, one line per thing. [`registry!`] makes the slice
+//! together with the configuration enum that chooses one of its members. `mtl list` prints the slice, the conformance tests of the
+//! trait iterate over it. An unknown name gives an [`UnknownName`], which lists the known names and suggests the nearest.
+//! [`List`] is a registry that another crate can extend at run time.
 //!
 //! ```
 //! use mtl_registry::{find, Entry};
@@ -15,28 +16,34 @@
 //! assert_eq!(error.to_string(), "unknown colour `gren`: did you mean `green`? (there are: red, green)");
 //! ```
 
-/// One registered thing: its name in configuration files, one line of description, and what it is.
+mod list;
+mod members;
+
+pub use list::{List, NameTaken};
+pub use members::Member;
+
+/// One registered thing: name, one line of description, item.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<T: 'static> {
-    /// The name typed in configuration files and on the command line.
+    /// The name in configuration files and on the command line.
     pub name: &'static str,
     /// One line for `mtl list`.
     pub summary: &'static str,
-    /// Usually a constructor.
+    /// A [`Member`], or a constructor.
     pub item: T,
 }
 
-/// A name that is in no registry of its kind.
+/// The registry of this kind has no entry with this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {kind} `{name}`{} (there are: {})", suggestion_words(.suggestion), .known.join(", "))]
 pub struct UnknownName {
-    /// What was looked for: "balancer", "preset" ...
+    /// Kind of the registry: "balancer", "preset" ...
     pub kind: &'static str,
     /// The name as typed.
     pub name: String,
     /// The nearest known name, if one is near.
     pub suggestion: Option<String>,
-    /// All names there are.
+    /// All known names.
     pub known: Vec<String>,
 }
 
@@ -52,7 +59,7 @@ fn suggestion_words(suggestion: &Option<String>) -> String {
     suggestion.as_ref().map_or(String::new(), |name| format!(": did you mean `{name}`?"))
 }
 
-/// Looks `name` up in a registry.
+/// The entry called `name`.
 ///
 /// # Errors
 /// [`UnknownName`] with the nearest name as a suggestion.

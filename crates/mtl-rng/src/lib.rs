@@ -1,14 +1,14 @@
-//! Named, seeded random streams: the only source of chance in mtl.
+//! Named, seeded random streams: the only source of randomness in mtl.
 //!
 //! Every random decision draws from a [`Stream`] that is a pure function of `(seed, name, indices)`:
-//! `seed.stream("shuffle", &[epoch])`, `seed.stream("init/trunk.stem.weight", &[])`. Nothing is shared and nothing
-//! is consumed in an order that depends on threads, so
+//! `seed.stream("shuffle", &[epoch])`, `seed.stream("init/trunk.stem.weight", &[])`. Streams share no state, and no
+//! result depends on the order of threads:
 //!
-//! * adding a task never changes how the trunk starts (a parameter's stream carries its name),
-//! * a resumed run needs no saved generator state, only the step it stopped at,
-//! * worker threads may draw in any order and the bytes stay the same.
+//! * A new task does not change the trunk's initial weights (a parameter's stream has its name).
+//! * A resumed run needs no saved generator state, only the step.
+//! * Worker threads may draw in any order; the results are identical.
 //!
-//! The generator is ChaCha8 (Bernstein 2008), keyed by a 256-bit mix of the three parts. It costs about 1 ns a word;
+//! The generator is ChaCha8 (Bernstein 2008), keyed by a 256-bit mix of the three parts. It costs about 1 ns per word;
 //! normals (Box-Muller, cosine and sine branch both used) about 15 ns.
 //!
 //! ```
@@ -23,12 +23,12 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-/// The one number a run is reproducible from.
+/// The random seed of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(u64);
 
 impl Seed {
-    /// Wraps the user's number.
+    /// A seed from the user's number.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -38,7 +38,7 @@ impl Seed {
         self.0
     }
 
-    /// A seed for a part of the run that must not share any stream with the rest (a fold, a repeat, a data set).
+    /// A seed for a part of the run (a fold, a repeat, a data set) whose streams differ from all others.
     pub fn child(self, name: &str, index: u64) -> Self {
         Self(self.stream(name, &[index]).u64())
     }
@@ -47,16 +47,16 @@ impl Seed {
     pub fn stream(self, name: &str, indices: &[u64]) -> Stream {
         // FNV-1a over the parts, then SplitMix64 (Steele et al. 2014) to spread the hash over the 256-bit key.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut eat = |bytes: &[u8]| {
+        let mut add = |bytes: &[u8]| {
             for &byte in bytes {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
             }
         };
-        eat(&self.0.to_le_bytes());
-        eat(name.as_bytes());
-        eat(&[0xff]); // ends the name: ("a", [98]) must differ from ("ab", [])
+        add(&self.0.to_le_bytes());
+        add(name.as_bytes());
+        add(&[0xff]); // ends the name: ("a", [98]) must differ from ("ab", [])
         for index in indices {
-            eat(&index.to_le_bytes());
+            add(&index.to_le_bytes());
         }
         let mut key = [0u8; 32];
         let mut state = hash ^ self.0.rotate_left(32);

@@ -1,7 +1,7 @@
-//! The vocabulary data and heads share: what a task is, what its labels look like, and which of them are missing.
+//! Tasks and their labels: the types that data and heads share.
 //!
 //! A [`Task`] is a name and a [`TaskKind`]; a [`Target`] holds the labels of one batch for one task on the host, with
-//! a sentinel for "nobody labelled this": partial labels are the normal case, not an error. Readers (`mtl-data`) make
+//! a sentinel for missing labels: partial labels are the normal case, not an error. Readers (`mtl-data`) make
 //! both, heads (`mtl-heads`) consume them; neither imports the other.
 //!
 //! ```
@@ -13,12 +13,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One thing to be predicted.
+/// A prediction task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// Unique in a data set; used in configuration keys, logs and file names.
+    /// Name, unique in a data set; used in configuration keys, logs and file names.
     pub name: String,
-    /// What is predicted and how it is labelled.
+    /// Kind of the labels.
     pub kind: TaskKind,
 }
 
@@ -29,26 +29,26 @@ impl Task {
     }
 }
 
-/// The kinds of label an image can carry.
+/// Kind of the labels of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
-    /// Exactly one of `classes` an image.
+    /// Exactly one of `classes` per image.
     Classification {
         /// Names, in label order.
         classes: Vec<String>,
     },
-    /// Any subset of `labels` an image, each yes or no.
+    /// Any subset of `labels` per image, each yes or no.
     MultiLabel {
         /// Names, in column order.
         labels: Vec<String>,
     },
-    /// Exactly one of `classes` a pixel; class 0 is the background.
+    /// Exactly one of `classes` per pixel; class 0 is the background.
     Segmentation {
         /// Names, in mask-value order.
         classes: Vec<String>,
     },
-    /// One real number a pixel (depth, height ...).
+    /// One real number per pixel (depth, height ...).
     Dense {
         /// The unit of the number, for tables ("m", "relative" ...).
         unit: String,
@@ -84,7 +84,7 @@ impl TaskKind {
         }
     }
 
-    /// A target of this kind with nothing labelled, for `batch` images of `height` x `width` pixels.
+    /// A target of this kind without any label, for `batch` images of `height` x `width` pixels.
     pub fn missing(&self, batch: usize, height: usize, width: usize) -> Target {
         match self {
             Self::Classification { .. } => Target::Class(vec![Target::NO_CLASS; batch]),
@@ -114,7 +114,7 @@ impl Target {
     /// Marks a pixel without a label (the usual ignore index of 8-bit masks).
     pub const NO_PIXEL: u8 = 255;
 
-    /// How many labels are present: images, cells or pixels.
+    /// Number of labels present: images, cells or pixels.
     pub fn present(&self) -> usize {
         match self {
             Self::Class(labels) => labels.iter().filter(|&&label| label != Self::NO_CLASS).count(),
@@ -126,7 +126,7 @@ impl Target {
     /// The labels of the images `range` of a batch of `batch`.
     ///
     /// # Panics
-    /// If the range leaves the batch: a programmer's error.
+    /// If the range leaves the batch: a programming error.
     pub fn slice(&self, range: std::ops::Range<usize>, batch: usize) -> Self {
         fn part<T: Clone>(values: &[T], range: std::ops::Range<usize>, batch: usize) -> Vec<T> {
             let each = values.len() / batch.max(1);
@@ -143,7 +143,7 @@ impl Target {
     /// Appends the labels of another batch of the same task.
     ///
     /// # Panics
-    /// If the two are of different kinds: a programmer's error, targets of one task are always of one kind.
+    /// If the two are of different kinds: a programming error, because targets of one task are always of one kind.
     pub fn extend(&mut self, other: &Target) {
         match (self, other) {
             (Self::Class(a), Self::Class(b)) => a.extend_from_slice(b),
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_its_two_halves() {
+    fn slices_concatenate_to_the_batch() {
         let whole = Target::Mask((0..24).collect());
         let mut halves = whole.slice(0..1, 4);
         assert_eq!(halves, Target::Mask((0..6).collect()));
