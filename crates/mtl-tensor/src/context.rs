@@ -1,20 +1,20 @@
-//! What a forward pass needs to know besides its input.
+//! Context of a forward pass: mode, random seed, step.
 
 use candle_core::{DType, Device, Result, Shape, Tensor};
 use mtl_rng::{Seed, Stream};
 
-/// How layers behave that act differently while learning.
+/// Behaviour of batch norm and dropout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Batch statistics, recorded into the running averages; dropout on.
     Train,
-    /// Batch statistics, not recorded: passes whose images must not leave a trace (fakes, look-aheads). Dropout on.
-    TrainUnrecorded,
+    /// Batch statistics that do not update the running averages: for generated images and look-ahead passes. Dropout on.
+    TrainFrozenStats,
     /// Running statistics; dropout off; the result of an image does not depend on its batch.
     Eval,
 }
 
-/// Mode and named chance of one forward pass. Equal contexts give equal results.
+/// Mode and random streams of one forward pass. Equal contexts give equal results.
 #[derive(Clone, Copy, Debug)]
 pub struct Ctx {
     /// See [`Mode`].
@@ -26,7 +26,7 @@ pub struct Ctx {
 }
 
 impl Ctx {
-    /// Inference: no chance involved.
+    /// Inference: no random numbers.
     pub const fn eval() -> Self {
         Self { mode: Mode::Eval, seed: Seed::new(0), step: 0 }
     }
@@ -41,7 +41,7 @@ impl Ctx {
         Self { mode, ..self }
     }
 
-    /// True while learning.
+    /// True in training.
     pub fn is_training(&self) -> bool {
         self.mode != Mode::Eval
     }

@@ -1,4 +1,4 @@
-//! Naming a device in text.
+//! Devices by name.
 
 use candle_core::{Device, Result};
 
@@ -10,20 +10,22 @@ pub fn parse(name: &str) -> Result<Device> {
     let (kind, index) = match name.split_once(':') {
         Some((kind, index)) => match index.parse::<usize>() {
             Ok(index) => (kind, index),
-            Err(_) => candle_core::bail!("`{name}`: after the colon comes the card's number, as in cuda:1"),
+            Err(_) => {
+                candle_core::bail!("`{name}`: the colon must be followed by the number of the card, as in cuda:1")
+            }
         },
         None => (name, 0),
     };
     let missing = |feature: &str, error: candle_core::Error| {
         candle_core::Error::Msg(format!(
-            "`{name}` cannot be used ({error}); is the program built with `--features {feature}`, and is there such a card? `cpu` always works"
+            "device `{name}` is not available ({error}); it needs such a card and a build with `--features {feature}`; `cpu` always works"
         ))
     };
     match kind {
         "cpu" if index == 0 => Ok(Device::Cpu),
         "cuda" => Device::new_cuda(index).map_err(|error| missing("cuda", error)),
         "metal" => Device::new_metal(index).map_err(|error| missing("metal", error)),
-        _ => candle_core::bail!("`{name}` is no device; there are: cpu, cuda, cuda:N, metal"),
+        _ => candle_core::bail!("`{name}` is no device; use cpu, cuda, cuda:N or metal"),
     }
 }
 

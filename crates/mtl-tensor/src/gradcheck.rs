@@ -1,4 +1,4 @@
-//! Gradients against central differences: `(f(x + h) - f(x - h)) / 2h` in f64, the test every op has to pass.
+//! Gradients against central differences: `(f(x + h) - f(x - h)) / 2h` in f64, which every op must pass.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 
@@ -40,8 +40,8 @@ pub fn worst_error(inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -
     Ok(worst)
 }
 
-/// Runs `body` with the code for CUDA and Metal, on whatever device its tensors are: how that code is checked on a
-/// machine without an accelerator.
+/// Runs `body` with the code for CUDA and Metal, on any device, to check that code on a machine without an
+/// accelerator.
 pub fn on_accelerator_code<R>(body: impl FnOnce() -> R) -> R {
     crate::tape::force_composed(body)
 }

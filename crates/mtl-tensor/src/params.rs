@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
-use mtl_rng::Seed;
+use mtl_rng::{Seed, Stream};
 
 /// Distribution of a parameter's first value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,13 +28,28 @@ pub enum Init {
     },
 }
 
+impl Init {
+    fn values(self, stream: &mut Stream, count: usize) -> Vec<f64> {
+        match self {
+            Self::Constant(value) => vec![value; count],
+            Self::Normal { fan_in, gain } => {
+                (0..count).map(|_| stream.normal() * gain / (fan_in.max(1) as f64).sqrt()).collect()
+            }
+            Self::Uniform { fan_in } => {
+                let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
+                (0..count).map(|_| stream.range(-bound, bound)).collect()
+            }
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Tables {
-    trained: BTreeMap<String, Var>,
+    trainable: BTreeMap<String, Var>,
     buffers: BTreeMap<String, Var>,
 }
 
-/// All parameters of a model, and the buffers (running statistics) that are saved but not trained.
+/// All parameters of a model, and its buffers (running statistics, saved but not trained).
 #[derive(Clone, Debug)]
 pub struct Params {
     tables: Arc<Mutex<Tables>>,
@@ -49,14 +64,14 @@ impl Params {
         Self { tables: Arc::default(), seed, dtype, device: device.clone() }
     }
 
-    /// Where a model puts its parameters: names get the prefix `name`.
+    /// The root of a model's names: parameters get the prefix `name`.
     pub fn scope(&self, name: &str) -> Scope {
         Scope { params: self.clone(), prefix: name.to_owned() }
     }
 
-    /// Trained parameters by name.
-    pub fn trained(&self) -> BTreeMap<String, Var> {
-        self.lock().trained.clone()
+    /// Trainable parameters by name.
+    pub fn trainable(&self) -> BTreeMap<String, Var> {
+        self.lock().trainable.clone()
     }
 
     /// Buffers by name.
@@ -67,15 +82,15 @@ impl Params {
     /// Parameters and buffers by name.
     pub fn all(&self) -> BTreeMap<String, Var> {
         let tables = self.lock();
-        tables.trained.iter().chain(&tables.buffers).map(|(name, var)| (name.clone(), var.clone())).collect()
+        tables.trainable.iter().chain(&tables.buffers).map(|(name, var)| (name.clone(), var.clone())).collect()
     }
 
-    /// Number of trained values.
+    /// Number of trainable values.
     pub fn count(&self) -> usize {
-        self.lock().trained.values().map(|var| var.elem_count()).sum()
+        self.lock().trainable.values().map(|var| var.elem_count()).sum()
     }
 
-    /// Where the parameters live.
+    /// Device of the parameters.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -108,7 +123,7 @@ impl Params {
             let shown = wrong.iter().take(8).cloned().collect::<Vec<_>>().join("; ");
             let more = wrong.len().saturating_sub(8);
             let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
-            candle_core::bail!("these weights are of another model: {shown}{tail}");
+            candle_core::bail!("these weights belong to another model: {shown}{tail}");
         }
         for (name, var) in &own {
             var.set(&values[name].to_dtype(self.dtype)?.to_device(&self.device)?)?;
@@ -131,8 +146,13 @@ pub struct Scope {
 
 impl Scope {
     /// A place below this one: `trunk` -> `trunk.stem`.
-    pub fn scope(&self, name: impl std::fmt::Display) -> Self {
+    pub fn sub(&self, name: impl std::fmt::Display) -> Self {
         Self { params: self.params.clone(), prefix: format!("{}.{name}", self.prefix) }
+    }
+
+    /// [`Scope::sub`] by the name of candle's `VarBuilder`.
+    pub fn pp(&self, name: impl std::fmt::Display) -> Self {
+        self.sub(name)
     }
 
     /// The full name of this place.
@@ -145,44 +165,40 @@ impl Scope {
         &self.params
     }
 
-    /// A trained parameter.
+    /// A trainable parameter.
     ///
     /// # Errors
     /// The name is taken.
     pub fn param(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Var> {
-        self.insert(name, shape.into(), init, true)
+        self.insert(name, &shape.into(), |stream, count| init.values(stream, count), true)
     }
 
-    /// A buffer: saved with the model, averaged with its weights, not trained.
+    /// A buffer: saved with the model, averaged with its weights, not trainable.
     ///
     /// # Errors
     /// The name is taken.
     pub fn buffer(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Var> {
-        self.insert(name, shape.into(), init, false)
+        self.insert(name, &shape.into(), |stream, count| init.values(stream, count), false)
     }
 
-    fn insert(&self, name: &str, shape: Shape, init: Init, trained: bool) -> Result<Var> {
+    /// A parameter or buffer with `values(stream, count)` of the random stream that belongs to its name.
+    pub(crate) fn insert(
+        &self,
+        name: &str,
+        shape: &Shape,
+        values: impl FnOnce(&mut Stream, usize) -> Vec<f64>,
+        trainable: bool,
+    ) -> Result<Var> {
         let full = format!("{}.{name}", self.prefix);
-        let n = shape.elem_count();
-        let mut stream = self.params.seed.stream(&format!("init/{full}"), &[]);
-        let values: Vec<f64> = match init {
-            Init::Constant(value) => vec![value; n],
-            Init::Normal { fan_in, gain } => {
-                (0..n).map(|_| stream.normal() * gain / (fan_in.max(1) as f64).sqrt()).collect()
-            }
-            Init::Uniform { fan_in } => {
-                let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
-                (0..n).map(|_| stream.range(-bound, bound)).collect()
-            }
-        };
-        // Converted on the host: not every accelerator knows double precision.
+        let values = values(&mut self.params.seed.stream(&format!("init/{full}"), &[]), shape.elem_count());
+        // Converted on the host: not every accelerator supports double precision.
         let value = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.params.dtype)?;
         let var = Var::from_tensor(&value.to_device(&self.params.device)?)?;
         let mut tables = self.params.lock();
-        if tables.trained.contains_key(&full) || tables.buffers.contains_key(&full) {
-            candle_core::bail!("two parameters are called `{full}`");
+        if tables.trainable.contains_key(&full) || tables.buffers.contains_key(&full) {
+            candle_core::bail!("parameter name `{full}` is used twice");
         }
-        let table = if trained { &mut tables.trained } else { &mut tables.buffers };
+        let table = if trainable { &mut tables.trainable } else { &mut tables.buffers };
         table.insert(full, var.clone());
         Ok(var)
     }

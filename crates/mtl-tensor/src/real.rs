@@ -34,8 +34,8 @@ pub trait Real:
     fn sqrt(self) -> Self;
     /// `e^x`.
     fn exp(self) -> Self;
-    /// Natural logarithm.
-    fn ln(self) -> Self;
+    /// `ln(1 + x)`, precise for small `x`.
+    fn ln_1p(self) -> Self;
     /// Absolute value.
     fn abs(self) -> Self;
     /// Hyperbolic tangent.
@@ -72,8 +72,8 @@ macro_rules! real {
                 self.exp()
             }
             #[inline(always)]
-            fn ln(self) -> Self {
-                self.ln()
+            fn ln_1p(self) -> Self {
+                self.ln_1p()
             }
             #[inline(always)]
             fn abs(self) -> Self {
@@ -150,7 +150,7 @@ impl<F: FnOnce(&mut CpuStorage, &Layout) -> Result<()>> InplaceOp1 for Write<F> 
     }
 }
 
-/// Lends the numbers of a CPU tensor that is nobody's view, to be changed in place.
+/// Lends the numbers of a CPU tensor that is not a view, to be changed in place.
 pub(crate) fn with_slice_mut<T: Real>(tensor: &Tensor, body: impl FnOnce(&mut [T]) -> Result<()>) -> Result<()> {
     tensor.inplace_op1(&Write(RefCell::new(Some(|storage: &mut CpuStorage, layout: &Layout| {
         let Some((start, end)) = layout.contiguous_offsets() else {
@@ -190,7 +190,7 @@ pub fn to_f64(tensor: &Tensor) -> Result<Vec<f64>> {
 }
 
 /// Numbers from the host as a tensor of `like`'s type on its device; converted before they leave, since not every
-/// accelerator knows double precision.
+/// accelerator supports double precision.
 ///
 /// # Errors
 /// Not as many numbers as the shape holds.

@@ -1,4 +1,4 @@
-//! Named tensors to and from safetensors bytes. Where they are written, and how safely, is the caller's business.
+//! Named tensors to and from safetensors bytes. Writing files is left to the caller.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A convolution without bias and its normalisation: what residual networks are made of.
+//! ConvNorm: a convolution without bias and its normalisation, the building block of residual networks.
 
 use candle_core::{Result, Tensor};
 
@@ -7,7 +7,7 @@ use crate::context::{Ctx, Mode};
 use crate::ops;
 use crate::params::Scope;
 
-/// [`Conv2d`] (`conv`) followed by [`Norm`] (`norm`), one step of the graph while learning.
+/// [`Conv2d`] (`conv`) followed by [`Norm`] (`norm`), one node of the graph in training.
 #[derive(Clone, Debug)]
 pub struct ConvNorm {
     conv: Conv2d,
@@ -21,8 +21,8 @@ impl ConvNorm {
     /// The name is taken.
     pub fn new(scope: &Scope, channels: (usize, usize), k: usize, stride: usize, norm: NormKind) -> Result<Self> {
         Ok(Self {
-            conv: Conv2d::new(&scope.scope("conv"), channels, k, stride, false)?,
-            norm: Norm::new(&scope.scope("norm"), norm, channels.1)?,
+            conv: Conv2d::new(&scope.sub("conv"), channels, k, stride, false)?,
+            norm: Norm::new(&scope.sub("norm"), norm, channels.1)?,
         })
     }
 

@@ -3,6 +3,7 @@
 mod conv;
 mod conv_norm;
 mod linear;
+mod module;
 mod norm;
 
 pub use conv::{Conv2d, ConvTranspose2d};

@@ -11,7 +11,7 @@ use crate::params::{Init, Scope};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormKind {
-    /// Statistics of the batch: learns fastest at batches of 16 and more.
+    /// Statistics of the batch: trains fastest at batches of 16 and more.
     #[default]
     Batch,
     /// Statistics of each image, groups of 8 channels: no dependence on the batch.
@@ -47,7 +47,7 @@ impl Norm {
         }
     }
 
-    /// `[B, C, H, W]` to the same shape, through a ReLU if asked.
+    /// `[B, C, H, W]` to the same shape, through a ReLU if `relu`.
     ///
     /// # Errors
     /// Shapes that do not fit.
@@ -85,10 +85,10 @@ impl BatchNorm {
         })
     }
 
-    /// Batch statistics while learning, running ones in [`Mode::Eval`].
+    /// Batch statistics in training, running ones in [`Mode::Eval`].
     ///
     /// # Errors
-    /// Shapes that do not fit.
+    /// Shapes that do not fit; in training, one number per channel.
     pub fn forward(&self, x: &Tensor, relu: bool, cx: &Ctx) -> Result<Tensor> {
         if cx.mode == Mode::Eval {
             return ops::batch_norm_with(x, &self.gamma, &self.beta, &self.running_mean, &self.running_var, relu);
@@ -105,7 +105,7 @@ impl BatchNorm {
         (&self.running_mean, &self.running_var)
     }
 
-    /// Takes the moments of `count` numbers a channel into the running averages.
+    /// Takes the moments of `count` numbers per channel into the running averages.
     pub(super) fn record(&self, (mean, var): ops::norm::Moments, count: usize) -> Result<()> {
         let unbiased = (var * (count as f64 / (count as f64 - 1.0).max(1.0)))?;
         for (running, now) in [(&self.running_mean, mean), (&self.running_var, unbiased)] {
@@ -115,7 +115,7 @@ impl BatchNorm {
     }
 }
 
-/// Group normalisation, 8 channels a group (fewer groups where channels do not divide).
+/// Group normalisation, 8 channels per group (fewer groups where channels do not divide).
 #[derive(Clone, Debug)]
 pub struct GroupNorm {
     gamma: Var,

@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice, written};
-use crate::tape::{Value, composed, record, record_with_result, record1};
-use crate::wide::{Loop, wide};
+use crate::simd::{Loop, wide};
+use crate::tape::{Saved, Value, composed, record, record_with_result, record1};
 
 /// Elements a task: large enough that handing it out costs nothing.
 const BLOCK: usize = 16 * 1024;
@@ -66,12 +66,12 @@ pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
         candle_core::bail!("leaky_relu: a slope of {slope}, must be at least 0");
     }
     if composed(x) {
-        return x.relu()? - (x.neg()?.relu()? * slope)?;
+        return x.detach().le(0.0)?.where_cond(&(x * slope)?, x);
     }
     for_real!(x, T => {
         let (zero, slope) = (T::default(), T::of(slope));
         let y = with_slice::<T, _>(x, |x| map(x, |v| if v < zero { v * slope } else { v }))?;
-        // The result has its argument's sign, and is what the next layer keeps anyway.
+        // The result has its argument's sign, and the next layer saves it anyway.
         record_with_result("leaky_relu", &[x], Value::new(y, x.shape().clone()), move |y, grad| {
             let dx = with_slice::<T, _>(y, |y| {
                 with_slice::<T, _>(grad, |grad| map2(y, grad, |v, g| if v > zero || v.is_nan() { g } else { g * slope }))
@@ -87,7 +87,7 @@ pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
 /// Other types than f32 and f64.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     if composed(x) {
-        return x.relu();
+        return composed_relu(x);
     }
     for_real!(x, T => {
         let zero = T::default();
@@ -97,6 +97,11 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
             Ok(vec![Some(tensor(dx, y.shape())?)])
         })
     })
+}
+
+/// The ReLU of candle's ops, with the gradients of the kernels: 0 at 0 (candle's own passes it on), NaN stays NaN.
+pub(super) fn composed_relu(x: &Tensor) -> Result<Tensor> {
+    x.detach().le(0.0)?.where_cond(&x.zeros_like()?, x)
 }
 
 /// `a + b`, of one shape.
@@ -125,7 +130,7 @@ pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         candle_core::bail!("add_relu: {:?} and {:?}", a.shape(), b.shape());
     }
     if composed(a) {
-        return (a + b)?.relu();
+        return composed_relu(&(a + b)?);
     }
     for_real!(a, T => {
         let zero = T::default();
@@ -143,17 +148,30 @@ pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// Other types than f32 and f64.
 pub fn softplus(x: &Tensor) -> Result<Tensor> {
     if composed(x) {
-        return x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?;
+        return composed_softplus(x);
     }
     for_real!(x, T => {
-        let (zero, one) = (T::default(), T::of(1.0));
-        let y = with_slice::<T, _>(x, |x| map(x, |v| (if v > zero { v } else { zero }) + (one + (-v.abs()).exp()).ln()))?;
-        let saved = x.clone();
+        let zero = T::default();
+        let y = with_slice::<T, _>(x, |x| map(x, |v| (if v > zero { v } else { zero }) + (-v.abs()).exp().ln_1p()))?;
+        let saved = Saved::new(x);
         record1("softplus", x, Value::new(y, x.shape().clone()), move |grad| {
-            let dx = with_slice::<T, _>(&saved, |x| with_slice::<T, _>(grad, |grad| map2(x, grad, |v, g| g * sigmoid(v))))??;
+            let dx = with_slice::<T, _>(saved.get()?, |x| with_slice::<T, _>(grad, |grad| map2(x, grad, |v, g| g * sigmoid(v))))??;
             Ok(Some(tensor(dx, saved.shape())?))
         })
     })
+}
+
+/// `max(x, 0) + ln(1 + e)` with `e = exp(-|x|)`. candle has no `ln_1p`: with `u = 1 + e` as it is rounded, `ln(u) e / (u - 1)` is
+/// `ln(1 + e)` to full precision, and `e` where `u` is 1 (Higham 2002, section 1.14.1). The gradient is that of the plain
+/// formula; candle's gradients of ReLU and |x| at 0 add up to the right one there.
+fn composed_softplus(x: &Tensor) -> Result<Tensor> {
+    let e = x.abs()?.neg()?.exp()?;
+    let u = (&e + 1.0)?;
+    let plain = u.log()?;
+    let (e, u) = (e.detach(), u.detach());
+    let precise = u.eq(1.0)?.where_cond(&e, &(plain.detach() * &e)?.div(&(&u - 1.0)?)?)?;
+    let correction = (precise - plain.detach())?;
+    x.relu()? + (plain + correction)?
 }
 
 /// The logistic function of one number, stable at both ends.

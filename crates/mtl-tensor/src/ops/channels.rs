@@ -1,11 +1,11 @@
-//! What mixes the channels of a pixel, and the images of a batch, without a convolution.
+//! Products over the channels of a pixel and means over the images of a batch, without a convolution.
 
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::sum::sum;
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, gradient, record, record1};
+use crate::tape::{Saved, Value, composed, gradient, record, record1};
 
 /// The inner product of every pixel's channels with a vector of its image: `y[b, i] = sum_c x[b, c, i] v[b, c]`.
 ///
@@ -33,10 +33,10 @@ pub fn channel_product(x: &Tensor, v: &Tensor) -> Result<Tensor> {
             });
             y
         }))??;
-        let (saved_x, saved_v, asked) = (x.clone(), v.clone(), (x.track_op(), v.track_op()));
+        let (saved_x, saved_v, needed) = (Saved::new(x), Saved::new(v), (x.track_op(), v.track_op()));
         record("channel_product", &[x, v], Value::new(y, (batch, pixels)), move |grad| {
             with_slice::<T, _>(grad, |grad| Ok(vec![
-                gradient(asked.0, saved_x.shape(), || with_slice::<T, _>(&saved_v, |v| {
+                gradient(needed.0, saved_x.shape(), || with_slice::<T, _>(saved_v.get()?, |v| {
                     let mut dx = vec![<T as Default>::default(); batch * channels * pixels];
                     dx.par_chunks_mut(pixels).enumerate().for_each(|(plane, dx)| {
                         let grad = &grad[plane / channels * pixels..][..pixels];
@@ -44,7 +44,7 @@ pub fn channel_product(x: &Tensor, v: &Tensor) -> Result<Tensor> {
                     });
                     dx
                 }))?,
-                gradient(asked.1, saved_v.shape(), || with_slice::<T, _>(&saved_x, |x| {
+                gradient(needed.1, saved_v.shape(), || with_slice::<T, _>(saved_x.get()?, |x| {
                     x.par_chunks(pixels).enumerate().map(|(plane, x)| {
                         let grad = &grad[plane / channels * pixels..][..pixels];
                         let products: Vec<T> = x.iter().zip(grad).map(|(x, grad)| *x * *grad).collect();

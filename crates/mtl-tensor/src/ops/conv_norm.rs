@@ -8,16 +8,18 @@ use std::marker::PhantomData;
 use candle_core::{Result, Tensor};
 
 use super::conv::{Geometry, Kernels, conv2d, geometry};
-use super::norm::{Gradients, Grouping, Moments, Normalisation, batch_norm, batch_norm_with, group_norm, moments};
+use super::norm::{
+    Gradients, Grouping, Moments, Normalisation, batch_norm, batch_norm_with, check_batch, group_norm, moments,
+};
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, gradient, is_learnt, record, record_with_result};
+use crate::tape::{Saved, Value, composed, gradient, needs_gradient, record, record_with_result};
 
 /// Over which numbers [`conv_norm`] takes its moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
     /// Batch and pixels of a channel, as [`batch_norm`].
     Batch,
-    /// Groups of channels of an image, as many as said, as [`group_norm`].
+    /// This number of channel groups per image, as [`group_norm`].
     Groups(usize),
 }
 
@@ -26,7 +28,7 @@ pub enum Over {
 /// Shapes: `x [B, Ci, H, W]`, `w [Co, Ci, kh, kw]`, `gamma`, `beta` `[Co]`, `residual` and result `[B, Co, Ho, Wo]`.
 ///
 /// # Errors
-/// Shapes that do not fit, channels not divisible by the groups, other types than f32 and f64.
+/// Shapes that do not fit, channels not divisible by the groups, batch moments of one number per channel, other types than f32 and f64.
 #[allow(clippy::too_many_arguments)]
 pub fn conv_norm(
     x: &Tensor,
@@ -48,6 +50,9 @@ pub fn conv_norm(
     }
     if residual.is_some_and(|kept| kept.dims() != [shape.0, shape.1, shape.2, shape.3]) {
         candle_core::bail!("conv_norm: residual {:?} for {shape:?}", residual.map(Tensor::shape));
+    }
+    if over == Over::Batch {
+        check_batch(g.batch * g.out_pixels())?;
     }
     if composed(x) {
         let z = conv2d(x, w, None, stride, padding)?;
@@ -137,12 +142,12 @@ pub fn conv_norm_with(
         let layer = Layer::<T>::new(g, x, w, (gamma, beta));
         record_with_result("conv_norm_with", &[x, w, gamma, beta], value, move |y, grad| {
             let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| -> Result<_> {
-                if !layer.asks_for_norm() {
+                if !layer.norm_needs_gradient() {
                     return Ok(norm.backward_of_scale(y, grad));
                 }
                 // The convolution's own result was not kept: scales seldom learn from known moments.
-                let z = with_slice::<T, _>(&layer.x, |x| {
-                    with_slice::<T, _>(&layer.w, |w| T::forward(&g, x, w, None, false))
+                let z = with_slice::<T, _>(layer.x.get()?, |x| {
+                    with_slice::<T, _>(layer.w.get()?, |w| T::forward(&g, x, w, None, false))
                 })??;
                 Ok(norm.backward(&z, Some(y), grad))
             }))???;
@@ -154,32 +159,32 @@ pub fn conv_norm_with(
 /// A convolution and its normalisation in the backward pass.
 struct Layer<T> {
     g: Geometry,
-    x: Tensor,
-    w: Tensor,
+    x: Saved,
+    w: Saved,
     /// Input, weight, scale, shift.
-    asked: [bool; 4],
+    needed: [bool; 4],
     number: PhantomData<T>,
 }
 
 impl<T: Kernels> Layer<T> {
     fn new(g: Geometry, x: &Tensor, w: &Tensor, (gamma, beta): (&Tensor, &Tensor)) -> Self {
-        let asked = [x.track_op(), is_learnt(w), is_learnt(gamma), is_learnt(beta)];
-        Self { g, x: x.clone(), w: w.clone(), asked, number: PhantomData }
+        let needed = [x.track_op(), needs_gradient(w), needs_gradient(gamma), needs_gradient(beta)];
+        Self { g, x: Saved::new(x), w: Saved::new(w), needed, number: PhantomData }
     }
 
-    fn asks_for_norm(&self) -> bool {
-        self.asked[2] || self.asked[3]
+    fn norm_needs_gradient(&self) -> bool {
+        self.needed[2] || self.needed[3]
     }
 
-    /// From those of the normalisation's input, scale, shift, and of what was added behind it, in the order of the op's inputs.
+    /// From those of the normalisation's input, scale, shift, and of the residual, in the order of the op's inputs.
     fn gradients(&self, d: Gradients<T>) -> Result<Vec<Option<Tensor>>> {
         let g = &self.g;
         let shape = (g.batch, g.out_channels, g.out_height, g.out_width);
         Ok(vec![
-            gradient(self.asked[0], self.x.shape(), || with_slice(&self.w, |w| T::grad_input(g, w, &d.x)))?,
-            gradient(self.asked[1], self.w.shape(), || with_slice(&self.x, |x| T::grad_weight(g, x, &d.x)))?,
-            gradient(self.asked[2], g.out_channels, || Ok(d.gamma))?,
-            gradient(self.asked[3], g.out_channels, || Ok(d.beta))?,
+            gradient(self.needed[0], self.x.shape(), || with_slice(self.w.get()?, |w| T::grad_input(g, w, &d.x)))?,
+            gradient(self.needed[1], self.w.shape(), || with_slice(self.x.get()?, |x| T::grad_weight(g, x, &d.x)))?,
+            gradient(self.needed[2], g.out_channels, || Ok(d.gamma))?,
+            gradient(self.needed[3], g.out_channels, || Ok(d.beta))?,
             d.residual.map(|kept| tensor(kept, shape)).transpose()?,
         ])
     }

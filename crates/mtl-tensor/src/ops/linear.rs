@@ -6,15 +6,15 @@
 use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
 
-use super::product::{LANES, Product, whole};
+use super::microkernel::{LANES, Product, whole};
 use super::scratch::with_scratch;
 use super::transpose::{Rows, gather};
 use super::window::Window;
 use crate::real::{with_slice, written};
-use crate::tape::{Value, composed, gradient, is_learnt, record};
-use crate::wide::{Loop, wide};
+use crate::simd::{Loop, wide};
+use crate::tape::{Saved, Value, composed, gradient, needs_gradient, record};
 
-/// Affine map of rows: `x [B, I]`, or `[B, ...]` with `I` numbers a row, `w [O, I]`, `bias [O]`, result `[B, O]`.
+/// Affine map of rows: `x [B, I]`, or `[B, ...]` with `I` numbers per row, `w [O, I]`, `bias [O]`, result `[B, O]`.
 ///
 /// # Errors
 /// Shapes that do not fit.
@@ -31,15 +31,17 @@ pub fn linear(x: &Tensor, w: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let y = with_slice::<f32, _>(x, |x| {
         with_slice::<f32, _>(w, |w| with_slice::<f32, _>(bias, |bias| forward(s, x, w, bias)))
     })???;
-    let (saved_x, saved_w) = (x.clone(), w.clone());
-    let asked = (x.track_op(), is_learnt(w), is_learnt(bias));
+    let (saved_x, saved_w) = (Saved::new(x), Saved::new(w));
+    let needed = (x.track_op(), needs_gradient(w), needs_gradient(bias));
     record("linear", &[x, w, bias], Value::new(y, (batch, outputs)), move |dy| {
         with_slice::<f32, _>(dy, |dy| {
             let column = |o: usize| (0..batch).map(|b| f64::from(dy[b * outputs + o])).sum::<f64>() as f32;
             Ok(vec![
-                gradient(asked.0, saved_x.shape(), || with_slice::<f32, _>(&saved_w, |w| grad_input(s, w, dy)))?,
-                gradient(asked.1, saved_w.shape(), || with_slice::<f32, _>(&saved_x, |x| grad_weight(s, x, dy)))?,
-                gradient::<f32>(asked.2, outputs, || Ok((0..outputs).map(column).collect()))?,
+                gradient(needed.0, saved_x.shape(), || with_slice::<f32, _>(saved_w.get()?, |w| grad_input(s, w, dy)))?,
+                gradient(needed.1, saved_w.shape(), || {
+                    with_slice::<f32, _>(saved_x.get()?, |x| grad_weight(s, x, dy))
+                })?,
+                gradient::<f32>(needed.2, outputs, || Ok((0..outputs).map(column).collect()))?,
             ])
         })?
     })
@@ -54,15 +56,15 @@ struct Sizes {
 
 /// Inputs summed together; fixed, so that the order of additions is.
 const PART: usize = 2048;
-/// Inputs of a part summed in registers, before they are added to what came before them.
+/// Inputs of a part summed in registers, before they are added to the previous sum.
 const DEPTH: usize = 256;
 /// Outputs computed by one task.
 const BLOCK: usize = 64;
-/// Up to so many images memory is what a wide layer waits for, and the weight is read once.
+/// Up to this many images the memory bounds a wide layer, and the weight is read once.
 const FEW: usize = 8;
 
 /// Images, or for few of them outputs, lie side by side in a vector; either way the sum of one output of one image takes the
-/// same additions in the same order, so that no image's result depends on how many there are.
+/// same additions in the same order, so that no image's result depends on the batch size.
 fn forward(s: Sizes, x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f32> {
     let Sizes { batch, inputs, outputs } = s;
     let few = batch <= FEW;
@@ -136,7 +138,7 @@ fn part_of_few(s: Sizes, x: &[f32], w: &[f32], first: usize) -> Vec<f32> {
 
 /// The first `depth` numbers of each row of `[rows, row]`, as `[depth, columns]`.
 fn turn(from: &[f32], (rows, row): (usize, usize), (depth, columns): (usize, usize), to: &mut [f32]) {
-    // A row is one channel here, its numbers a line of pixels.
+    // A row is one channel here, its values are a line of pixels.
     gather(from, rows, (1, row), Rows { first: 0, rows: 1, left: 0, columns: depth, stride: columns }, to);
 }
 

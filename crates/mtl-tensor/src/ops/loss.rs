@@ -4,9 +4,12 @@
 //! known as soon as its value is: the forward pass computes both, the backward pass only scales. With nothing labelled
 //! the loss is an exact zero with a zero gradient; callers leave such a task out of the step.
 
+mod softmax;
+
 use candle_core::{D, Result, Tensor};
 use rayon::prelude::*;
 
+use self::softmax::{Pixels, labelled, log_softmax, only, softmax};
 use crate::Real;
 use crate::real::{for_real, from_host, tensor, with_slice};
 use crate::tape::{Value, composed, record1};
@@ -14,13 +17,14 @@ use crate::tape::{Value, composed, record1};
 /// How class labels are weighed in [`cross_entropy`].
 #[derive(Clone, Debug, Default)]
 pub struct ClassWeighting<'a> {
-    /// One weight a class; all 1 where absent. The mean is weighted too, as in PyTorch.
+    /// One weight per class; all 1 where absent. The mean is weighted too, as in PyTorch. With weight 0 on all labels the loss is 0
+    /// (PyTorch: NaN).
     pub weights: Option<&'a [f64]>,
     /// Share of the target spread evenly over all classes (Szegedy et al. 2016), 0 to 1.
     pub smoothing: f64,
 }
 
-/// Softmax cross-entropy. `logits [B, K, ...]`, `labels` one a row (or pixel), row-major `[B, ...]`, negative where
+/// Softmax cross-entropy. `logits [B, K, ...]`, `labels` one per row (or pixel), row-major `[B, ...]`, negative where
 /// missing. Scalar result, in nats; values and weighting as `torch.nn.functional.cross_entropy`.
 ///
 /// # Errors
@@ -42,6 +46,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[i32], weighting: &ClassWeighting
         weights[class] * (spread + if label == class { 1.0 - weighting.smoothing } else { 0.0 })
     };
     if composed(logits) {
+        let shape = (batch, classes, pixels);
         let mut shares = vec![0.0; batch * classes * pixels];
         for (at, share) in shares.iter_mut().enumerate() {
             let label = labels[at / (classes * pixels) * pixels + at % pixels];
@@ -49,29 +54,40 @@ pub fn cross_entropy(logits: &Tensor, labels: &[i32], weighting: &ClassWeighting
                 *share = norm * target(label as usize, at / pixels % classes);
             }
         }
-        let shares = from_host(shares, (batch, classes, pixels), logits)?;
-        return (log_softmax(&logits.reshape((batch, classes, pixels))?)? * shares)?.sum_all()?.neg();
+        // A share of 0 does not meet its logarithm, which may be infinite (a class that is masked).
+        let logs = log_softmax(&labelled(logits, labels, shape)?)?;
+        let logs = only(&logs, &shares.iter().map(|share| *share != 0.0).collect::<Vec<_>>())?;
+        return (logs * from_host(shares, shape, logits)?)?.sum_all()?.neg();
     }
-    fused(logits, "cross_entropy", (batch, classes, pixels), |image, probabilities, log_norms, logits, grad| {
-        let labels = &labels[image * pixels..][..pixels];
-        let mut loss = 0.0;
-        for (pixel, &label) in labels.iter().enumerate() {
-            if label < 0 {
-                continue;
+    fused(
+        logits,
+        "cross_entropy",
+        (batch, classes, pixels),
+        |image, Pixels { probabilities, top, total }, logits, grad| {
+            let labels = &labels[image * pixels..][..pixels];
+            let mut loss = 0.0;
+            for (pixel, &label) in labels.iter().enumerate() {
+                if label < 0 {
+                    continue;
+                }
+                let mut mass = 0.0;
+                for class in 0..classes {
+                    let share = target(label as usize, class);
+                    mass += share;
+                    // Relative to the largest logit first: rounded at the size of the difference, not of the logits. A share of 0 does
+                    // not meet its logarithm, which may be infinite (a class that is masked).
+                    if share != 0.0 {
+                        loss -= share * ((logits[class * pixels + pixel] - top[pixel]) - total[pixel].ln());
+                    }
+                }
+                for class in 0..classes {
+                    let at = class * pixels + pixel;
+                    grad[at] = norm * (mass * probabilities[at] - target(label as usize, class));
+                }
             }
-            let mut mass = 0.0;
-            for class in 0..classes {
-                let share = target(label as usize, class);
-                mass += share;
-                loss -= share * (logits[class * pixels + pixel] - log_norms[pixel]);
-            }
-            for class in 0..classes {
-                let at = class * pixels + pixel;
-                grad[at] = norm * (mass * probabilities[at] - target(label as usize, class));
-            }
-        }
-        loss * norm
-    })
+            loss * norm
+        },
+    )
 }
 
 /// One minus the soft Dice coefficient, pooled over the labelled pixels of the batch and averaged over the foreground
@@ -101,7 +117,7 @@ pub fn dice(logits: &Tensor, labels: &[i32]) -> Result<Tensor> {
             hot[at] = f64::from(u8::from(label >= 0 && label as usize == at / pixels % classes));
         }
         let constant = |v: Vec<f64>| from_host(v, (batch, classes, pixels), logits);
-        let p = log_softmax(&logits.reshape((batch, classes, pixels))?)?.exp()?;
+        let p = log_softmax(&labelled(logits, labels, (batch, classes, pixels))?)?.exp()?;
         let per_class = |t: Tensor| t.sum(2)?.sum(0)?.narrow(0, 1, classes - 1);
         let (hot, seen) = (constant(hot)?, constant(seen)?);
         let overlap = per_class((&p * &hot)?)?;
@@ -111,7 +127,7 @@ pub fn dice(logits: &Tensor, labels: &[i32]) -> Result<Tensor> {
     }
     for_real!(logits, T => {
         let (loss, grad) = with_slice::<T, _>(logits, |logits| {
-            let probabilities = softmax(logits, classes, pixels).0;
+            let probabilities = softmax(logits, classes, pixels).probabilities;
             let sums: Vec<Vec<(f64, f64)>> = probabilities
                 .par_chunks(classes * pixels)
                 .zip(labels.par_chunks(pixels))
@@ -177,12 +193,13 @@ pub fn binary_cross_entropy(logits: &Tensor, targets: &[f32], positive_weights: 
         candle_core::bail!("binary_cross_entropy: weights for another number of labels than {columns}");
     }
     pointwise(logits, targets, "binary_cross_entropy", |at, x, t| {
-        let weight = positive_weights.map_or(1.0, |weights| 1.0 + (weights[at % columns] - 1.0) * t);
+        let weight = positive_weights.map_or(1.0, |weights| weights[at % columns]);
         let log1p = (-x.abs()).exp().ln_1p();
-        // softplus(-x) t + softplus(x) (1 - t), each with its weight
+        // w t softplus(-x) + (1 - t) softplus(x); a part of 0 does not meet an infinite logit.
         let (negative, positive) = ((-x).max(0.0) + log1p, x.max(0.0) + log1p);
         let s = if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) };
-        (weight * (t * negative + (1.0 - t) * positive), weight * (t * (s - 1.0) + (1.0 - t) * s))
+        let times = |share: f64, value: f64| if share == 0.0 { 0.0 } else { share * value };
+        (times(weight * t, negative) + times(1.0 - t, positive), weight * t * (s - 1.0) + (1.0 - t) * s)
     })
 }
 
@@ -235,40 +252,8 @@ fn rows(logits: &Tensor, labels: usize, op: &str) -> Result<(usize, usize, usize
     Ok((dims[0], dims[1], pixels))
 }
 
-fn log_softmax(x: &Tensor) -> Result<Tensor> {
-    let shifted = x.broadcast_sub(&x.detach().max_keepdim(1)?)?;
-    let log_norm = shifted.exp()?.sum_keepdim(1)?.log()?;
-    shifted.broadcast_sub(&log_norm)
-}
-
-/// Softmax over classes of `[B, K, P]`, and the log of each pixel's denominator.
-fn softmax<T: Real>(logits: &[T], classes: usize, pixels: usize) -> (Vec<T>, Vec<T>) {
-    let mut p = vec![T::default(); logits.len()];
-    let mut log_norms = vec![T::default(); logits.len() / classes.max(1)];
-    p.par_chunks_mut(classes * pixels)
-        .zip(logits.par_chunks(classes * pixels))
-        .zip(log_norms.par_chunks_mut(pixels))
-        .for_each(|((p, x), log_norms)| {
-            // Row by row over pixels, so that every inner loop runs over neighbours in memory.
-            let mut top = x[..pixels].to_vec();
-            for row in x.chunks_exact(pixels).skip(1) {
-                top.iter_mut().zip(row).for_each(|(top, v)| *top = if *v > *top || v.is_nan() { *v } else { *top });
-            }
-            for (p, x) in p.chunks_exact_mut(pixels).zip(x.chunks_exact(pixels)) {
-                for (((p, x), top), total) in p.iter_mut().zip(x).zip(&top).zip(log_norms.iter_mut()) {
-                    *p = (*x - *top).exp();
-                    *total += *p;
-                }
-            }
-            for p in p.chunks_exact_mut(pixels) {
-                p.iter_mut().zip(log_norms.iter()).for_each(|(p, total)| *p /= *total);
-            }
-            log_norms.iter_mut().zip(&top).for_each(|(total, top)| *total = total.ln() + *top);
-        });
-    (p, log_norms)
-}
-
-/// A loss over softmax rows whose gradient is found together with its value, image by image.
+/// A loss over softmax rows whose gradient is found together with its value, image by image: `image_loss(image, softmax, logits,
+/// gradient)`.
 fn fused<F>(
     logits: &Tensor,
     name: &'static str,
@@ -276,11 +261,11 @@ fn fused<F>(
     image_loss: F,
 ) -> Result<Tensor>
 where
-    F: Fn(usize, &[f64], &[f64], &[f64], &mut [f64]) -> f64 + Sync,
+    F: Fn(usize, Pixels<'_>, &[f64], &mut [f64]) -> f64 + Sync,
 {
     for_real!(logits, T => {
         let (loss, grad) = with_slice::<T, _>(logits, |logits| {
-            let (p, log_norms) = softmax(logits, classes, pixels);
+            let softmax = softmax(logits, classes, pixels);
             let size = classes * pixels;
             let mut grad = vec![T::default(); batch * size];
             let losses: Vec<f64> = grad
@@ -288,10 +273,14 @@ where
                 .enumerate()
                 .map(|(image, out)| {
                     let wide = |values: &[T]| values.iter().map(|v| v.f64()).collect::<Vec<_>>();
-                    let range = image * size..(image + 1) * size;
+                    let (numbers, rows) = (image * size..(image + 1) * size, image * pixels..(image + 1) * pixels);
                     let mut grad = vec![0.0; size];
-                    let norms = wide(&log_norms[image * pixels..][..pixels]);
-                    let loss = image_loss(image, &wide(&p[range.clone()]), &norms, &wide(&logits[range]), &mut grad);
+                    let of_image = Pixels {
+                        probabilities: &wide(&softmax.probabilities[numbers.clone()]),
+                        top: &wide(&softmax.top[rows.clone()]),
+                        total: &softmax.total[rows],
+                    };
+                    let loss = image_loss(image, of_image, &wide(&logits[numbers]), &mut grad);
                     out.iter_mut().zip(grad).for_each(|(out, g)| *out = T::of(g));
                     loss
                 })
@@ -323,8 +312,9 @@ fn pointwise(
             loss += value * norm;
             slopes[at] = slope * norm;
         }
-        let slopes = from_host(slopes, x.shape(), x)?;
-        let linear = (x * slopes)?.sum_all()?;
+        // A slope of 0, as of a missing target, does not meet its number, which may be infinite or NaN.
+        let x = only(x, &slopes.iter().map(|slope| *slope != 0.0).collect::<Vec<_>>())?;
+        let linear = (&x * from_host(slopes, x.shape(), &x)?)?.sum_all()?;
         return (&linear - linear.detach())? + loss;
     }
     for_real!(x, T => {

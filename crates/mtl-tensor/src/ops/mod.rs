@@ -1,5 +1,5 @@
 //! Differentiable functions of tensors, f32 and f64. On the CPU each is our own kernel in f32, and with few exceptions (linear
-//! maps) in f64; on CUDA and Metal a composition of candle ops whose gradients are right there too.
+//! maps) in f64; on CUDA and Metal a composition of candle ops whose gradients are right too.
 
 pub mod activation;
 pub mod channels;
@@ -8,9 +8,9 @@ pub mod conv_norm;
 pub mod join;
 pub mod linear;
 pub mod loss;
+mod microkernel;
 pub mod norm;
 pub mod pool;
-mod product;
 pub mod resize;
 mod scratch;
 pub mod shift;

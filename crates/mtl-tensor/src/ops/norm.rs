@@ -1,6 +1,6 @@
 //! Batch and group normalisation, with scale, shift and ReLU applied on the way out.
 //!
-//! Both are `y = relu?(gamma (x - mean) / sqrt(var + eps) + beta)`; they differ in what the mean is taken over.
+//! Both are `y = relu?(gamma (x - mean) / sqrt(var + eps) + beta)`; they differ in the axes of the mean.
 //! BatchNorm: Ioffe and Szegedy 2015 (arXiv 1502.03167), over batch and pixels of a channel. GroupNorm: Wu and He 2018
 //! (arXiv 1803.08494), over pixels and channels of a group, one image at a time.
 
@@ -9,9 +9,10 @@ mod kernel;
 use candle_core::{Result, Tensor};
 
 pub(super) use self::kernel::{Gradients, Grouping, Normalisation, moments};
+use super::activation::composed_relu;
 use crate::Real;
 use crate::real::{for_real, tensor, with_slice};
-use crate::tape::{Value, composed, gradient, is_learnt, record, weight};
+use crate::tape::{Saved, Value, composed, gradient, needs_gradient, record, weight};
 
 /// Added to every variance (PyTorch's default).
 pub const EPSILON: f64 = 1e-5;
@@ -23,10 +24,11 @@ pub type Moments = (Tensor, Tensor);
 /// Returns the result and the moments used.
 ///
 /// # Errors
-/// Shapes that do not fit.
+/// Shapes that do not fit, one number per channel (its variance is 0, and nothing could be learned from it).
 pub fn batch_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, relu: bool) -> Result<(Tensor, Moments)> {
     let (b, c, h, w) = x.dims4()?;
     check(c, gamma, beta)?;
+    check_batch(b * h * w)?;
     if composed(x) {
         let flat = x.transpose(0, 1)?.contiguous()?.reshape((c, b * h * w))?;
         let y = standardise(&flat)?.reshape((c, b, h, w))?.transpose(0, 1)?.contiguous()?;
@@ -52,11 +54,21 @@ pub fn batch_norm_with(
     var: &Tensor,
     relu: bool,
 ) -> Result<Tensor> {
-    check(x.dim(1)?, gamma, beta)?;
+    let (b, c, h, w) = x.dims4()?;
+    check(c, gamma, beta)?;
+    check(c, mean, var)?;
     let (gamma, beta) = (&weight(gamma), &weight(beta));
-    let scale = (gamma / (var + EPSILON)?.sqrt()?)?;
-    let shift = (beta - (mean * &scale)?)?;
-    scale_shift(x, &scale, &shift, relu)
+    if composed(x) {
+        // From the difference to the mean: a scale's gradient put together from those of scale and shift cancels.
+        let each = |t: &Tensor| t.detach().reshape((1, c, 1, 1));
+        let y = x.broadcast_sub(&each(mean)?)?.broadcast_div(&(each(var)? + EPSILON)?.sqrt()?)?;
+        return affine(&y, gamma, beta, relu);
+    }
+    let grouping = Grouping { channels: c, group: 0, over_batch: true, pixels: h * w, batch: b };
+    for_real!(x, T => {
+        let moments = (with_slice::<T, _>(mean, <[T]>::to_vec)?, with_slice::<T, _>(var, <[T]>::to_vec)?);
+        normalise::<T>(x, gamma, beta, relu, grouping, (moments.0, &moments.1))
+    })
 }
 
 /// Normalises groups of `channels / groups` channels of each image. `gamma`, `beta`: `[C]`, or `[B, C]` where every image has
@@ -108,23 +120,37 @@ fn check(channels: usize, gamma: &Tensor, beta: &Tensor) -> Result<()> {
     Ok(())
 }
 
+/// Batch moments of a single value per channel are not meaningful.
+pub(super) fn check_batch(numbers: usize) -> Result<()> {
+    if numbers == 1 {
+        candle_core::bail!(
+            "batch norm in training: one number per channel has no variance; use a larger batch or image, or group norm"
+        );
+    }
+    Ok(())
+}
+
 /// Of rows `[C, numbers]`.
 fn composed_moments(rows: &Tensor) -> Result<Moments> {
     let rows = rows.detach();
-    let mean = rows.mean(1)?;
-    let var = rows.broadcast_sub(&mean.unsqueeze(1)?)?.sqr()?.mean(1)?;
-    Ok((mean, var))
+    let mean = rows.mean_keepdim(1)?;
+    let rest = rows.broadcast_sub(&mean)?;
+    let missed = rest.mean_keepdim(1)?;
+    let var = rest.broadcast_sub(&missed)?.sqr()?.mean(1)?;
+    Ok(((mean + missed)?.squeeze(1)?, var))
 }
 
 fn standardise(rows: &Tensor) -> Result<Tensor> {
     let centred = rows.broadcast_sub(&rows.mean_keepdim(1)?)?;
+    // The rest that a rounded mean leaves far from zero, a constant to the gradient.
+    let centred = centred.broadcast_sub(&centred.detach().mean_keepdim(1)?)?;
     let var = centred.sqr()?.mean_keepdim(1)?;
     centred.broadcast_div(&(var + EPSILON)?.sqrt()?)
 }
 
 fn affine(y: &Tensor, gamma: &Tensor, beta: &Tensor, relu: bool) -> Result<Tensor> {
     let y = y.broadcast_mul(&gamma.reshape((1, (), 1, 1))?)?.broadcast_add(&beta.reshape((1, (), 1, 1))?)?;
-    if relu { y.relu() } else { Ok(y) }
+    if relu { composed_relu(&y) } else { Ok(y) }
 }
 
 fn normalise<T: Real>(
@@ -138,14 +164,14 @@ fn normalise<T: Real>(
     let weights = (with_slice::<T, _>(gamma, <[T]>::to_vec)?, with_slice::<T, _>(beta, <[T]>::to_vec)?);
     let norm = Normalisation::new(grouping, weights, moments, relu);
     let values = with_slice::<T, _>(x, |x| norm.forward(x, None))?;
-    let (saved, shape) = (x.clone(), gamma.shape().clone());
-    let asked = (x.track_op(), is_learnt(gamma), is_learnt(beta));
+    let (saved, shape) = (Saved::new(x), gamma.shape().clone());
+    let needed = (x.track_op(), needs_gradient(gamma), needs_gradient(beta));
     record("norm", &[x, gamma, beta], Value::new(values, x.shape().clone()), move |grad| {
-        let d = with_slice::<T, _>(&saved, |x| with_slice::<T, _>(grad, |grad| norm.backward(x, None, grad)))??;
+        let d = with_slice::<T, _>(saved.get()?, |x| with_slice::<T, _>(grad, |grad| norm.backward(x, None, grad)))??;
         Ok(vec![
-            gradient(asked.0, saved.shape(), || Ok(d.x))?,
-            gradient(asked.1, &shape, || Ok(d.gamma))?,
-            gradient(asked.2, &shape, || Ok(d.beta))?,
+            gradient(needed.0, saved.shape(), || Ok(d.x))?,
+            gradient(needed.1, &shape, || Ok(d.gamma))?,
+            gradient(needed.2, &shape, || Ok(d.beta))?,
         ])
     })
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::sum::sum;
 use crate::Real;
-use crate::real::{for_real, tensor, with_slice};
+use crate::real::{for_real, from_host, tensor, with_slice};
 use crate::tape::{Value, composed, record1};
 
 /// Maximum over windows of `k x k`, `k` apart. `[B, C, H, W] -> [B, C, H / k, W / k]`; rows and columns that do not fill
@@ -17,7 +17,7 @@ use crate::tape::{Value, composed, record1};
 pub fn max_pool2d(x: &Tensor, k: usize) -> Result<Tensor> {
     let (planes, h, w, shape) = windows(x, k, "max_pool2d")?;
     if composed(x) {
-        return split(x, k)?.max(D::Minus1);
+        return composed_max(&split(x, k)?);
     }
     let (oh, ow) = (h / k, w / k);
     for_real!(x, T => {
@@ -140,6 +140,27 @@ fn windows(x: &Tensor, k: usize, op: &str) -> Result<(usize, usize, usize, Vec<u
         candle_core::bail!("{op}: a window of {k} on {:?}", x.shape());
     }
     Ok((b * c, h, w, vec![b, c, h / k, w / k]))
+}
+
+/// Maximum over the last dimension. Which number wins is found as the kernel finds it, so the gradient goes to the first of several
+/// equal ones and to no other.
+fn composed_max(windows: &Tensor) -> Result<Tensor> {
+    let values = windows.detach();
+    let count = values.dim(D::Minus1)?;
+    let mut best = values.narrow(D::Minus1, 0, 1)?.contiguous()?;
+    let mut winner = best.zeros_like()?;
+    let ones = best.ones_like()?;
+    for at in 1..count {
+        let here = values.narrow(D::Minus1, at, 1)?.contiguous()?;
+        let place = (&ones * at as f64)?;
+        for wins in [here.gt(&best)?, here.ne(&here)?] {
+            winner = wins.where_cond(&place, &winner)?;
+            best = wins.where_cond(&here, &best)?;
+        }
+    }
+    let places = from_host((0..count).map(|at| at as f64).collect(), count, windows)?;
+    let chosen = winner.broadcast_as(windows.shape())?.eq(&places.broadcast_as(windows.shape())?)?;
+    chosen.where_cond(windows, &windows.zeros_like()?)?.sum(D::Minus1)
 }
 
 /// `[B, C, H, W] -> [B, C, H / k, W / k, k k]` from ops whose gradients candle has right on every device.

@@ -9,13 +9,13 @@ thread_local! {
     static OF_CALLS: RefCell<Buffers> = const { RefCell::new([const { Vec::new() }; 5]) };
 }
 
-/// Lends one task of a parallel loop up to five buffers of these lengths; what they hold is left over from other uses. Not to
+/// Lends one task of a parallel loop up to five buffers of these lengths; their contents are left over from other uses. Not to
 /// be nested, and `body` must not wait for other tasks.
 pub(super) fn with_scratch<const N: usize, R>(lengths: [usize; N], body: impl FnOnce([&mut [f32]; N]) -> R) -> R {
     OF_STRIPS.with_borrow_mut(|buffers| body(lend(buffers, lengths)))
 }
 
-/// The same for what a whole call shares between its tasks. While it waits for them, its thread may begin with another call:
+/// The same for memory that the tasks of a call share. While it waits for them, its thread may begin with another call:
 /// that one gets buffers of its own.
 pub(super) fn with_shared<const N: usize, R>(lengths: [usize; N], body: impl FnOnce([&mut [f32]; N]) -> R) -> R {
     let mut buffers = OF_CALLS.take();

@@ -7,7 +7,7 @@ use crate::Real;
 use crate::real::{for_real, from_host, tensor, with_slice};
 use crate::tape::{Value, composed, record1};
 
-/// Each image by its own `(down, right)`, negative for up and left; what is uncovered is 0. `[B, C, H, W]` to the same shape.
+/// Each image by its own `(down, right)`, negative for up and left; uncovered pixels are 0. `[B, C, H, W]` to the same shape.
 ///
 /// # Errors
 /// Another number of shifts than images, other types than f32 and f64.

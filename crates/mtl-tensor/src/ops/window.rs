@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// A place in memory that other tasks, on other threads, write beside and between.
+/// A part of memory that tasks on several threads write, each its own elements.
 ///
 /// The strips of one image own rows of its channel planes, which lie a whole plane apart: as slices they would overlap, so
-/// this stays a pointer. Whoever copies a window promises that the copies' writes touch different elements; that is the
+/// this stays a pointer. Copies of a window must write different elements: that is the
 /// contract of this module with `direct`, `winograd` and `im2col`, whose strips divide an image's rows.
 #[derive(Clone, Copy)]
 pub(super) struct Window<'a, T> {
@@ -17,7 +17,7 @@ pub(super) struct Window<'a, T> {
 // SAFETY: a window is a mutable borrow of numbers that can be sent; the contract above keeps its copies apart.
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Send for Window<'_, T> {}
-// SAFETY: as above; what is read through a window was written through it by the same task.
+// SAFETY: as above; values read through a window were written through it by the same task.
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Sync for Window<'_, T> {}
 
@@ -48,7 +48,7 @@ impl<'a, T: Copy> Window<'a, T> {
     }
 
     /// `count` elements from `offset` on, for the task that owns them. They must have been written.
-    #[allow(clippy::mut_from_ref)] // The contract of this module is what keeps two owners apart.
+    #[allow(clippy::mut_from_ref)] // The contract of this module excludes two owners of an element.
     pub(super) fn own(&self, offset: usize, count: usize) -> &'a mut [T] {
         assert!(offset + count <= self.len);
         // SAFETY: inside the window by the assertion, and numbers, as the caller promises; no other task touches these elements
@@ -59,7 +59,7 @@ impl<'a, T: Copy> Window<'a, T> {
         }
     }
 
-    /// Copies `values` to `offset` and what follows.
+    /// Copies `values` to the elements from `offset` on.
     pub(super) fn copy_from(&self, offset: usize, values: &[T]) {
         assert!(offset + values.len() <= self.len);
         // SAFETY: inside the window by the assertion; the caller's task owns these elements, so `values` lies elsewhere.

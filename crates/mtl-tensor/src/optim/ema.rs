@@ -1,4 +1,4 @@
-//! Exponential moving average of weights: what is evaluated and sampled.
+//! Exponential moving average of weights, for evaluation and sampling.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::PART;
 use crate::Real;
 use crate::real::{for_real, with_slice, with_slice_mut};
-use crate::wide::{Loop, wide};
+use crate::simd::{Loop, wide};
 
 /// Averages of a set of variables (parameters and running statistics alike).
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Ema {
 
 impl Ema {
     /// Starts at the present values. `decay`: share of the old average kept at each update; early updates keep less,
-    /// `min(decay, (1 + n) / (10 + n))`, so that the average does not remember the start.
+    /// `min(decay, (1 + n) / (10 + n))`, so that the initial values do not dominate the average.
     ///
     /// # Errors
     /// Out of memory.
@@ -63,24 +63,24 @@ impl Ema {
         self.pairs.iter().map(|(name, (_, average))| Ok((name.clone(), average.as_tensor().detach().copy()?))).collect()
     }
 
-    /// Runs `body` with the averages in place of the weights, and puts the weights back whatever happens.
+    /// Runs `body` with the averages in place of the weights, and restores the weights afterwards: also after an error or a
+    /// panic.
     ///
     /// # Errors
-    /// Those of `body`.
+    /// Out of memory.
     pub fn with_averages<R>(&self, body: impl FnOnce() -> R) -> Result<R> {
         let weights =
             self.pairs.values().map(|(var, _)| var.as_tensor().detach().copy()).collect::<Result<Vec<_>>>()?;
+        let replaced = Replaced { vars: self.pairs.values().map(|(var, _)| var).collect(), weights };
         for (var, average) in self.pairs.values() {
             var.set(&average.as_tensor().detach())?;
         }
         let result = body();
-        for ((var, _), weight) in self.pairs.values().zip(weights) {
-            var.set(&weight)?;
-        }
+        replaced.put_back()?;
         Ok(result)
     }
 
-    /// Number of updates so far, saved beside [`Ema::values`].
+    /// Number of updates so far, saved with [`Ema::values`].
     pub fn updates(&self) -> u64 {
         self.updates
     }
@@ -98,6 +98,27 @@ impl Ema {
         }
         self.updates = updates;
         Ok(())
+    }
+}
+
+/// Variables whose numbers are replaced for a while, and those numbers.
+struct Replaced<'a> {
+    vars: Vec<&'a Var>,
+    weights: Vec<Tensor>,
+}
+
+impl Replaced<'_> {
+    fn put_back(mut self) -> Result<()> {
+        let weights = std::mem::take(&mut self.weights);
+        self.vars.iter().zip(&weights).try_for_each(|(var, weight)| var.set(weight))
+    }
+}
+
+impl Drop for Replaced<'_> {
+    fn drop(&mut self) {
+        for (var, weight) in self.vars.iter().zip(&self.weights) {
+            let _ = var.set(weight); // Of the same shape and type; an error or a panic is on its way already.
+        }
     }
 }
 
@@ -128,6 +149,10 @@ mod tests {
         ema.update().unwrap(); // keep = min(0.5, 2/11): average = 9/11
         let seen = ema.with_averages(|| var.to_vec1::<f64>().unwrap()[0]).unwrap();
         assert!((seen - 9.0 / 11.0).abs() < 1e-12, "{seen}");
+        assert_eq!(var.to_vec1::<f64>().unwrap(), [1.0]);
+        let panicked =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ema.with_averages(|| panic!("inside"))));
+        assert!(panicked.is_err());
         assert_eq!(var.to_vec1::<f64>().unwrap(), [1.0]);
     }
 }

@@ -56,7 +56,7 @@ pub fn square_norm(tensor: &Tensor) -> Result<f64> {
     }))
 }
 
-/// Numbers of a parameter that one task looks at.
+/// Numbers of a parameter that one parallel task handles.
 const PART: usize = 16 * 1024;
 
 /// Inner product of two gradients of the same parameters, in f64; on accelerators in their own type.

@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019) and SGD with momentum, values as PyTorch's.
 //!
-//! One pass over weights, gradients and moments; the moments can be saved, so a resumed run goes on bit for bit.
+//! One pass over weights, gradients and moments; the moments can be saved, so a resumed run continues bit for bit.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::{Grads, PART};
 use crate::Real;
 use crate::real::{for_real, with_slice, with_slice_mut};
-use crate::wide::{Loop, wide};
+use crate::simd::{Loop, wide};
 
 /// Which rule, and its constants. The learning rate comes from the [`super::Schedule`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Config {
-    /// Adam; weight decay, if any, is added to the gradient.
+    /// Adam, without weight decay.
     Adam {
         /// Decay of the mean of gradients. Default 0.9.
         #[serde(default = "default_beta1")]
@@ -71,10 +71,10 @@ const EPSILON: f64 = 1e-8;
 #[derive(Debug)]
 struct Slot {
     var: Var,
-    first: Var,
-    second: Option<Var>,
-    rate: f64,
-    /// Steps this parameter took part in: one whose task was absent does not age.
+    exp_avg: Var,
+    exp_avg_sq: Option<Var>,
+    lr_scale: f64,
+    /// Steps with a gradient of this parameter: the bias correction of one whose task was absent stays.
     steps: u64,
 }
 
@@ -86,16 +86,17 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// For `params`; `rate(name)` multiplies the learning rate of a parameter (1 for most).
+    /// For `params`; `lr_scale(name)` multiplies the learning rate of a parameter (1 for most).
     ///
     /// # Errors
     /// Out of device memory.
-    pub fn new(config: Config, params: &BTreeMap<String, Var>, rate: impl Fn(&str) -> f64) -> Result<Self> {
+    pub fn new(config: Config, params: &BTreeMap<String, Var>, lr_scale: impl Fn(&str) -> f64) -> Result<Self> {
         let mut slots = BTreeMap::new();
         for (name, var) in params {
             let zeros = || Var::from_tensor(&var.as_tensor().zeros_like()?);
-            let second = if matches!(config, Config::Sgd { .. }) { None } else { Some(zeros()?) };
-            slots.insert(name.clone(), Slot { var: var.clone(), first: zeros()?, second, rate: rate(name), steps: 0 });
+            let exp_avg_sq = if matches!(config, Config::Sgd { .. }) { None } else { Some(zeros()?) };
+            let slot = Slot { var: var.clone(), exp_avg: zeros()?, exp_avg_sq, lr_scale: lr_scale(name), steps: 0 };
+            slots.insert(name.clone(), slot);
         }
         Ok(Self { config, slots })
     }
@@ -120,7 +121,7 @@ impl Optimizer {
             .iter()
             .map(|(name, grad)| (&self.slots[name], grad))
             .partition(|(slot, _)| slot.var.device().is_cpu());
-        let rule = |slot: &Slot| Rule::new(self.config, lr * slot.rate, scale, slot.steps, slot.var.rank() > 1);
+        let rule = |slot: &Slot| Rule::new(self.config, lr * slot.lr_scale, scale, slot.steps, slot.var.rank() > 1);
         // All parameters at once: most are a few hundred numbers, less than a thread takes to be woken for.
         host.into_par_iter()
             .try_for_each(|(slot, grad)| for_real!(slot.var, T => fused::<T>(slot, grad, &rule(slot))))?;
@@ -134,9 +135,9 @@ impl Optimizer {
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = BTreeMap::new();
         for (name, slot) in &self.slots {
-            state.insert(format!("{name}/first"), slot.first.as_tensor().copy()?);
-            if let Some(second) = &slot.second {
-                state.insert(format!("{name}/second"), second.as_tensor().copy()?);
+            state.insert(format!("{name}/exp_avg"), slot.exp_avg.as_tensor().copy()?);
+            if let Some(squares) = &slot.exp_avg_sq {
+                state.insert(format!("{name}/exp_avg_sq"), squares.as_tensor().copy()?);
             }
             state.insert(format!("{name}/steps"), Tensor::new(slot.steps as f64, slot.var.device())?);
         }
@@ -146,16 +147,16 @@ impl Optimizer {
     /// Continues from a saved [`Optimizer::state`].
     ///
     /// # Errors
-    /// The state of another model or optimizer; names what is missing.
+    /// The state of another model or optimizer; names the missing entries.
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let entry = |key: String| match state.get(&key) {
             Some(value) => Ok(value),
             None => candle_core::bail!("the saved optimizer state has no `{key}`"),
         };
         for (name, slot) in &mut self.slots {
-            slot.first.set(&entry(format!("{name}/first"))?.to_device(slot.var.device())?)?;
-            if let Some(second) = &slot.second {
-                second.set(&entry(format!("{name}/second"))?.to_device(slot.var.device())?)?;
+            slot.exp_avg.set(&entry(format!("{name}/exp_avg"))?.to_device(slot.var.device())?)?;
+            if let Some(squares) = &slot.exp_avg_sq {
+                squares.set(&entry(format!("{name}/exp_avg_sq"))?.to_device(slot.var.device())?)?;
             }
             slot.steps = entry(format!("{name}/steps"))?.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()? as u64;
         }
@@ -209,18 +210,20 @@ impl Rule {
 }
 
 fn fused<T: Real>(slot: &Slot, grad: &Tensor, rule: &Rule) -> Result<()> {
-    let rule = [rule.scale, rule.coupled, rule.shrink, rule.beta1, rule.beta2, rule.rate, rule.second_scale].map(T::of);
+    // Rounded from f64: 1 minus the rounded beta would be off by 7e-4 at beta2 = 0.99999.
+    let Rule { scale, coupled, shrink, beta1, beta2, rate, second_scale } = *rule;
+    let rule = [scale, coupled, shrink, beta1, beta2, 1.0 - beta1, 1.0 - beta2, rate, second_scale].map(T::of);
     with_slice::<T, _>(grad, |grad| {
         with_slice_mut::<T>(&slot.var, |w| {
-            with_slice_mut::<T>(&slot.first, |first| {
-                let blocks = w.par_chunks_mut(PART).zip(first.par_chunks_mut(PART)).zip(grad.par_chunks(PART));
-                let Some(second) = &slot.second else {
-                    blocks.for_each(|((w, first), grad)| wide::<Descend, _>((w, first, grad, rule)));
+            with_slice_mut::<T>(&slot.exp_avg, |mean| {
+                let blocks = w.par_chunks_mut(PART).zip(mean.par_chunks_mut(PART)).zip(grad.par_chunks(PART));
+                let Some(squares) = &slot.exp_avg_sq else {
+                    blocks.for_each(|((w, mean), grad)| wide::<Descend, _>((w, mean, grad, rule)));
                     return Ok(());
                 };
-                with_slice_mut::<T>(second, |second| {
-                    blocks.zip(second.par_chunks_mut(PART)).for_each(|(((w, first), grad), second)| {
-                        wide::<Adapt, _>((w, first, second, grad, rule));
+                with_slice_mut::<T>(squares, |squares| {
+                    blocks.zip(squares.par_chunks_mut(PART)).for_each(|(((w, mean), grad), squares)| {
+                        wide::<Adapt, _>((w, mean, squares, grad, rule));
                     });
                     Ok(())
                 })
@@ -229,37 +232,33 @@ fn fused<T: Real>(slot: &Slot, grad: &Tensor, rule: &Rule) -> Result<()> {
     })?
 }
 
-/// The numbers of a [`Rule`], in its order.
-type Numbers<T> = [T; 7];
+/// The numbers of a [`Rule`], in its order, `1 - beta1` and `1 - beta2` after the betas.
+type Numbers<T> = [T; 9];
 
-/// A step of SGD.
 struct Descend;
-
 impl<T: Real> Loop<(&mut [T], &mut [T], &[T], Numbers<T>)> for Descend {
     type Output = ();
     #[inline(always)]
-    fn run((w, first, grad, rule): (&mut [T], &mut [T], &[T], Numbers<T>)) {
-        let [scale, coupled, shrink, beta1, _, rate, _] = rule;
-        for ((w, m), g) in w.iter_mut().zip(first).zip(grad) {
+    fn run((w, mean, grad, rule): (&mut [T], &mut [T], &[T], Numbers<T>)) {
+        let [scale, coupled, shrink, beta1, _, _, _, rate, _] = rule;
+        for ((w, m), g) in w.iter_mut().zip(mean).zip(grad) {
             *m = beta1 * *m + (*g * scale + coupled * *w);
             *w = shrink * *w - rate * *m;
         }
     }
 }
 
-/// A step of Adam.
 struct Adapt;
-
 impl<T: Real> Loop<(&mut [T], &mut [T], &mut [T], &[T], Numbers<T>)> for Adapt {
     type Output = ();
     #[inline(always)]
-    fn run((w, first, second, grad, rule): (&mut [T], &mut [T], &mut [T], &[T], Numbers<T>)) {
-        let [scale, _, shrink, beta1, beta2, rate, second_scale] = rule;
-        let (one, epsilon) = (T::of(1.0), T::of(EPSILON));
-        for (((w, m), v), g) in w.iter_mut().zip(first).zip(second).zip(grad) {
+    fn run((w, mean, squares, grad, rule): (&mut [T], &mut [T], &mut [T], &[T], Numbers<T>)) {
+        let [scale, _, shrink, beta1, beta2, taken1, taken2, rate, second_scale] = rule;
+        let epsilon = T::of(EPSILON);
+        for (((w, m), v), g) in w.iter_mut().zip(mean).zip(squares).zip(grad) {
             let g = *g * scale;
-            *m = beta1 * *m + (one - beta1) * g;
-            *v = beta2 * *v + (one - beta2) * (g * g);
+            *m = beta1 * *m + taken1 * g;
+            *v = beta2 * *v + taken2 * (g * g);
             *w = shrink * *w - rate * *m / ((*v).sqrt() * second_scale + epsilon);
         }
     }
@@ -268,18 +267,18 @@ impl<T: Real> Loop<(&mut [T], &mut [T], &mut [T], &[T], Numbers<T>)> for Adapt {
 fn composed(slot: &Slot, grad: &Tensor, rule: &Rule) -> Result<()> {
     let w = slot.var.as_tensor().detach();
     let g = ((grad.detach() * rule.scale)? + (&w * rule.coupled)?)?;
-    let kept = (slot.first.as_tensor().detach() * rule.beta1)?;
-    let direction = match &slot.second {
-        Some(second) => {
+    let kept = (slot.exp_avg.as_tensor().detach() * rule.beta1)?;
+    let direction = match &slot.exp_avg_sq {
+        Some(squares) => {
             let m = (kept + (&g * (1.0 - rule.beta1))?)?;
-            let v = ((second.as_tensor().detach() * rule.beta2)? + (g.sqr()? * (1.0 - rule.beta2))?)?;
-            second.set(&v)?;
-            slot.first.set(&m)?;
+            let v = ((squares.as_tensor().detach() * rule.beta2)? + (g.sqr()? * (1.0 - rule.beta2))?)?;
+            squares.set(&v)?;
+            slot.exp_avg.set(&m)?;
             (m / ((v.sqrt()? * rule.second_scale)? + EPSILON)?)?
         }
         None => {
             let m = (kept + g)?;
-            slot.first.set(&m)?;
+            slot.exp_avg.set(&m)?;
             m
         }
     };

@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Schedule {
-    /// Highest learning rate. Default 3e-3: see the presets for what was measured.
-    pub peak: f64,
+    /// Highest learning rate. Default 3e-3; the presets document measurements.
+    pub lr: f64,
     /// Share of the run spent rising from 0. Default 0.05.
     pub warmup: f64,
-    /// The rate at the end as a share of the peak. Default 0.01.
-    pub floor: f64,
+    /// Learning rate at the end as a share of `lr`. Default 0.01.
+    pub min_lr_ratio: f64,
 }
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { peak: 3e-3, warmup: 0.05, floor: 0.01 }
+        Self { lr: 3e-3, warmup: 0.05, min_lr_ratio: 0.01 }
     }
 }
 
@@ -26,11 +26,11 @@ impl Schedule {
         let progress = progress.clamp(0.0, 1.0);
         if progress < self.warmup {
             // Never zero: the first step of a run must move.
-            return self.peak * (progress / self.warmup).max(0.02);
+            return self.lr * (progress / self.warmup).max(0.02);
         }
         let through = (progress - self.warmup) / (1.0 - self.warmup).max(1e-9);
         let cosine = 0.5 * (1.0 + (std::f64::consts::PI * through).cos());
-        self.peak * (self.floor + (1.0 - self.floor) * cosine)
+        self.lr * (self.min_lr_ratio + (1.0 - self.min_lr_ratio) * cosine)
     }
 }
 
@@ -39,8 +39,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rises_then_falls_to_the_floor() {
-        let schedule = Schedule { peak: 1.0, warmup: 0.1, floor: 0.01 };
+    fn rises_then_falls_to_the_lowest_rate() {
+        let schedule = Schedule { lr: 1.0, warmup: 0.1, min_lr_ratio: 0.01 };
         assert!((schedule.at(0.05) - 0.5).abs() < 1e-12);
         assert!((schedule.at(0.1) - 1.0).abs() < 1e-12);
         assert!((schedule.at(0.55) - 0.505).abs() < 1e-12);

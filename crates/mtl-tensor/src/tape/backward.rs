@@ -1,14 +1,15 @@
-//! Back over the tape: from a value to the gradients of its variables.
+//! The backward pass: from a value to the gradients of its variables.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, TensorId};
 
-use super::{ARRIVED, Input, Node};
+use super::{Input, Node};
 use crate::ops;
 
-/// What [`backward`] found: the gradient of every variable that the value depends on.
+/// Gradients of a value: one per variable that it depends on.
 #[derive(Debug, Default)]
 pub struct Gradients(HashMap<TensorId, Tensor>);
 
@@ -28,48 +29,91 @@ impl Gradients {
     }
 }
 
-/// The gradients of `value` (of its sum, if it holds several numbers), in place of candle's `backward`, which ends at our ops.
+/// The gradients of `value` (of its sum, if it holds several numbers), in place of candle's `backward`, which ends at our ops
+/// with an error.
+///
+/// Frees the graph: the tensors that an op has kept are dropped as soon as its gradients are there, so that these find room in
+/// their memory. Tensors that are held elsewhere keep their numbers. [`backward_retain`] leaves the graph for another pass.
+///
+/// Gradients are constants: a loss may contain them, but there are no gradients of gradients. A deep graph needs no deep stack,
+/// except where thousands of candle's own ops follow one another with none of ours between them.
 ///
 /// # Errors
-/// Any error of an op's gradient.
+/// A value that depends on no variable (a gradient of a gradient, for example); a part of the graph that was freed by a pass before; a
+/// variable that was written to after an op on the CPU had used it, as far as some of its numbers show; any error of an op's
+/// gradient.
 pub fn backward(value: &Tensor) -> Result<Gradients> {
-    let mut pass = Pass::default();
-    pass.through_candle(value)?;
-    pass.run()
-}
-
-/// The same where no other pass will go through what the value is made of, as in a step of training: what an op has kept is
-/// given back as soon as its gradients are there, so that they find room where it was. Results that somebody still
-/// holds keep their numbers.
-///
-/// # Errors
-/// Any error of an op's gradient; a part of the graph that such a pass has been through already.
-pub fn backward_once(value: Tensor) -> Result<Gradients> {
     let mut pass = Pass { last: true, ..Pass::default() };
-    pass.through_candle(&value)?;
-    drop(value);
+    pass.begin(value)?;
     pass.run()
 }
 
-/// The gradients of a value whose own gradients at `tensors` are `grads`: a backward pass that begins in the middle.
+/// [`backward`] that keeps the graph for another pass, as PyTorch's `retain_graph=True`.
 ///
 /// # Errors
-/// Another number of gradients, shapes that differ, any error of an op's gradient.
-pub fn backward_from(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
+/// Those of [`backward`].
+pub fn backward_retain(value: &Tensor) -> Result<Gradients> {
+    let mut pass = Pass::default();
+    pass.begin(value)?;
+    pass.run()
+}
+
+/// The vector-Jacobian product: the gradients of a value whose own gradients at `tensors` are `grads`, a backward pass that begins in
+/// the middle. Frees the graph, as [`backward`] does.
+///
+/// # Errors
+/// Another number of gradients, shapes that differ, those of [`backward`].
+pub fn vjp(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
+    Pass { last: true, ..Pass::default() }.from(tensors, grads)
+}
+
+/// [`vjp`] that keeps the graph for another pass.
+///
+/// # Errors
+/// Those of [`vjp`].
+pub fn vjp_retain(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
     Pass::default().from(tensors, grads)
 }
 
-/// The same as the last pass through what the tensors are made of, as [`backward_once`].
-///
-/// # Errors
-/// Those of [`backward_from`] and [`backward_once`].
-pub fn backward_from_once(tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
-    Pass { last: true, ..Pass::default() }.from(tensors, grads)
+/// Gradients that candle's backward pass has brought to results of ours.
+type Arrived = Vec<(Arc<Node>, Tensor)>;
+
+thread_local! {
+    /// None outside of a pass of ours: candle's own pass would end at our ops, with no gradient or a part of it.
+    static ARRIVED: RefCell<Option<Arrived>> = const { RefCell::new(None) };
+}
+
+/// Called by candle's backward pass at a result of ours.
+pub(super) fn arrived(op: &str, node: &Arc<Node>, grad: &Tensor) -> Result<()> {
+    ARRIVED.with_borrow_mut(|arrived| match arrived {
+        Some(arrived) => {
+            arrived.push((Arc::clone(node), grad.clone()));
+            Ok(())
+        }
+        None => candle_core::bail!(
+            "candle's `Tensor::backward` (and `backward_step` of candle-nn) cannot go through `{op}` of mtl-tensor and would \
+             lose gradients; use `mtl_tensor::backward(&loss)` and an optimizer of `mtl_tensor::optim`"
+        ),
+    })
+}
+
+/// Runs candle's pass as a part of ours and returns the gradients. An outer pass of this thread, if any, continues afterwards: a thread
+/// that waits inside of candle may begin another.
+fn collecting<R>(pass: impl FnOnce() -> Result<R>) -> Result<(R, Arrived)> {
+    struct Outer(Option<Arrived>);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            ARRIVED.set(self.0.take());
+        }
+    }
+    let _outer = Outer(ARRIVED.replace(Some(Vec::new())));
+    let result = pass()?;
+    Ok((result, ARRIVED.take().unwrap_or_default()))
 }
 
 #[derive(Default)]
 struct Pass {
-    /// Whether ops give back what they kept.
+    /// Whether ops free their saved tensors.
     last: bool,
     found: Gradients,
     /// Nodes that have a gradient, by order: when one is the latest left, nothing can add to it any more.
@@ -77,13 +121,22 @@ struct Pass {
 }
 
 impl Pass {
+    fn begin(&mut self, value: &Tensor) -> Result<()> {
+        if !value.track_op() {
+            candle_core::bail!(
+                "backward: the value depends on no variable; gradients are constants, so a gradient of a gradient cannot be computed"
+            );
+        }
+        self.through_candle(value)
+    }
+
     fn from(mut self, tensors: &[Tensor], grads: &[Tensor]) -> Result<Gradients> {
         if tensors.len() != grads.len() {
-            candle_core::bail!("backward_from: {} gradients of {} tensors", grads.len(), tensors.len());
+            candle_core::bail!("vjp: {} gradients of {} tensors", grads.len(), tensors.len());
         }
         for (tensor, grad) in tensors.iter().zip(grads) {
             if tensor.shape() != grad.shape() {
-                candle_core::bail!("backward_from: a gradient {:?} of {:?}", grad.shape(), tensor.shape());
+                candle_core::bail!("vjp: a gradient {:?} of {:?}", grad.shape(), tensor.shape());
             }
             self.arrive(&Input::of(tensor), grad.detach())?;
         }
@@ -94,7 +147,7 @@ impl Pass {
         while let Some((_, (node, grad))) = self.pending.pop_last() {
             let grads = node.gradients(&grad, self.last)?;
             drop(grad);
-            for (input, grad) in node.inputs.iter().zip(grads) {
+            for (input, grad) in node.inputs().iter().zip(grads) {
                 if let Some(grad) = grad {
                     self.arrive(input, grad)?;
                 }
@@ -122,10 +175,9 @@ impl Pass {
     }
 
     fn through_candle(&mut self, value: &Tensor) -> Result<()> {
-        ARRIVED.with_borrow_mut(Vec::clear); // Of a pass that failed.
         #[allow(clippy::disallowed_methods)] // The one place that candle's own pass is right: up to our nodes.
-        let store = value.backward()?;
-        for (node, grad) in ARRIVED.take() {
+        let (store, arrived) = collecting(|| value.backward())?;
+        for (node, grad) in arrived {
             self.arrive_at(node, grad)?;
         }
         // candle leaves the gradients of constants too.
@@ -166,7 +218,7 @@ mod tests {
             })
             .collect();
         for _ in 0..2 {
-            let found = to_f64(backward(&value).unwrap().get(&x).unwrap()).unwrap();
+            let found = to_f64(backward_retain(&value).unwrap().get(&x).unwrap()).unwrap();
             assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?} and {expected:?}");
         }
     }
@@ -178,17 +230,17 @@ mod tests {
         let weights = Tensor::new(&[3.0f64, -1.0], &Device::Cpu).unwrap();
         let sum = (&y * &weights).unwrap().sum_all().unwrap();
         let of = |found: Gradients| to_f64(found.get(&x).unwrap()).unwrap();
-        let middle = backward_from(std::slice::from_ref(&y), std::slice::from_ref(&weights)).unwrap();
-        let expected = of(backward(&sum).unwrap());
+        let middle = vjp_retain(std::slice::from_ref(&y), std::slice::from_ref(&weights)).unwrap();
+        let expected = of(backward_retain(&sum).unwrap());
         assert_eq!(of(middle), expected);
-        assert!(backward_from(std::slice::from_ref(&y), &[sum]).is_err(), "another shape");
-        assert!(backward_from(std::slice::from_ref(&y), &[]).is_err(), "one too few");
-        let last = backward_from_once(std::slice::from_ref(&y), std::slice::from_ref(&weights)).unwrap();
+        assert!(vjp_retain(std::slice::from_ref(&y), &[sum]).is_err(), "another shape");
+        assert!(vjp_retain(std::slice::from_ref(&y), &[]).is_err(), "one too few");
+        let last = vjp(std::slice::from_ref(&y), std::slice::from_ref(&weights)).unwrap();
         assert_eq!(of(last), expected);
-        assert!(backward_from(&[y], &[weights]).unwrap_err().to_string().contains("second backward pass"));
+        assert!(vjp_retain(&[y], &[weights]).unwrap_err().to_string().contains("second backward pass"));
     }
 
-    /// A result that is held keeps its numbers; what two values share goes with the first last pass.
+    /// A result that is held keeps its values; saved tensors shared by two values are freed by the first last pass.
     #[test]
     fn last_passes_over_a_shared_part_and_a_held_result() {
         let x = var(&[0.5, 2.0]);
@@ -196,9 +248,9 @@ mod tests {
         let one = (ops::relu(&shared).unwrap() * 2.0).unwrap().sum_all().unwrap();
         let two = shared.sqr().unwrap().sum_all().unwrap();
         let before = to_f64(&shared).unwrap();
-        assert!(backward_once(one).unwrap().get(&x).is_some());
+        assert!(backward(&one).unwrap().get(&x).is_some());
         assert_eq!(to_f64(&shared).unwrap(), before);
-        assert!(backward_once(two).unwrap_err().to_string().contains("second backward pass"));
+        assert!(backward(&two).unwrap_err().to_string().contains("second backward pass"));
     }
 
     #[test]
@@ -207,10 +259,10 @@ mod tests {
         let y = ops::tanh(&x).unwrap();
         let value = || (&y * 3.0).unwrap().sum_all().unwrap();
         let node = Node::of(&y).unwrap();
-        let kept = || node.backward.lock().unwrap().is_some();
-        let first = backward(&value()).unwrap();
+        let kept = || node.keeps();
+        let first = backward_retain(&value()).unwrap();
         assert!(kept());
-        let last = backward_once(value()).unwrap();
+        let last = backward(&value()).unwrap();
         assert!(!kept());
         assert_eq!(to_f64(first.get(&x).unwrap()).unwrap(), to_f64(last.get(&x).unwrap()).unwrap());
         assert!(backward(&value()).unwrap_err().to_string().contains("second backward pass"));

@@ -3,7 +3,7 @@
 
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::ops::conv::TileSide;
-use mtl_tensor::{DType, Device, Result, Tensor, Var, backward_from, ops, to_f64};
+use mtl_tensor::{DType, Device, Result, Tensor, Var, ops, to_f64, vjp_retain};
 
 /// Root mean square of the difference over that of the exact values, or over 1 where those cancel: all are sums of numbers
 /// around 1.
@@ -57,7 +57,7 @@ impl Case {
         let conv = if self.transposed { ops::conv_transpose2d } else { ops::conv2d };
         let y = conv(&x, &w, Some(&b), self.stride, self.padding).ok()?;
         let upstream = make("dy", y.dims());
-        let grads = backward_from(std::slice::from_ref(&y), std::slice::from_ref(upstream.as_tensor())).unwrap();
+        let grads = vjp_retain(std::slice::from_ref(&y), std::slice::from_ref(upstream.as_tensor())).unwrap();
         let of = |var: &Var| grads.get(var).unwrap().clone();
         Some([y.detach(), of(&x), of(&w), of(&b)])
     }

@@ -1,7 +1,7 @@
 //! Ops that do several things in one pass, in f32, against the single ones in f64, over shapes drawn at random.
 
 use mtl_rng::{Seed, Stream};
-use mtl_tensor::{DType, Device, Result, Tensor, Var, backward_from, ops, to_f64};
+use mtl_tensor::{DType, Device, Result, Tensor, Var, ops, to_f64, vjp_retain};
 
 fn make(name: &str, shape: &[usize], dtype: DType, seed: u64) -> Var {
     let values = Seed::new(seed).stream(name, &[]).normals(shape.iter().product());
@@ -25,7 +25,7 @@ fn run(
     let mut upstream = to_f64(&make("upstream", y.dims(), dtype, seed)).unwrap();
     upstream.iter_mut().zip(doubtful).filter(|(_, doubtful)| **doubtful).for_each(|(grad, _)| *grad = 0.0);
     let upstream = Tensor::from_vec(upstream, y.shape(), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
-    let grads = backward_from(std::slice::from_ref(&y), &[upstream]).unwrap();
+    let grads = vjp_retain(std::slice::from_ref(&y), &[upstream]).unwrap();
     let mut all = vec![to_f64(&y).unwrap()];
     all.extend(vars.iter().map(|var| to_f64(grads.get(var).unwrap()).unwrap()));
     all
@@ -61,7 +61,7 @@ fn near_equal(z: &Tensor) -> Vec<bool> {
     planes.flat_map(|plane| (0..rows * columns).map(move |at| doubtful(plane, at))).collect()
 }
 
-/// An op in f32, and what it should be in f64, and that it does not depend on the number of threads.
+/// An op in f32 against its definition in f64, with different numbers of threads.
 struct Case<'a> {
     what: &'a str,
     shapes: &'a [Vec<usize>],
@@ -84,7 +84,7 @@ impl Case<'_> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| run(shapes, DType::F32, seed, fused, doubtful))
         };
-        assert!(threads(1) == threads(3), "{what} {shapes:?}: other bytes with three threads");
+        assert!(threads(1) == threads(3), "{what} {shapes:?}: different bytes with three threads");
     }
 }
 
@@ -208,7 +208,7 @@ fn convolution_and_known_moments() {
             let pass = || {
                 let y = fused(&vars).unwrap();
                 let upstream = make("upstream", y.dims(), DType::F32, seed).as_tensor().detach();
-                backward_from(&[y], &[upstream]).unwrap()
+                vjp_retain(&[y], &[upstream]).unwrap()
             };
             let (learning, constant) = (pass(), mtl_tensor::with_constant_weights(pass));
             let of_images = |found: &mtl_tensor::Gradients| to_f64(found.get(&vars[0]).unwrap()).unwrap();

@@ -221,7 +221,7 @@ fn constant_weights_get_no_gradient_and_change_no_other() {
 }
 
 /// Single and fused, on both code paths.
-/// By its result, which has its argument's sign: at no slope, at both zeros, and for what is no number.
+/// By its result, which has its argument's sign: without slope, at both zeros, and for NaN.
 #[test]
 fn leaky_relu_at_its_edges() {
     let values = [-2.0f64, -0.0, 0.0, 3.0, f64::NAN];

@@ -1,6 +1,6 @@
 //! Convolution straight from its definition, for every kernel and stride: f32, channels side by side.
 //!
-//! A row of output pixels times output channels is one matrix product a kernel row: `depth` runs over the `kw Ci` numbers
+//! A row of output pixels times output channels is one matrix product per kernel row: `depth` runs over the `kw Ci` numbers
 //! that the kernel row sees, which lie side by side in memory, so no copy of the input nine times its size (im2col) is
 //! ever made. The gradient of the weights is the same product with other strides; that of the input, and with it the
 //! transposed convolution, is `stride^2` convolutions, one for each place of an output pixel relative to the stride,
@@ -9,14 +9,14 @@
 use rayon::prelude::*;
 
 use super::geometry::{Geometry, Strip, strips};
-use super::images::{Sink, Source};
-use super::kept::kept;
-use crate::ops::product::{Product, spread, whole};
+use super::kernel_cache::kept;
+use super::strip_io::{Sink, Source};
+use crate::ops::microkernel::{Product, spread, whole};
 use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather};
 use crate::ops::window::Window;
 
-/// Numbers of working memory a strip aims at: what the second-level cache holds beside the weights.
+/// Target size of a strip's working memory, in values: the second-level cache without the weights.
 const STRIP_NUMBERS: usize = 48 * 1024;
 
 /// Partial weight gradients; fixed, so that the order of additions never depends on the machine.
@@ -65,7 +65,7 @@ fn output_rows(g: &Geometry, columns: usize) -> usize {
     strip_rows(g.stride * (g.in_width + 2 * g.padding) * g.in_channels + g.out_width * columns)
 }
 
-/// Strips of `height` rows an image, of about `rows` each, but no more than about a quarter of all in one, for several threads;
+/// Strips per image of `height` rows, of about `rows` each, but no more than about a quarter of all in one, for several threads;
 /// `together` or a multiple of it in each.
 fn divided(images: usize, height: usize, rows: usize, together: usize) -> Vec<Strip> {
     let rows = rows.min((images * height).div_ceil(4));

@@ -1,7 +1,7 @@
 //! The shapes of one convolution, and its division into pieces of work.
 
-/// What is convolved with what. A transposed convolution has the geometry of the convolution it is the gradient of.
-#[derive(Clone, Copy, Debug)]
+/// Shapes, stride and padding of a convolution. A transposed convolution has the geometry of the convolution whose gradient it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::ops) struct Geometry {
     pub batch: usize,
     pub in_channels: usize,

@@ -10,12 +10,12 @@ use rayon::prelude::*;
 
 use super::direct::total;
 use super::geometry::{Geometry, Strip};
-use super::images::{Sink, Source};
-use super::scheme::{F4Of2 as F, Scheme};
-use super::tiles::{Transform, Way, plane};
-use super::tiling::{CHANNELS, Division, kernel_gradient, kernel_rows, padded, put, read};
-use super::winograd::{TileSide, largest_tile};
-use crate::ops::product::{Product, spread, whole};
+use super::strip_io::{Sink, Source};
+use super::tile_layout::{CHANNELS, Division, kernel_gradient, kernel_rows, padded, put, read};
+use super::tile_side::{TileSide, largest_tile};
+use super::tile_transforms::{Transform, Way, plane};
+use super::winograd_transforms::{F4Of2 as F, Scheme};
+use crate::ops::microkernel::{Product, spread, whole};
 use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
@@ -154,7 +154,7 @@ pub(super) fn grad_weight(g: &Geometry, large: &dyn Source, small: &dyn Source) 
     let size = (g.out_channels, t.large.0);
     let phase_numbers = PLACES * plane(size.0, size.1); // [place, small, large]
     let numbers = PHASES.len() * phase_numbers;
-    // A strip's share, of the phases asked for.
+    // A strip's share, of the required phases.
     let share = |strip: Strip, phases: &[(usize, usize)], sums: Window<'_, f32>, add: bool| {
         let (seen, made, tiles) = (t.small(strip, 1), t.large(strip, 0), t.division.group(strip));
         with_scratch(t.lengths(strip, seen, made), |[small_pixels, large_pixels, v, m]| {
@@ -175,7 +175,7 @@ pub(super) fn grad_weight(g: &Geometry, large: &dyn Source, small: &dyn Source) 
         });
     };
     let Some(part) = t.division.strips_a_part() else {
-        // Parts would be smaller than what they add up to, so the phases are what threads divide. The sums lie where the
+        // Parts would be smaller than their sum, so threads divide the phases instead. The sums lie where the
         // other ways have their kernels.
         return with_shared([0, numbers], |[_, sums]| {
             sums.par_chunks_exact_mut(phase_numbers)
@@ -215,7 +215,7 @@ fn kernels_adjoint(g: &Geometry, sums: &[f32], row: usize) -> Vec<f32> {
     })
 }
 
-/// `U`, `[place, from, to]`, of packed kernels `[from, 16, to]`; which taps is to be said.
+/// `U`, `[place, from, to]`, of packed kernels `[from, 16, to]`, for the given taps.
 fn of_kernels<'a>(channels: usize, row: usize, packed: &'a [f32], u: &'a mut [f32]) -> Transform<'a, F> {
     Transform::new(Way::Kernel, (channels, (1, 1)), kernel_rows(4, row), (packed, u), row)
 }

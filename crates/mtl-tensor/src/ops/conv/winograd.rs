@@ -1,71 +1,44 @@
 //! 3x3 convolution at stride 1 with fewer multiplications (Winograd; Lavin and Gray 2016, arXiv 1509.09308), f32.
 //!
-//! A tile of `m x m` output pixels needs `(m + 2)^2` products a channel pair instead of `9 m^2`: with `d` the tile's input
+//! A tile of `m x m` output pixels needs `(m + 2)^2` products per channel pair instead of `9 m^2`: with `d` the tile's input
 //! and `k` the kernel, `y = A^T [(G k G^T) * (B^T d B)] A`, the star for each place by itself, summed over input channels: a
-//! matrix product a place. The gradient of the weights is the exact adjoint with the same transforms,
+//! matrix product per place. The gradient of the weights is the exact adjoint with the same transforms,
 //! `dk = G^T [(B^T d B) * (A dy A^T)] G`, summed over tiles; that of the input is the convolution with the turned kernel.
 //!
-//! [`F2`](super::scheme::F2) (`m = 2`) multiplies 2.25 times less than the definition, and its transforms only add, subtract
-//! and halve; [`F4`](super::scheme::F4) (`m = 4`) multiplies 4 times less. Rounding errors of both stay below 5e-6 of the
-//! values, root mean square, over random shapes (a test); [`with_largest_tile`] keeps to the smaller tiles. One thing is
+//! [`F2`](super::winograd_transforms::F2) (`m = 2`) multiplies 2.25 times less than the definition, and its transforms only add, subtract
+//! and halve; [`F4`](super::winograd_transforms::F4) (`m = 4`) multiplies 4 times less. Rounding errors of both stay below 5e-6 of the
+//! values, root mean square, over random shapes (a test); [`with_largest_tile`](super::with_largest_tile) keeps to the smaller tiles. One thing is
 //! different from the definition: a gradient whose terms are all exactly zero can come out as a rounding error instead, which
 //! Adam, dividing by the gradient's own size, makes a step of.
-
-use std::cell::Cell;
 
 use rayon::prelude::*;
 
 use super::direct::total;
 use super::geometry::{Geometry, Strip};
-use super::images::{Sink, Source};
-use super::kept::kept;
-use super::scheme::{F2, F4, Scheme};
-use super::tiles::{Transform, Way, plane};
-use super::tiling::{CHANNELS, Division, kernel_gradient, kernel_rows, padded, put, read};
-use crate::ops::product::{Product, spread, whole};
+use super::kernel_cache::kept;
+use super::strip_io::{Sink, Source};
+use super::tile_layout::{CHANNELS, Division, kernel_gradient, kernel_rows, padded, put, read};
+use super::tile_side::{TileSide, largest_tile};
+use super::tile_transforms::{Transform, Way, plane};
+use super::winograd_transforms::{F2, F4, Scheme};
+use crate::ops::microkernel::{Product, spread, whole};
 use crate::ops::scratch::{with_scratch, with_shared};
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
 use crate::real::written;
 
-pub(super) fn largest_tile() -> TileSide {
-    LARGEST.get()
-}
-
-/// Products an image and channel pair from which on they pay for the transforms.
+/// Fewest products per image and channel pair that outweigh the transforms.
 const FEWEST_PRODUCTS: usize = 16 * 16;
 
-/// Output pixels a tile and axis of a fast convolution: larger tiles multiply less and round more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TileSide {
-    /// 2: 2.25 times fewer multiplications than the definition.
-    Two,
-    /// 4: 4 times fewer.
-    Four,
-}
-
-thread_local! {
-    static LARGEST: Cell<TileSide> = const { Cell::new(TileSide::Four) };
-}
-
-/// Runs `body` with tiles of at most this size on this thread; without, [`TileSide::Four`] where shapes allow. Gradients are
-/// computed where [`backward`](crate::backward) is called, so that belongs inside too.
-pub fn with_largest_tile<R>(side: TileSide, body: impl FnOnce() -> R) -> R {
-    let before = LARGEST.replace(side);
-    let result = body();
-    LARGEST.set(before);
-    result
-}
-
-/// Whether these shapes gain, and from which tiles: those that need fewer products, whole tiles counted. The batch has no
-/// say, so that no image depends on how many it is computed with.
+/// The tile side, chosen by the number of products with whole tiles counted; `None` if Winograd convolution does not apply or does
+/// not pay off. Independent of the batch size, and so is the result for each image.
 pub(super) fn suits(g: &Geometry) -> Option<TileSide> {
     let fits = (g.kernel_height, g.kernel_width, g.stride) == (3, 3, 1) && g.in_channels >= 8 && g.out_channels >= 8;
     let (two, four) = (products::<F2>(g), products::<F4>(g));
     // The larger tiles' transforms cost more.
     if !fits || two < FEWEST_PRODUCTS {
         None
-    } else if 6 * four <= 5 * two && LARGEST.get() == TileSide::Four {
+    } else if 6 * four <= 5 * two && largest_tile() == TileSide::Four {
         Some(TileSide::Four)
     } else {
         Some(TileSide::Two)
@@ -112,14 +85,14 @@ impl Tiling {
         [pixels, places * plane(count, self.input.1), places * plane(count, self.output.1)]
     }
 
-    /// Memory shared by the tasks of a convolution: packed kernels, `U`, and for a few tiles what a strip has otherwise.
+    /// Memory shared by the tasks of a convolution: packed kernels, `U`, and for a few tiles the memory of a strip.
     fn shared<F: Scheme>(&self, g: &Geometry) -> [usize; 5] {
         let few = if self.is_few() { self.lengths::<F>(g, self.division.whole()) } else { [0; 3] };
         let u = F::IN * F::IN * plane(g.in_channels, self.output.1);
         [g.in_channels * 9 * self.output.1, u, few[0], few[1], few[2]]
     }
 
-    /// What a strip sees of each of its input images.
+    /// The rows of each input image that a strip reads.
     fn seen<F: Scheme>(&self, g: &Geometry, strip: Strip) -> Rows {
         self.division.rows(strip, F::OUT, (g.padding, 2), self.input.0)
     }
@@ -209,7 +182,7 @@ pub(super) fn grad_input<F: Scheme>(g: &Geometry, dy: &dyn Source, w: &[f32], dx
     });
 }
 
-/// Strip by strip, or, where there are only a few tiles and reading `U` is the work, with its places divided among threads.
+/// Strip by strip, or, where there are only a few tiles and reading `U` is the work, with its positions divided among threads.
 fn convolve<F: Scheme>(
     g: &Geometry,
     t: &Tiling,
@@ -281,7 +254,7 @@ pub(super) fn grad_weight<F: Scheme>(g: &Geometry, x: &dyn Source, dy: &dyn Sour
     kernels_adjoint::<F>(g, &sums, t.output.0)
 }
 
-/// The same from a few tiles: parts would be smaller than what they add up to, so the places are what threads divide.
+/// The same from a few tiles: parts would be smaller than their sum, so threads divide the positions instead.
 fn of_few<F: Scheme>(g: &Geometry, t: &Tiling, x: &dyn Source, dy: &dyn Source, numbers: usize) -> Vec<f32> {
     let (all, size) = (t.division.whole(), (g.in_channels, t.output.0));
     let [pixels, v, m] = t.lengths::<F>(g, all);

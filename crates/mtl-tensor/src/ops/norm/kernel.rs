@@ -1,4 +1,4 @@
-//! Normalisation of slices: planes of `pixels` numbers, `channels` an image.
+//! Normalisation of slices: planes of `pixels` numbers, `channels` planes per image.
 
 use std::mem::MaybeUninit;
 
@@ -7,15 +7,15 @@ use rayon::prelude::*;
 use super::EPSILON;
 use crate::Real;
 use crate::real::written;
-use crate::wide::{Loop, wide};
+use crate::simd::{Loop, wide};
 
-/// What one mean is taken over.
+/// The set of numbers that one mean is taken over.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ops) struct Grouping {
     pub batch: usize,
     pub channels: usize,
     pub pixels: usize,
-    /// Channels a group; 0 where the moments are constants and no gradient flows through them.
+    /// Channels per group; 0 where the moments are constants and no gradient flows through them.
     pub group: usize,
     pub over_batch: bool,
 }
@@ -25,7 +25,7 @@ impl Grouping {
     fn of(&self, plane: usize) -> usize {
         if self.over_batch { plane % self.channels } else { plane / self.group }
     }
-    /// How many moments there are.
+    /// Number of moments.
     fn count(&self) -> usize {
         if self.over_batch { self.channels } else { self.batch * self.channels / self.group }
     }
@@ -66,21 +66,25 @@ impl<'a, T: Real> Loop<&'a [T]> for PlaneMoments {
         for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
             *lane += *v;
         }
-        let mean = total(&lanes) / x.len() as f64;
-        let centre = T::of(mean);
-        let mut lanes = [T::default(); LANES];
+        let count = x.len() as f64;
+        // Far from zero the mean rounds coarsely: the rest of the deviations is summed with their squares and taken off.
+        let centre = T::of(total(&lanes) / count);
+        let (mut rests, mut squares) = ([T::default(); LANES], [T::default(); LANES]);
         let mut chunks = x.chunks_exact(LANES);
         for chunk in &mut chunks {
             for lane in 0..LANES {
                 let d = chunk[lane] - centre;
-                lanes[lane] += d * d;
+                rests[lane] += d;
+                squares[lane] += d * d;
             }
         }
-        for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+        for (lane, v) in chunks.remainder().iter().enumerate() {
             let d = *v - centre;
-            *lane += d * d;
+            rests[lane] += d;
+            squares[lane] += d * d;
         }
-        (centre.f64(), total(&lanes))
+        let missed = total(&rests) / count;
+        (centre.f64() + missed, total(&squares) - count * missed * missed)
     }
 }
 
@@ -98,7 +102,7 @@ pub(in crate::ops) fn moments<T: Real>(x: &[T], g: Grouping) -> (Vec<T>, Vec<T>)
         let d = mean - means[g.of(plane)];
         vars[g.of(plane)] += squares + pixels * d * d;
     }
-    let vars = vars.into_iter().map(|var| T::of(var / g.numbers() as f64)).collect();
+    let vars = vars.into_iter().map(|var| T::of(if var < 0.0 { 0.0 } else { var / g.numbers() as f64 })).collect();
     (means.into_iter().map(T::of).collect(), vars)
 }
 
@@ -114,7 +118,7 @@ pub(in crate::ops) struct Normalisation<T> {
     pub relu: bool,
 }
 
-/// Gradients of what went in; that of a residual only where there was one.
+/// Gradients of the inputs; of the residual only where there was one.
 pub(in crate::ops) struct Gradients<T> {
     pub x: Vec<T>,
     pub residual: Option<Vec<T>>,
@@ -200,14 +204,15 @@ impl<T: Real> Normalisation<T> {
             totals[at] += total * self.gammas[channel].f64();
             alongs[at] += along * self.gammas[channel].f64();
         }
-        let count = if g.group == 0 { f64::INFINITY } else { g.numbers() as f64 };
+        // Through constant moments nothing flows back, not even a NaN.
+        let mean_of = |sum: f64| if g.group == 0 { 0.0 } else { sum / g.numbers() as f64 };
         let dx = written(x.len(), |dx| {
             dx.par_chunks_mut(pixels).enumerate().for_each(|(plane, dx)| {
                 let (at, (mean, inverse)) = (g.of(plane), centre(plane));
                 let affine = self.affine(plane);
                 // dx = g scale - mean(g gamma) inverse - (x - mean) mean(g gamma xhat) inverse^2
-                let slope = T::of(alongs[at] / count) * inverse * inverse;
-                let centre = T::of(totals[at] / count) * inverse;
+                let slope = T::of(mean_of(alongs[at])) * inverse * inverse;
+                let centre = T::of(mean_of(totals[at])) * inverse;
                 let (grad, closed_below) = match &open {
                     Some(open) => (&open[range(plane)], None),
                     None => (&grad[range(plane)], self.relu.then_some(affine)),

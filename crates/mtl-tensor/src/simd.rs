@@ -4,10 +4,10 @@ use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
-/// Loops over what `A` holds. `run` must be `#[inline(always)]`: only inlined code is compiled for the wide registers, which
+/// A loop over the slices in `A`. `run` must be `#[inline(always)]`: only inlined code is compiled for the wide registers, which
 /// is also why this is a type, and not a function or closure, whose bodies stay functions of their own.
 pub(crate) trait Loop<A> {
-    /// What comes out.
+    /// The result.
     type Output;
     fn run(arguments: A) -> Self::Output;
 }
@@ -23,7 +23,7 @@ impl<A, L: Loop<A>> WithSimd for Call<L, A> {
     }
 }
 
-/// Runs the loop `L`, compiled for AVX-512, AVX2 or NEON where there is such a thing. Widths change no result, since sums have
+/// Runs the loop `L`, compiled for AVX-512, AVX2 or NEON where available. Widths change no result, since sums have
 /// a fixed number of lanes.
 #[inline]
 pub(crate) fn wide<L: Loop<A>, A>(arguments: A) -> L::Output {

@@ -1,14 +1,14 @@
-//! What Winograd's convolutions have in common: how a batch is divided into tiles and strips of them, and what is done to strips.
+//! Layout of the tiles of Winograd's convolutions: division of a batch into tiles and strips of them, and operations on strips.
 
 use super::direct::WEIGHT_PARTS;
 use super::geometry::{Strip, strips};
-use super::images::{Sink, Source};
-use super::tiles::plane;
-use crate::ops::product::Product;
+use super::strip_io::{Sink, Source};
+use super::tile_transforms::plane;
+use crate::ops::microkernel::Product;
 use crate::ops::transpose::Rows;
 use crate::ops::window::Window;
 
-/// Numbers a place that a group of tiles aims at: with all places, about what the second-level cache holds.
+/// Target number of values per position of a group of tiles: with all positions, about the size of the second-level cache.
 const PLACE_NUMBERS: usize = 5400;
 
 /// Tiles that fill the registers of a product.
@@ -27,7 +27,7 @@ pub(super) struct Division {
 }
 
 impl Division {
-    /// `numbers`: what a tile has at each place, on both sides.
+    /// `numbers`: numbers of a tile at each place, input and output together.
     pub(super) fn new(images: usize, tiles: (usize, usize), numbers: usize) -> Self {
         let (down, across) = (tiles.0, tiles.1.max(1));
         // About a quarter of the batch at most, for several threads, but not fewer tiles than fill the registers.
@@ -89,7 +89,7 @@ pub(super) fn put(to: &dyn Sink, strip: Strip, height: usize, layout: Rows, pixe
 }
 
 /// The gradient of the kernels at one place, `[rows, columns]`: `V^T M` over `count` tiles of both sides, whose tiles are
-/// so far apart. It is written, or added to what is there.
+/// so far apart. It is written, or added to the existing values.
 pub(super) fn kernel_gradient(
     (place, count): (usize, usize),
     (v, v_row): (&[f32], usize),

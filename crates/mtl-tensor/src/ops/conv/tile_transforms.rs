@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
-use super::scheme::{Axis, Input, Kernel, KernelAdjoint, LINE, Line, Output, OutputAdjoint, Scheme, Tile};
+use super::winograd_transforms::{Axis, Input, Kernel, KernelAdjoint, LINE, Line, Output, OutputAdjoint, Scheme, Tile};
 use crate::ops::transpose::Rows;
 
 /// The distance between places that hold `count` tiles, `row` apart: one cache line more than they need. A tile writes to
@@ -39,7 +39,7 @@ pub(super) struct Transform<'a, F> {
     tiles: (usize, usize),
     /// Of one image; its stride is the number of channels, whole vectors.
     layout: Rows,
-    /// Pixels or places, as the way says, and the others.
+    /// Pixels or positions, by the direction of the transform, and the others.
     from: &'a [f32],
     to: &'a mut [f32],
     /// Distance between tiles in a place, and between places.
@@ -48,7 +48,7 @@ pub(super) struct Transform<'a, F> {
     /// The first tile's first pixel, and how many pixels further its next one is, down and across.
     origin: usize,
     step: isize,
-    /// One number a channel, whole vectors; added by [`Way::Output`].
+    /// One number per channel, whole vectors; added by [`Way::Output`].
     bias: &'a [f32],
 }
 
@@ -172,7 +172,7 @@ impl<F: Scheme> Transform<'_, F> {
         self.origin + image * self.layout.len() + tile
     }
 
-    /// Where the pixel `(y, x)` of the tile at `corner` is; what points outside is caught when it is read or written.
+    /// Where the pixel `(y, x)` of the tile at `corner` is; positions outside are caught when they are read or written.
     #[inline(always)]
     fn pixel(&self, corner: usize, y: usize, x: usize) -> usize {
         corner.wrapping_add_signed((y * self.layout.row() + x * self.layout.stride) as isize * self.step)

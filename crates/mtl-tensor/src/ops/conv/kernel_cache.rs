@@ -1,20 +1,20 @@
-//! Transformed kernels that are kept from one call to the next, for single images, where transforming would cost more than
-//! convolving.
+//! Cache of transformed kernels between calls. It serves single images, where the transform costs more than the convolution.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use rayon::prelude::*;
+use tracing::trace;
 
-use crate::wide::{Loop, wide};
+use crate::simd::{Loop, wide};
 
-/// Numbers a thread keeps at most (64 MiB), some tens of layers of this project's networks. All are dropped when there would
-/// be more.
+/// Most numbers cached per thread (64 MiB), some tens of layers of this project's networks. A kernel that would exceed it
+/// clears the cache first.
 const MOST: usize = 16 * 1024 * 1024;
 
-/// Where the weights lie, how many they are, and which transform of how many channels on both sides. With their number that
-/// fixes the kernel's size: the same numbers may be weights of another shape.
+/// Address and number of the weights, the transform, and the channels on both sides. The channels are part of the key because
+/// the same numbers may be weights of another shape.
 type Place = (usize, usize, u8, (usize, usize));
 
 struct Entry {
@@ -32,10 +32,10 @@ thread_local! {
     static KEPT: RefCell<HashMap<Place, Rc<Entry>>> = RefCell::new(HashMap::new());
 }
 
-/// Weights that one task compares.
+/// Weights compared per parallel task.
 const BLOCK: usize = 16 * 1024;
 
-/// Bit for bit; without a way out in between, so that it is done in vectors.
+/// Comparison bit for bit, without an early exit, so that it is vectorised.
 struct Same;
 
 impl Loop<(&[f32], &[f32])> for Same {
@@ -46,16 +46,18 @@ impl Loop<(&[f32], &[f32])> for Same {
     }
 }
 
-/// `transform(w)`, or what it gave before for the same numbers at the same place: they are compared, all of them, so weights
-/// that have changed, or others in their place, are transformed anew.
+/// `transform(w)`, from the cache if the weights at this address are unchanged. All weights are compared with a copy, so changed
+/// weights, or others at the same address, are transformed again.
 pub(super) fn kept(w: &[f32], way: u8, channels: (usize, usize), transform: impl FnOnce() -> Vec<f32>) -> Rc<Vec<f32>> {
     let place = (w.as_ptr() as usize, w.len(), way, channels);
-    // Not borrowed while it is compared: a thread that waits for others may come by here again.
+    // Not borrowed during the comparison: a waiting thread may run another convolution, which enters here again.
     let known = KEPT.with_borrow(|all| all.get(&place).cloned());
     let same = |entry: &&Rc<Entry>| {
         entry.weights.par_chunks(BLOCK).zip(w.par_chunks(BLOCK)).all(|(a, b)| wide::<Same, _>((a, b)))
     };
-    known.as_ref().filter(same).map(|entry| Rc::clone(&entry.transformed)).unwrap_or_else(|| {
+    let hit = known.as_ref().filter(same).map(|entry| Rc::clone(&entry.transformed));
+    trace!(weights = w.len(), hit = hit.is_some(), "kernel cache");
+    hit.unwrap_or_else(|| {
         let entry = Rc::new(Entry { weights: w.to_vec(), transformed: Rc::new(transform()) });
         let transformed = Rc::clone(&entry.transformed);
         KEPT.with_borrow_mut(|all| {
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changed_weights_are_transformed_anew() {
+    fn changed_weights_are_transformed_again() {
         let doubled = |w: &[f32]| w.iter().map(|v| 2.0 * v).collect::<Vec<f32>>();
         let mut w = vec![1.0, 2.0];
         assert_eq!(*kept(&w, 0, (1, 2), || doubled(&w)), [2.0, 4.0]);

@@ -4,11 +4,11 @@ use pulp::Simd;
 
 /// The transforms of one tile size, along one axis, in place. Names are those of the equation in [`super::winograd`].
 pub(super) trait Scheme: Sync {
-    /// `m`: output pixels a tile and axis.
+    /// `m`: output pixels per tile and axis.
     const OUT: usize;
     /// `r`: taps of a kernel, per axis.
     const TAPS: usize;
-    /// `m + r - 1`: input pixels a tile and axis, and products.
+    /// `m + r - 1`: input pixels per tile and axis, and products.
     const IN: usize = Self::OUT + Self::TAPS - 1;
     /// `B^T d`: `IN` numbers to `IN`.
     fn input<S: Simd>(simd: S, d: &mut Line<S>);
@@ -102,7 +102,7 @@ fn plus<S: Simd>(simd: S, a: f32, x: S::f32s, b: S::f32s) -> S::f32s {
     simd.mul_add_e_f32s(simd.splat_f32s(a), x, b)
 }
 
-/// `even + a odd` and `even - a odd`: what a polynomial is at `a` and at `-a`.
+/// `even + a odd` and `even - a odd`: the values of a polynomial at `a` and at `-a`.
 #[inline(always)]
 fn both_signs<S: Simd>(simd: S, a: f32, odd: S::f32s, even: S::f32s) -> (S::f32s, S::f32s) {
     (plus(simd, a, odd, even), plus(simd, -a, odd, even))

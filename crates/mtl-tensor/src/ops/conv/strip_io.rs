@@ -1,4 +1,4 @@
-//! What the fast convolutions read and write: images as channel planes, or through a ReLU and a 2x2 max-pool on the way.
+//! Input and output of the fast convolutions: images as channel planes, with a ReLU and a 2x2 max-pool on the way if required.
 //!
 //! Kernels handle strips of rows with the channels of a pixel side by side, while these are in the cache. What happens to
 //! them there costs no pass over memory; the unpooled image of [`Pool`] and its gradient never exist as a whole.
@@ -7,11 +7,11 @@ use std::cell::RefCell;
 
 use crate::ops::transpose::{Rows, gather, scatter};
 use crate::ops::window::Window;
-use crate::wide::{Loop, wide};
+use crate::simd::{Loop, wide};
 
 /// Images a kernel reads.
 pub(super) trait Source: Sync {
-    /// Fills `to` with rows of an image, laid out as said; what lies outside of it is zero.
+    /// Fills `to` with rows of an image in this layout; pixels outside of the image are zero.
     fn rows(&self, image: usize, layout: Rows, to: &mut [f32]);
 }
 
@@ -82,7 +82,7 @@ impl<'a> Loop<&'a mut [f32]> for Rectify {
     }
 }
 
-/// A sink behind a scale and a shift of every channel, and a ReLU if asked: normalisation with known moments.
+/// A sink behind a scale and a shift of every channel, and a ReLU if required: normalisation with known moments.
 pub(super) struct Affine<'a, S> {
     pub scale: &'a [f32],
     pub shift: &'a [f32],
@@ -132,7 +132,7 @@ thread_local! {
     static POOLED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends a buffer of this length, beside those of [`crate::ops::scratch`].
+/// Lends a buffer of this length, in addition to those of [`crate::ops::scratch`].
 fn with_pooled<R>(length: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
     POOLED.with_borrow_mut(|buffer| {
         if buffer.len() < length {
@@ -180,7 +180,7 @@ impl<'a> Loop<(&'a [f32], (usize, usize, usize), usize, usize, &'a mut [f32], &'
             let best = &mut pooled[at * stride..][..channels];
             let winner = &mut winners[at * channels..][..channels];
             for i in 0..channels {
-                // NaN wins over any number. The winner's number is as wide as what is compared, until it is known.
+                // NaN wins over any number. The winner's number is as wide as the compared values, until it is final.
                 let (mut value, mut place) = (a[i], 0i32);
                 for (rival, number) in [(b[i], 1), (c[i], 2), (d[i], 3)] {
                     let wins = (rival > value) | (rival.is_nan() & !value.is_nan());
@@ -223,7 +223,7 @@ impl Source for Pool<&[f32], &[Winner]> {
     }
 }
 
-/// One row of what the pool saw.
+/// One row of the input of the pool.
 struct UnpoolRow;
 
 impl<'a> Loop<(&'a [f32], &'a [Winner], usize, (usize, usize), usize, &'a mut [f32])> for UnpoolRow {

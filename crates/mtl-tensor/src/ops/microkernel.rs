@@ -1,8 +1,8 @@
-//! The one inner loop of all fast convolutions: a small matrix product whose sums stay in registers.
+//! Microkernel: the inner loop of all fast convolutions, a small matrix product with sums in registers.
 //!
 //! `C[i, j] (+)= sum over segments s and k < depth of A[s + i row + k step] B[s + k step + j]`: `j` runs over channels side
-//! by side in memory, a vector at a time; each number of `A` is spread over a vector. What `i` and `k` are is for the caller
-//! to say through strides: pixels and input channels give a convolution, input channels and pixels give the gradient of its
+//! by side in memory, a vector at a time; each number of `A` is broadcast to a vector. The caller's strides give
+//! `i` and `k` their meaning: pixels and input channels give a convolution, input channels and pixels give the gradient of its
 //! weights, and no operand is ever copied into another order first. Segments are the rows of a kernel, or of an image.
 
 use pulp::{Simd, WithSimd};
@@ -152,7 +152,7 @@ fn tile<S: Simd, const M: usize, const N: usize>(simd: S, p: &mut Product<'_>, r
     }
     for (m, sums) in sums.into_iter().enumerate() {
         for (n, sum) in sums.into_iter().enumerate() {
-            // SAFETY: `compute` has checked that `C` reaches to its last row and column. It is read only where the caller says
+            // SAFETY: `compute` has checked that `C` reaches to its last row and column. It is read only where the caller requests
             // that it holds numbers.
             #[allow(unsafe_code)]
             unsafe {
