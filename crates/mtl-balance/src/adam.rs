@@ -1,8 +1,8 @@
-//! Adam for the few numbers that a method learns.
+//! Adam for the learned numbers of a method.
 
-use crate::memory::Memory;
+use crate::task_state::TaskState;
 
-/// A number that is learned, and Adam's memory of it.
+/// A learned number with its Adam state.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Learned {
     pub value: f64,
@@ -14,18 +14,18 @@ impl Learned {
         Self { value, adam: Adam::default() }
     }
 
-    /// One step down `slope`.
+    /// One step of gradient descent; `slope` is the derivative of the loss.
     pub(crate) fn step(&mut self, slope: f64, lr: f64) {
         self.value += self.adam.step(slope, lr);
     }
 }
 
-impl Memory for Learned {
-    fn row(&self) -> Vec<f64> {
+impl TaskState for Learned {
+    fn to_row(&self) -> Vec<f64> {
         vec![self.value, self.adam.m, self.adam.v, self.adam.t]
     }
 
-    fn of(row: &[f64]) -> Option<Self> {
+    fn from_row(row: &[f64]) -> Option<Self> {
         match *row {
             [value, m, v, t] if v >= 0.0 && t >= 0.0 => Some(Self { value, adam: Adam { m, v, t } }),
             _ => None,
@@ -42,7 +42,7 @@ struct Adam {
 }
 
 impl Adam {
-    /// What to add to the number for its gradient.
+    /// The change of the number for this gradient.
     fn step(&mut self, gradient: f64, lr: f64) -> f64 {
         const BETA1: f64 = 0.9;
         const BETA2: f64 = 0.999;

@@ -1,7 +1,8 @@
-//! What can go wrong when balancing.
+//! Errors of this crate.
 
-/// An error of configuration, of the numbers of a step, or of a saved state.
+/// An error of the configuration, of the numbers of one step, or of a saved state.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A task name in the configuration that the run does not have.
     #[error("{key}: {source}")]
@@ -9,24 +10,24 @@ pub enum Error {
         /// The configuration table.
         key: &'static str,
         /// The name and the nearest known one.
-        source: mtl_registry::UnknownName,
+        source: Box<mtl_registry::UnknownName>,
     },
     /// A setting outside its range.
     #[error("{key} = {value}: {rule}")]
     Setting {
         /// The configuration key.
         key: String,
-        /// What it is set to.
+        /// Its value.
         value: f64,
-        /// What it must be.
+        /// The allowed range.
         rule: &'static str,
     },
     /// A loss that is NaN or infinite.
     #[error(
-        "the loss of task `{task}` is {value} at step {step}: lower the learning rate, or look at the labels of this task"
+        "the loss of task `{task}` is {value} at step {step}: lower the learning rate, or check the labels of this task"
     )]
     NonFiniteLoss {
-        /// Whose loss.
+        /// The task.
         task: String,
         /// Training step.
         step: u64,
@@ -38,55 +39,55 @@ pub enum Error {
         "the gradient of task `{task}` is not finite at step {step} ({value} in the Gram matrix): lower the learning rate or clip gradients"
     )]
     NonFiniteGradient {
-        /// Whose gradient.
+        /// The task.
         task: String,
         /// Training step.
         step: u64,
-        /// The offending entry.
+        /// The entry of the Gram matrix.
         value: f64,
     },
-    /// A negative loss handed to a method that reads losses as distances from 0.
+    /// A negative loss in one step of a method that needs losses of at least 0.
     #[error(
         "balancer `{method}` needs losses of at least 0, but task `{task}` has {value} at step {step}: use `fixed` or `pcgrad`, or a loss bounded below by 0"
     )]
     NegativeLoss {
         /// The method.
         method: &'static str,
-        /// Whose loss.
+        /// The task.
         task: String,
         /// Training step.
         step: u64,
         /// The loss.
         value: f64,
     },
-    /// The same, known before the first step.
+    /// A loss that can be negative, found before the first step.
     #[error(
         "balancer `{method}` needs losses of at least 0, but that of task `{task}` can be negative: use `fixed`, `pcgrad` or `upgrad`, or a loss bounded below by 0"
     )]
     NegativeLosses {
         /// The method.
         method: &'static str,
-        /// Whose loss.
+        /// The task.
         task: String,
     },
-    /// Gradients so far apart in length that a weight is beyond what a number can hold.
+    /// A weight that overflows, because gradient lengths are too far apart.
     #[error(
-        "balancer `{method}` gives task `{task}` the weight {value} at step {step}: its gradient is too short or too long beside the others; scale its loss"
+        "balancer `{method}` gives task `{task}` the weight {value} at step {step}: its gradient is too short or too long compared with the others; scale its loss"
     )]
-    NoWeight {
+    NonFiniteWeight {
         /// The method.
         method: &'static str,
-        /// Whose weight.
+        /// The task.
         task: String,
         /// Training step.
         step: u64,
         /// NaN or an infinity.
         value: f64,
     },
-    /// The caller did not hand over what [`crate::Needs`] asks for.
-    #[error("this balancer needs {missing}, which the training step did not compute: honour `Balancer::needs`")]
+    /// The input that [`crate::Needs`] describes is absent.
+    #[error("this balancer needs {missing}, which the training step did not compute: see `Balancer::needs_at`")]
     Missing {
-        /// What was not handed over.
+        /// The absent input.
         missing: &'static str,
     },
     /// Signals that do not fit together.
@@ -94,84 +95,87 @@ pub enum Error {
     Signals {
         /// Training step.
         step: u64,
-        /// What does not fit.
+        /// The mismatch.
         problem: String,
     },
-    /// What came of a step is NaN or infinite.
-    #[error("what came of the step for task `{task}` is {value}: lower the learning rate")]
-    NonFiniteOutcome {
-        /// Whose outcome.
+    /// Feedback that is NaN or infinite.
+    #[error("the feedback after the step is {value} for task `{task}`: lower the learning rate")]
+    NonFiniteFeedback {
+        /// The task.
         task: String,
         /// NaN or an infinity.
         value: f64,
     },
-    /// The caller told of more or fewer tasks than took part.
-    #[error("{told} outcomes for {present} present tasks: `Balancer::learn` takes one for each")]
-    Told {
-        /// Tasks that took part in the step.
+    /// Feedback for another number of tasks than were present.
+    #[error("{given} feedback values for {present} present tasks: `Balancer::feedback` takes one per task")]
+    FeedbackLength {
+        /// Tasks present in the step.
         present: usize,
-        /// Numbers handed over.
-        told: usize,
+        /// Numbers given.
+        given: usize,
     },
-    /// A method that needs more tasks to go by.
+    /// A run with fewer tasks than the method needs.
     #[error(
-        "this balancer needs {fewest} tasks with these settings, and the run has {tasks}: take another one, such as `upgrad`, or milder settings"
+        "this balancer needs {min_tasks} tasks with these settings, and the run has {tasks}: use another one, such as `upgrad`, or milder settings"
     )]
     TooFewTasks {
-        /// How many it needs.
-        fewest: usize,
-        /// How many there are.
+        /// Tasks needed.
+        min_tasks: usize,
+        /// Tasks of the run.
         tasks: usize,
     },
-    /// A setting that needs what the method does not compute.
+    /// An option that this method does not support.
     #[error("{key}: {problem}")]
-    Unsuited {
+    IncompatibleOption {
         /// The configuration key.
         key: &'static str,
-        /// Why it cannot be, and what can.
-        problem: String,
+        /// The reason, and the alternatives.
+        problem: &'static str,
     },
     /// A Gram matrix that is not square.
     #[error("a Gram matrix of {size} tasks has {} entries, not {entries}", .size * .size)]
     GramSize {
-        /// Rows wanted.
+        /// Rows.
         size: usize,
-        /// Entries handed over.
+        /// Entries given.
         entries: usize,
     },
-    /// A saved state of another method or of other tasks.
+    /// A saved state of another method, other tasks or another model.
     #[error(
-        "saved state of balancer `{method}`: {problem}; resume with the tasks and the balancer the run was started with"
+        "saved state of balancer `{method}`: {problem}; resume with the tasks, model and balancer of the original run"
     )]
     State {
         /// The method.
         method: &'static str,
-        /// What does not fit.
+        /// The mismatch.
         problem: String,
     },
 }
 
 impl Error {
-    /// A setting outside its range, unless `holds`.
-    pub(crate) fn unless(holds: bool, key: impl Into<String>, value: f64, rule: &'static str) -> Result<(), Self> {
+    /// # Errors
+    /// [`Error::Setting`] unless `holds`.
+    pub(crate) fn ensure(holds: bool, key: impl Into<String>, value: f64, rule: &'static str) -> Result<(), Self> {
         if holds { Ok(()) } else { Err(Self::Setting { key: key.into(), value, rule }) }
     }
 
-    /// The number of the task called `name`, which `key` of the configuration speaks of.
+    /// The index of the task called `name` in the configuration table `key`.
     pub(crate) fn find_task(key: &'static str, tasks: &[String], name: &str) -> Result<usize, Self> {
-        let unknown = || mtl_registry::UnknownName::new("task", name, tasks.iter().map(String::as_str));
+        let names = || tasks.iter().map(String::as_str);
+        let unknown = || Box::new(mtl_registry::UnknownName::new("task", name, names()));
         let at = tasks.iter().position(|task| task == name);
         at.ok_or_else(|| Self::UnknownTask { key, source: unknown() })
     }
 
-    /// One finite number for each present task, told after a step.
-    pub(crate) fn unless_told(tasks: &[String], present: &[usize], values: &[f64]) -> Result<(), Self> {
+    /// # Errors
+    /// Unless there is one finite number per present task.
+    pub(crate) fn check_feedback(tasks: &[String], present: &[usize], values: &[f64]) -> Result<(), Self> {
         if values.len() != present.len() {
-            return Err(Self::Told { present: present.len(), told: values.len() });
+            return Err(Self::FeedbackLength { present: present.len(), given: values.len() });
         }
         match present.iter().zip(values).find(|(_, value)| !value.is_finite()) {
             None => Ok(()),
-            Some((&task, &value)) => Err(Self::NonFiniteOutcome { task: tasks[task].clone(), value }),
+            Some((&task, &value)) => Err(Self::NonFiniteFeedback { task: tasks[task].clone(), value }),
         }
     }
 }

@@ -1,40 +1,32 @@
-//! Task losses and gradients in, one weight a task (or the update itself) out: the published methods of multi-task optimisation.
+//! Methods of multi-task optimisation: task losses and gradients in, one weight per task (or the update itself) out.
 //!
-//! Several tasks share one trunk. Their losses differ in scale and their gradients can point against each other, so
-//! that the plain sum serves one task at another's cost. A [`Balancer`] looks at the losses, and if it asks for it at
-//! the inner products of the task gradients, and gives one weight a task: the shared parameters are then moved by
-//! `sum_i w_i g_i`. It never sees a tensor: nearly everything here is `m x m` arithmetic in `f64`, `m` the number of tasks.
+//! Several tasks share one trunk (hard parameter sharing). Their losses differ in scale, and their gradients can conflict, so that
+//! the plain sum trains one task at the expense of another (negative transfer). A [`Balancer`] takes the losses, and if it needs
+//! them the inner products of the task gradients, and gives one weight per task: the shared parameters move along
+//! `sum_i w_i g_i`. It uses no tensors: nearly everything here is `m x m` arithmetic in `f64`, for `m` tasks.
 //!
-//! The modules below are the methods, one file each, with equation, paper and defaults; [`BALANCERS`] lists them with what they
-//! promise. In families: those that see losses only ([`fixed`], [`uncertainty`], [`dwa`], [`famo`], ...), gradients by their inner
-//! products ([`pcgrad`], [`mgda`], [`upgrad`], ...) or whole ([`graddrop`], [`db_mtl`], ...), gradients of two halves of the batch
-//! ([`sdmgrad`], [`modo`]), and what a weight does one step later ([`auto_lambda`]).
+//! [`methods`] has one file per method, with equation, paper and defaults; [`BALANCERS`] lists them with their guarantees. There are
+//! methods of losses ([`fixed`](methods::fixed), [`uncertainty`](methods::uncertainty), [`famo`](methods::famo) ...), of gradients by
+//! their inner products ([`pcgrad`](methods::pcgrad), [`mgda`](methods::mgda), [`upgrad`](methods::upgrad) ...) or per coordinate
+//! ([`graddrop`](methods::graddrop), [`db_mtl`](methods::db_mtl) ...), of gradients on two halves of the batch
+//! ([`sdmgrad`](methods::sdmgrad), [`modo`](methods::modo)), and bilevel methods ([`auto_lambda`](methods::auto_lambda)).
+//! [`UpdateOptions`] apply to all methods of gradients. [`check_losses`] finds unusable losses before the first step.
 //!
-//! Around those that see gradients a [`Wrap`] puts an average of the weights, an update every few steps, gradients of one length, or an update of
-//! the mean gradient's length. [`suit`] says beforehand which losses a method cannot read.
+//! # One call
+//! ```
+//! use mtl_balance::{aggregate, methods::upgrad};
+//! let update = aggregate(&upgrad::Config::default(), &[[1.0, 0.0], [-0.5, 1.0]])?;
+//! assert!(update.vector.iter().zip([0.4, 0.7]).all(|(a, b)| (a - b).abs() < 1e-12));
+//! # Ok::<(), mtl_balance::Error>(())
+//! ```
+//! [`Aggregator`] adds losses, options and a random seed.
 //!
-//! # Cost
-//! The arithmetic is nothing beside a training step: microseconds for a handful of tasks. What costs is what a method [`Needs`]: one
-//! backward pass for [`Needs::Losses`], a cheap backward pass of each head more for [`Needs::FeatureGram`], a backward
-//! pass of the trunk for each task for [`Needs::TrunkGram`], the same in two halves for [`Needs::HalvesGram`], and the gradients
-//! on the host for [`Needs::Gradients`]; and the [`Feedback`] a few of them want after the step.
-//!
-//! # Degenerate inputs
-//! One behaviour of all methods that see gradients: one of length zero, or shorter than 1e-10 of the longest (a task that is done), is
-//! left out and gets weight 0; a single task gets weight 1; methods that promise to work against no task make an update of zero
-//! where no direction helps all. Of methods that see losses only, a single task gets weight 1 too, but from [`fixed`] and those
-//! that learn a weight ([`uncertainty`], [`imtl_l`], [`auto_lambda`]). A number that is not finite is an error naming the task.
-//!
-//! # Tasks without labels
-//! A task without a label in the batch is *absent*: it is not in [`Signals::present`], gets no weight, and its state is
-//! left alone. State is kept by task name, so it does not matter who else is in the batch.
-//!
-//! # Example
+//! # A training run
 //! ```
 //! use mtl_balance::{Config, Gram, Signals};
 //! let tasks = ["stress".to_owned(), "lesion".to_owned()];
-//! let mut balancer = Config::named("pcgrad")?.build(&tasks)?;
-//! // Two gradients of length 1 with an angle of 120 degrees between them.
+//! let mut balancer = Config::default_of("pcgrad")?.build(&tasks)?;
+//! // Two gradients of length 1 at an angle of 120 degrees.
 //! let gram = Gram::new(2, vec![1.0, -0.5, -0.5, 1.0])?;
 //! let signals = Signals::new(&tasks, &[0, 1], &[0.7, 0.3]).with_gram(&gram).at(0, 0);
 //! let mut stream = mtl_rng::Seed::new(1).stream("balance", &[signals.step]);
@@ -42,73 +34,59 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Cost
+//! The arithmetic takes microseconds for a handful of tasks. The cost of a method is that of its [`Requirements`]: one
+//! backward pass for [`Needs::Losses`], one more backward pass per head for [`Needs::FeatureGram`], one backward
+//! pass of the trunk per task for [`Needs::TrunkGram`], two halves of it for [`Needs::HalvesGram`], and the gradients
+//! on the host for [`Needs::Gradients`]; and the [`Feedback`] after the step, for the few methods that use it.
+//!
+//! # Degenerate inputs
+//! All methods of gradients treat them alike. A gradient of length zero, or shorter than 1e-10 of the longest (a finished task), gets
+//! weight 0; a single task gets weight 1; methods with the guarantee "no conflict" give an update of zero
+//! where no direction improves all tasks. Methods of losses give a single task weight 1 too, except [`fixed`](methods::fixed) and
+//! those with learned weights ([`uncertainty`](methods::uncertainty), [`imtl_l`](methods::imtl_l),
+//! [`auto_lambda`](methods::auto_lambda)). A number that is not finite is an error that names the task.
+//!
+//! # Tasks without labels
+//! A task without a label in the batch is *absent*: it is not in [`Signals::present`], gets no weight, and its state does not
+//! change. State is kept by task name, so it does not depend on the other tasks of the batch.
+//!
 //! # Adding a method
-//! One file with a `Config` (its `build` checks the settings against the tasks) and a type that is a [`Balancer`], a
-//! `pub mod` line here, and one line in the list in `registry.rs`: it is then configurable, listed, and run by the
-//! conformance tests in `tests/it`.
+//! In this crate: one file in `methods/` with a `Config` that implements [`Method`], a `pub mod` line in `methods.rs`, and one line in
+//! `registry.rs`. It is then configurable, listed, and run by the conformance tests in `tests/it`. From another crate:
+//! implement one of the rule traits ([`GramRule`], [`LossRule`], [`GradientRule`], [`SplitBatchRule`]) or [`Balancer`], and [`Method`]
+//! for its settings; `examples/own_method.rs` is such a file.
 
 mod adam;
+mod aggregate;
 mod balancer;
-mod coordinates;
+mod check_losses;
 mod error;
-mod gramian;
-mod halves;
-mod memory;
-mod once;
+mod gradients_wrt;
+mod gram;
+mod needs;
+mod options;
 mod preference;
 mod registry;
-mod route;
 mod rows;
-mod scalar;
+mod rules;
 mod signals;
 mod solve;
-mod suit;
-mod wrap;
+mod task_state;
+mod vector;
 
-pub mod aligned;
-pub mod auto_lambda;
-pub mod cagrad;
-pub mod config;
-pub mod db_mtl;
-pub mod dualproj;
-pub mod dwa;
-pub mod excess_mtl;
-pub mod fairgrad;
-pub mod famo;
-pub mod fixed;
-pub mod gls;
-pub mod graddrop;
-pub mod gradnorm;
-pub mod gradvac;
-pub mod imtl_g;
-pub mod imtl_l;
-pub mod krum;
-pub mod log_sum;
-pub mod mgda;
-pub mod moco;
-pub mod modo;
-pub mod nash;
-pub mod norm_scaling;
-pub mod pcd;
-pub mod pcgrad;
-pub mod rlw;
-pub mod sdmgrad;
-pub mod stch;
-pub mod trimmed_mean;
-pub mod uncertainty;
-pub mod upgrad;
-pub mod uw_so;
+pub mod methods;
 
-pub use balancer::{Balancer, Combination, Feedback, Needs, State};
-pub use coordinates::Coordinates;
+pub use aggregate::{Aggregator, Update, aggregate};
+pub use balancer::{Aggregation, Balancer, Method, State};
+pub use check_losses::{LossKind, check_losses};
 pub use error::Error;
-pub use gramian::Gramian;
-pub use halves::Halves;
-pub use once::{Update, once};
+pub use gradients_wrt::GradientsWrt;
+pub use gram::Gram;
+pub use needs::{Feedback, Needs, Requirements};
+pub use options::UpdateOptions;
 pub use preference::Preference;
-pub use registry::{BALANCERS, Config, Family, Method};
-pub use route::Route;
-pub use scalar::Scalar;
-pub use signals::{Gram, Signals};
-pub use suit::{LossKind, suit};
-pub use wrap::Wrap;
+pub use registry::{BALANCERS, Config, Facts, Family};
+pub use rows::Rows;
+pub use rules::{GradientRule, GramRule, LossRule, Ruled, SplitBatchRule};
+pub use signals::Signals;

@@ -1,37 +1,31 @@
-//! The tasks of a step that a method of gradients gets to see.
+//! The tasks of one step whose gradients are not zero.
 
-use crate::{Error, Gram, Needs, Signals};
+use crate::{Error, Gram, Signals};
 
-/// The tasks of a step whose gradient is not zero.
-pub(crate) struct Rows {
+/// The input of a rule: the tasks of one step whose gradient is not zero, one row per task.
+#[non_exhaustive]
+pub struct Rows {
     /// Inner products of their gradients.
     pub gram: Gram,
+    /// Their losses.
     pub losses: Vec<f64>,
-    /// Their numbers among all tasks of the run.
+    /// Their indices among all tasks of the run.
     pub tasks: Vec<usize>,
-    /// Their numbers among the tasks that are present.
-    pub there: Vec<usize>,
+    /// Their indices among the present tasks ([`Signals::present`]).
+    pub present: Vec<usize>,
 }
 
 impl Rows {
-    /// Losses are raised to what has a logarithm if they must be `positive`.
-    ///
     /// # Errors
-    /// Those of [`Signals::check`]; negative losses that must be positive.
-    pub(crate) fn of(
-        signals: &Signals,
-        (tasks, needs): (&[String], Needs),
-        (method, positive): (&'static str, bool),
-    ) -> Result<Self, Error> {
-        signals.check(tasks, needs)?;
-        let losses = signals.losses_for(method, positive)?;
+    /// The signals have no Gram matrix.
+    pub(crate) fn new(signals: &Signals, losses: &[f64]) -> Result<Self, Error> {
         let all = signals.gram.ok_or(Error::Missing { missing: "the Gram matrix of the task gradients" })?;
-        let there = all.present();
+        let present = all.present();
         Ok(Self {
-            gram: all.among(&there),
-            losses: there.iter().map(|&i| losses[i]).collect(),
-            tasks: there.iter().map(|&i| signals.present[i]).collect(),
-            there,
+            gram: all.among(&present),
+            losses: present.iter().map(|&i| losses[i]).collect(),
+            tasks: present.iter().map(|&i| signals.present[i]).collect(),
+            present,
         })
     }
 
@@ -39,20 +33,20 @@ impl Rows {
     #[cfg(test)]
     pub(crate) fn all(gram: Gram) -> Self {
         let tasks: Vec<usize> = (0..gram.size()).collect();
-        Self { losses: vec![1.0; gram.size()], there: tasks.clone(), tasks, gram }
+        Self { losses: vec![1.0; gram.size()], present: tasks.clone(), tasks, gram }
     }
 
-    /// A weight for each present task from those of the ones seen: 0 for the others.
+    /// One weight per present task from one weight per row: 0 for the others.
     ///
     /// # Errors
-    /// A weight that is not a number.
-    pub(crate) fn weights(&self, signals: &Signals, method: &'static str, seen: &[f64]) -> Result<Vec<f64>, Error> {
+    /// A weight that is not finite.
+    pub(crate) fn weights(&self, signals: &Signals, method: &'static str, of_rows: &[f64]) -> Result<Vec<f64>, Error> {
         let mut weights = vec![0.0; signals.present.len()];
-        self.there.iter().zip(seen).for_each(|(&i, &weight)| weights[i] = weight);
+        self.present.iter().zip(of_rows).for_each(|(&i, &weight)| weights[i] = weight);
         match signals.present.iter().zip(&weights).find(|(_, weight)| !weight.is_finite()) {
             None => Ok(weights),
             Some((&task, &value)) => {
-                Err(Error::NoWeight { method, task: signals.tasks[task].clone(), step: signals.step, value })
+                Err(Error::NonFiniteWeight { method, task: signals.tasks[task].clone(), step: signals.step, value })
             }
         }
     }

@@ -1,9 +1,12 @@
-//! Projection onto the cone of updates that work against no task.
+//! Projection onto the dual cone: updates that conflict with no task gradient.
 
-use super::{Unit, cholesky_solve, dot, towards};
+use super::active_set::towards;
+use super::angles::Unit;
+use super::linear::cholesky_solve;
+use super::quadratic::dot;
 use crate::Gram;
 
-/// A conflict below this cosine is rounding.
+/// Cosines above minus this are not conflicts but rounding.
 const TOLERANCE: f64 = 1e-14;
 
 /// `argmin w^T G w` over `w >= u`: the combination nearest to that of `u` whose inner product with no gradient is negative
@@ -13,44 +16,44 @@ pub(crate) fn project(gram: &Gram, u: &[f64]) -> Vec<f64> {
     nearest(gram, u, &vec![0.0; gram.size()]).0
 }
 
-/// The same where the inner product with unit gradient `i` must be `least[i]` at least; `None` where no combination meets all.
+/// [`project`] where the inner product with unit gradient `i` must be at least `least[i]`; `None` where no combination satisfies all.
 pub(crate) fn project_beyond(gram: &Gram, u: &[f64], least: &[f64]) -> Option<Vec<f64>> {
     let (weights, missed) = nearest(gram, u, least);
     (missed <= 1e-9).then_some(weights)
 }
 
-/// The combination, and by how much it misses what is asked for, relative to its start.
+/// The combination, and the largest violation of a constraint relative to the start.
 fn nearest(gram: &Gram, u: &[f64], least: &[f64]) -> (Vec<f64>, f64) {
-    let there: Vec<usize> = (0..gram.size()).filter(|&i| gram.at(i, i) > 0.0).collect();
-    let unit = Unit::of(&Gram::from_fn(there.len(), |i, j| gram.at(there[i], there[j])));
+    let nonzero: Vec<usize> = (0..gram.size()).filter(|&i| gram.at(i, i) > 0.0).collect();
+    let unit = Unit::of(&Gram::from_fn(nonzero.len(), |i, j| gram.at(nonzero[i], nonzero[j])));
     let c = &unit.cosines;
-    let start: Vec<f64> = there.iter().zip(&unit.lengths).map(|(&i, length)| u[i] * length).collect();
+    let start: Vec<f64> = nonzero.iter().zip(&unit.lengths).map(|(&i, length)| u[i] * length).collect();
     let scale = start.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-    // By how much each inner product exceeds what is asked for.
-    let along_start: Vec<f64> = (0..c.size()).map(|i| dot(c.row(i), &start) - least[there[i]]).collect();
+    // Slack of each constraint at the start.
+    let along_start: Vec<f64> = (0..c.size()).map(|i| dot(c.row(i), &start) - least[nonzero[i]]).collect();
     let mut added = vec![0.0; c.size()];
-    let mut used: Vec<usize> = Vec::new();
+    let mut active: Vec<usize> = Vec::new();
     let beyond = |i: usize, added: &[f64]| along_start[i] + dot(c.row(i), added);
     for _ in 0..8 * c.size() + 16 {
         let along = |i: usize| beyond(i, &added);
-        let worst = (0..c.size()).filter(|i| !used.contains(i)).min_by(|&i, &j| along(i).total_cmp(&along(j)));
+        let worst = (0..c.size()).filter(|i| !active.contains(i)).min_by(|&i, &j| along(i).total_cmp(&along(j)));
         let Some(next) = worst.filter(|&next| along(next) < -TOLERANCE * scale) else { break };
-        used.push(next);
-        while !used.is_empty() {
-            let matrix = Gram::from_fn(used.len(), |i, j| c.at(used[i], used[j]));
-            let wanted: Vec<f64> = used.iter().map(|&i| -along_start[i]).collect();
+        active.push(next);
+        while !active.is_empty() {
+            let matrix = Gram::from_fn(active.len(), |i, j| c.at(active[i], active[j]));
+            let wanted: Vec<f64> = active.iter().map(|&i| -along_start[i]).collect();
             let Some(best) = cholesky_solve(&matrix, &wanted) else {
-                // Not to be told from the others: what they leave of it is rounding.
-                used.pop();
+                // Dependent on the other active rows up to rounding.
+                active.pop();
                 break;
             };
-            if towards(&mut added, &mut used, &best, 1e-15 * scale) {
+            if towards(&mut added, &mut active, &best, 1e-15 * scale) {
                 break;
             }
         }
     }
     let mut weights = u.to_vec();
-    for ((&i, x), length) in there.iter().zip(&added).zip(&unit.lengths) {
+    for ((&i, x), length) in nonzero.iter().zip(&added).zip(&unit.lengths) {
         weights[i] += x / length;
     }
     let missed = (0..c.size()).map(|i| -beyond(i, &added) / scale).fold(0.0, f64::max);

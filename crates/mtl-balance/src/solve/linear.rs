@@ -1,11 +1,12 @@
 //! Symmetric linear algebra of a few rows.
 
+use super::quadratic::dot;
 use crate::Gram;
 
-/// Times the number of rows: below this share of the largest eigenvalue a direction counts as not there.
+/// Eigenvalues below this share of the largest, times the number of rows, count as zero.
 const RANK: f64 = f64::EPSILON;
 
-/// `A x = b` for a positive definite `A` by Cholesky's method; `None` if a pivot is lost to rounding.
+/// Solves `A x = b` for a positive definite `A` by Cholesky decomposition; `None` if a pivot is zero up to rounding.
 pub(crate) fn cholesky_solve(a: &Gram, b: &[f64]) -> Option<Vec<f64>> {
     let n = a.size();
     let mut l = vec![0.0; n * n];
@@ -35,10 +36,10 @@ pub(crate) fn cholesky_solve(a: &Gram, b: &[f64]) -> Option<Vec<f64>> {
     Some(x)
 }
 
-/// Eigenvalues and eigenvectors of a symmetric positive semi-definite matrix, by Jacobi's rotations.
+/// Eigenvalues and eigenvectors of a symmetric positive semi-definite matrix, by Jacobi rotations.
 pub(crate) struct Eigen {
     pub values: Vec<f64>,
-    /// A vector a row.
+    /// One eigenvector per row.
     pub vectors: Vec<Vec<f64>>,
 }
 
@@ -48,7 +49,7 @@ impl Eigen {
         let mut a: Vec<Vec<f64>> = (0..n).map(|i| matrix.row(i).to_vec()).collect();
         let mut vectors: Vec<Vec<f64>> =
             (0..n).map(|i| (0..n).map(|j| f64::from(u8::from(i == j))).collect()).collect();
-        // Each sweep squares what is left off the diagonal: a handful suffices, and the bound is never met.
+        // Convergence is quadratic: a few sweeps suffice.
         for _ in 0..64 {
             let off: f64 = (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| a[i][j] * a[i][j]).sum();
             let on: f64 = (0..n).map(|i| a[i][i] * a[i][i]).sum();
@@ -64,8 +65,8 @@ impl Eigen {
         Self { values: (0..n).map(|i| a[i][i].max(0.0)).collect(), vectors }
     }
 
-    /// The directions that are there.
-    pub(crate) fn present(&self) -> impl Iterator<Item = (f64, &[f64])> {
+    /// Nonzero eigenvalues with their eigenvectors.
+    pub(crate) fn nonzero(&self) -> impl Iterator<Item = (f64, &[f64])> {
         let least = RANK * self.values.len() as f64 * self.values.iter().fold(0.0, |most: f64, value| most.max(*value));
         self.values
             .iter()
@@ -74,11 +75,11 @@ impl Eigen {
             .map(|(v, row)| (*v, row.as_slice()))
     }
 
-    /// `A^+ b`: the shortest of all `x` for which `A x` comes closest to `b` (Moore and Penrose).
+    /// `A^+ b` (Moore-Penrose): the shortest `x` that minimises `|A x - b|`.
     pub(crate) fn pseudo_solve(&self, b: &[f64]) -> Vec<f64> {
         let mut x = vec![0.0; b.len()];
-        for (value, vector) in self.present() {
-            let along = super::dot(vector, b) / value;
+        for (value, vector) in self.nonzero() {
+            let along = dot(vector, b) / value;
             x.iter_mut().zip(vector).for_each(|(x, v)| *x += along * v);
         }
         x
@@ -111,14 +112,14 @@ mod tests {
     use crate::solve::product;
 
     #[test]
-    fn eigenvectors_put_the_matrix_together_again() {
+    fn eigenvectors_reconstruct_the_matrix() {
         let rows: Vec<Vec<f32>> = (0..6).map(|i| mtl_rng::Seed::new(3).stream("rows", &[i]).normals(5)).collect();
         let gram = Gram::of_rows(&rows); // Of rank 5.
         let eigen = Eigen::of(&gram);
-        assert_eq!(eigen.present().count(), 5);
+        assert_eq!(eigen.nonzero().count(), 5);
         for i in 0..6 {
             for j in 0..6 {
-                let sum: f64 = eigen.present().map(|(value, v)| value * v[i] * v[j]).sum();
+                let sum: f64 = eigen.nonzero().map(|(value, v)| value * v[i] * v[j]).sum();
                 assert!((sum - gram.at(i, j)).abs() < 1e-12, "{i}, {j}: {sum}");
             }
         }
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn cholesky_solves_and_notices_what_it_cannot() {
+    fn cholesky_solves_and_detects_singular_matrices() {
         let gram = Gram::new(2, vec![4.0, 2.0, 2.0, 3.0]).unwrap();
         let x = cholesky_solve(&gram, &[2.0, -1.0]).unwrap();
         assert!((x[0] - 1.0).abs() < 1e-15 && (x[1] + 1.0).abs() < 1e-15, "{x:?}");

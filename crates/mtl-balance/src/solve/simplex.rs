@@ -1,14 +1,16 @@
-//! Weights that are not negative and sum to 1.
+//! The simplex: non-negative weights that sum to 1.
 
-use super::{cholesky_solve, dot, product, towards};
+use super::active_set::towards;
+use super::linear::cholesky_solve;
+use super::quadratic::{dot, product};
 use crate::Gram;
 
-/// A row counts as improving if it does by more than this, relative to what it is compared with.
+/// Relative tolerance of an improvement.
 const TOLERANCE: f64 = 1e-13;
 
-/// The shortest convex combination of gradients, `argmin w^T G w`: Wolfe's method of the nearest point in a polytope
-/// (Mathematical Programming 11, 1976). Each round solves one small linear system; the set of rows in use is never the same
-/// twice, so it ends, at the exact point.
+/// The minimum-norm point of the convex hull of the gradients, `argmin w^T G w` over the simplex: Wolfe's method
+/// (Mathematical Programming 11, 1976). Each iteration solves one small linear system. No active set repeats, so the method ends, at
+/// the exact point.
 pub(crate) fn shortest(gram: &Gram) -> Vec<f64> {
     let m = gram.size();
     let mut weights = vec![0.0; m];
@@ -16,46 +18,45 @@ pub(crate) fn shortest(gram: &Gram) -> Vec<f64> {
         return weights;
     };
     weights[first] = 1.0;
-    let mut used = vec![first];
-    // Rounding could make the sets go round in circles; three times as many rounds as were ever needed.
+    let mut active = vec![first];
+    // Bounded, because rounding could repeat a set: three times the largest number of iterations observed.
     for _ in 0..12 * m + 24 {
         let along = product(gram, &weights);
         let here = dot(&along, &weights);
-        let Some(next) = (0..m).filter(|j| !used.contains(j)).min_by(|&i, &j| along[i].total_cmp(&along[j])) else {
+        let Some(next) = (0..m).filter(|j| !active.contains(j)).min_by(|&i, &j| along[i].total_cmp(&along[j])) else {
             break;
         };
-        // By how much its angle to the point found must exceed what rounding does to both.
+        // The improvement must exceed the rounding error of both products.
         if here - along[next] <= TOLERANCE * (here + (gram.at(next, next) * here).sqrt()) {
             break;
         }
-        used.push(next);
-        while let Some(best) = nearest_on_plane(gram, &used) {
-            if towards(&mut weights, &mut used, &best, 1e-15) {
+        active.push(next);
+        while let Some(best) = nearest_on_plane(gram, &active) {
+            if towards(&mut weights, &mut active, &best, 1e-15) {
                 break;
             }
         }
-        used.retain(|&i| weights[i] > 0.0);
+        active.retain(|&i| weights[i] > 0.0);
     }
     let sum: f64 = weights.iter().sum();
     weights.iter_mut().for_each(|w| *w /= sum);
     weights
 }
 
-/// The point of the plane through some rows that is nearest to zero, as weights that sum to 1; `None` if rounding cannot tell
-/// the rows apart.
-fn nearest_on_plane(gram: &Gram, used: &[usize]) -> Option<Vec<f64>> {
-    // `(G + s 11^T) x = 1` has the solution of the problem with the constraint, up to its length; `s` as small as the smallest
-    // row, or that one would be lost.
-    let shift = used.iter().map(|&i| gram.at(i, i)).fold(f64::INFINITY, f64::min).max(f64::MIN_POSITIVE);
-    let matrix = Gram::from_fn(used.len(), |i, j| gram.at(used[i], used[j]) + shift);
-    let x = cholesky_solve(&matrix, &vec![1.0; used.len()])?;
+/// The point nearest to zero on the plane through these rows, as weights that sum to 1; `None` for dependent rows.
+fn nearest_on_plane(gram: &Gram, active: &[usize]) -> Option<Vec<f64>> {
+    // `(G + s 11^T) x = 1` solves the constrained problem up to a factor; `s` is as small as the smallest row, which would be lost
+    // to rounding otherwise.
+    let shift = active.iter().map(|&i| gram.at(i, i)).fold(f64::INFINITY, f64::min).max(f64::MIN_POSITIVE);
+    let matrix = Gram::from_fn(active.len(), |i, j| gram.at(active[i], active[j]) + shift);
+    let x = cholesky_solve(&matrix, &vec![1.0; active.len()])?;
     let sum: f64 = x.iter().sum();
     (sum > 0.0).then(|| x.iter().map(|x| x / sum).collect())
 }
 
-/// The point of the simplex nearest to `point`: the largest entries, all lowered by as much (Held, Wolfe and Crowder 1974).
+/// Projection of `point` onto the simplex: the largest entries, all lowered by the same number (Held, Wolfe and Crowder 1974).
 pub(crate) fn onto_simplex(point: &[f64]) -> Vec<f64> {
-    // The largest becomes 0 first, or numbers beyond 1e16 would leave nothing of the 1 they are to sum to.
+    // The largest is subtracted first: a sum of 1 is below the resolution of numbers beyond 1e16.
     let most = point.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let point: Vec<f64> = point.iter().map(|value| value - most).collect();
     let mut sorted = point.clone();
@@ -69,6 +70,14 @@ pub(crate) fn onto_simplex(point: &[f64]) -> Vec<f64> {
         }
     }
     point.iter().map(|value| (value - lowered).max(0.0)).collect()
+}
+
+/// `e^x` of each, divided by their sum. The largest `x` is subtracted first, so that nothing overflows.
+pub(crate) fn softmax(values: &[f64]) -> Vec<f64> {
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = values.iter().map(|value| (value - most).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! What the documentation of `Balancer` promises, held against every method in the registry.
+//! The documentation of `Balancer`, tested for every method of the registry.
 
-use mtl_balance::{BALANCERS, Balancer, Config, Error, Feedback, Gram, Method, Signals, State, Wrap};
-use mtl_registry::Entry;
+use mtl_balance::methods::pcd;
+use mtl_balance::{BALANCERS, Balancer, Config, Error, Feedback, Gram, Needs, Signals, State, UpdateOptions};
 use mtl_rng::Seed;
 
 fn tasks(names: &[&str]) -> Vec<String> {
@@ -12,49 +12,49 @@ fn build(config: &Config, tasks: &[String]) -> Box<dyn Balancer> {
     config.build(tasks).unwrap_or_else(|error| panic!("{}: {error}", config.name()))
 }
 
-/// A method with something around it.
+/// A method with options.
 #[derive(Debug)]
-struct Setup(Config, Wrap);
+struct Setup(Config, UpdateOptions);
 
 impl Setup {
     fn build(&self, tasks: &[String]) -> Box<dyn Balancer> {
         let inner = build(&self.0, tasks);
-        // Alone, methods also answer in runs of fewer tasks than they have something to go by.
-        if self.1 == Wrap::default() {
+        // Without options, methods also run with fewer tasks than `min_tasks`.
+        if self.1 == UpdateOptions::default() {
             return inner;
         }
-        self.1.around(inner, tasks).unwrap_or_else(|error| panic!("{self:?}: {error}"))
+        self.1.apply(inner, tasks).unwrap_or_else(|error| panic!("{self:?}: {error}"))
     }
 }
 
-/// All of [`configs`] as they are, and one of each kind with each thing that can be around it.
+/// All of [`configs`] without options, and one method of each kind with each option.
 fn setups() -> Vec<Setup> {
     let around = [
-        ("upgrad", Wrap { ema: 0.9, ..Wrap::default() }),
-        ("upgrad", Wrap { every: 3, ..Wrap::default() }),
-        ("gradnorm", Wrap { every: 3, ema: 0.5, match_norm: true, ..Wrap::default() }),
-        ("mgda", Wrap { normalise: true, match_norm: true, ..Wrap::default() }),
-        ("famo", Wrap { ema: 0.5, ..Wrap::default() }),
-        ("sdmgrad", Wrap { ema: 0.5, match_norm: true, ..Wrap::default() }),
-        ("db_mtl", Wrap { normalise: true, match_norm: true, ..Wrap::default() }),
+        ("upgrad", UpdateOptions { ema: 0.9, ..UpdateOptions::default() }),
+        ("upgrad", UpdateOptions { every: 3, ..UpdateOptions::default() }),
+        ("gradnorm", UpdateOptions { every: 3, ema: 0.5, match_norm: true, ..UpdateOptions::default() }),
+        ("mgda", UpdateOptions { normalise: true, match_norm: true, ..UpdateOptions::default() }),
+        ("famo", UpdateOptions { ema: 0.5, ..UpdateOptions::default() }),
+        ("sdmgrad", UpdateOptions { ema: 0.5, match_norm: true, ..UpdateOptions::default() }),
+        ("db_mtl", UpdateOptions { normalise: true, match_norm: true, ..UpdateOptions::default() }),
     ];
-    let around = around.into_iter().map(|(name, wrap)| Setup(Config::named(name).unwrap(), wrap));
-    configs().into_iter().map(|config| Setup(config, Wrap::default())).chain(around).collect()
+    let around = around.into_iter().map(|(name, options)| Setup(Config::default_of(name).unwrap(), options));
+    configs().into_iter().map(|config| Setup(config, UpdateOptions::default())).chain(around).collect()
 }
 
-/// Every registered method with its defaults, and settings that take another way through the code.
+/// Every registered method with its defaults, and settings that use other branches.
 fn configs() -> Vec<Config> {
     let mut configs: Vec<Config> = BALANCERS.iter().map(|entry| (entry.item.default)()).collect();
-    let others = r#"[{"fixed": {"weights": {"a": 0.0, "b": 2.0}}}, {"pcgrad": {"route": "features"}}, {"dwa": {"temperature": 0.5}}]"#;
+    let others = r#"[{"fixed": {"weights": {"a": 0.0, "b": 2.0}}}, {"pcgrad": {"gradients_wrt": "representation"}}, {"dwa": {"temperature": 0.5}}]"#;
     configs.extend(serde_json::from_str::<Vec<Config>>(others).unwrap());
     configs
 }
 
 fn primary() -> Config {
-    Config::typed("pcd", &["primary=a".to_owned()]).unwrap().0
+    Config::Pcd(pcd::Config { primary: Some("a".to_owned()), ..pcd::Config::default() })
 }
 
-/// One step's input: gradients as rows, one for each task.
+/// One step with these gradients as rows, one per task.
 fn step(
     balancer: &mut dyn Balancer,
     tasks: &[String],
@@ -66,18 +66,18 @@ fn step(
     let gram = Gram::of_rows(rows);
     let signals = Signals::new(tasks, present, losses).with_gram(&gram).with_halves(&gram).with_gradients(rows);
     let signals = signals.at(step, epoch);
-    let found = balancer.combine(&signals, &mut Seed::new(5).stream("balance", &[step]))?;
+    let found = balancer.aggregate(&signals, &mut Seed::new(5).stream("balance", &[step]))?;
     if let Some(vector) = &found.vector {
         assert!(vector.iter().all(|v| v.is_finite()) && vector.len() == rows[0].len(), "{vector:?} of {rows:?}");
     }
-    if balancer.feedback() != Feedback::Nothing {
-        // What came of it: losses a little lower, who is larger falling faster.
-        balancer.learn(&losses.iter().map(|loss| loss / (1.01 + loss.abs().min(0.1))).collect::<Vec<_>>())?;
+    if balancer.requirements().feedback != Feedback::Nothing {
+        // Feedback: losses a little lower, larger ones by more.
+        balancer.feedback(&losses.iter().map(|loss| loss / (1.01 + loss.abs().min(0.1))).collect::<Vec<_>>())?;
     }
     Ok(found.weights)
 }
 
-/// Made-up but changing losses and gradients of step `t`.
+/// Random losses and gradients of step `t`.
 fn made_up(t: u64, m: usize) -> (Vec<f64>, Vec<Vec<f32>>) {
     let mut stream = Seed::new(11).stream("made up", &[t]);
     let losses = (0..m).map(|_| stream.range(0.01, 3.0)).collect();
@@ -85,7 +85,7 @@ fn made_up(t: u64, m: usize) -> (Vec<f64>, Vec<Vec<f32>>) {
 }
 
 #[test]
-fn weights_are_finite_whatever_the_input() {
+fn weights_are_finite_for_any_input() {
     let names = tasks(&["a", "b", "c"]);
     let rows = |rows: [[f32; 3]; 3]| rows.map(|row| row.to_vec()).to_vec();
     let gradients = [
@@ -132,10 +132,10 @@ fn all_zero_gradients_and_equal_losses_treat_all_tasks_alike() {
 
 #[test]
 fn the_order_of_the_tasks_does_not_matter() {
-    // With two tasks PCGrad does not depend on its random order, so all methods can be held to this.
+    // With two tasks PCGrad does not depend on its random order, so all methods must pass.
     let (there, back) = (tasks(&["a", "b"]), tasks(&["b", "a"]));
     // Without a name the primary task is the first.
-    let named = |Setup(config, wrap)| Setup(if config.name() == "pcd" { primary() } else { config }, wrap);
+    let named = |Setup(config, options)| Setup(if config.name() == "pcd" { primary() } else { config }, options);
     for setup in setups().into_iter().filter(|setup| setup.0.name() != "rlw").map(named) {
         let (mut one, mut other) = (setup.build(&there), setup.build(&back));
         for t in 0..12 {
@@ -152,14 +152,14 @@ fn the_order_of_the_tasks_does_not_matter() {
 }
 
 #[test]
-fn one_task_alone_keeps_its_direction_and_most_methods_leave_it_as_it_is() {
+fn a_single_task_keeps_its_direction_and_mostly_weight_1() {
     let names = tasks(&["only"]);
     for entry in BALANCERS {
         let mut balancer = build(&(entry.item.default)(), &names);
         for t in 0..12 {
             let (losses, rows) = made_up(t, 1);
             let weights = step(&mut *balancer, &names, &[0], &losses, &rows, (t, t / 3)).unwrap();
-            // Weights that are learned scale a single task too, as documented.
+            // Learned weights scale a single task too, as documented.
             let learns = ["uncertainty", "imtl_l", "auto_lambda"].contains(&entry.name);
             let as_documented = if learns { weights[0] > 0.0 } else { weights == [1.0] };
             assert!(as_documented, "{}: {weights:?}", entry.name);
@@ -167,11 +167,13 @@ fn one_task_alone_keeps_its_direction_and_most_methods_leave_it_as_it_is() {
     }
 }
 
-/// Methods that promise an update that works against no task, also where gradients differ a thousandfold in length.
+/// Methods with the guarantee "no conflict", also for gradient lengths a thousandfold apart.
 #[test]
-fn no_conflict_where_that_is_promised() {
-    let promised = |entry: &&Entry<Method>| entry.item.promise.starts_with("works against no task");
-    let names: Vec<&str> = BALANCERS.iter().filter(promised).map(|entry| entry.name).collect();
+fn guaranteed_absence_of_conflict() {
+    let guarantees = BALANCERS.iter().map(|entry| (entry.name, entry.item.facts.guarantee));
+    let kinds = ["no conflict", "no conflict (rows = none)", "no conflict, invariant to loss scales"];
+    let names: Vec<&str> =
+        guarantees.filter(|(_, guarantee)| kinds.contains(guarantee)).map(|(name, _)| name).collect();
     assert!(names.len() >= 7, "{names:?}");
     for name in names {
         for seed in 0..300 {
@@ -185,7 +187,7 @@ fn no_conflict_where_that_is_promised() {
                     row.into_iter().map(|v| v * if i == 0 { ratio } else { 1.0 }).collect()
                 })
                 .collect();
-            let mut balancer = build(&Config::named(name).unwrap(), &names);
+            let mut balancer = build(&Config::default_of(name).unwrap(), &names);
             let weights = step(&mut *balancer, &names, &present, &vec![1.0; m], &rows, (0, 0)).unwrap();
             let gram = Gram::of_rows(&rows);
             let along = |i: usize| -> f64 { gram.row(i).iter().zip(&weights).map(|(g, w)| g * w).sum() };
@@ -199,7 +201,7 @@ fn no_conflict_where_that_is_promised() {
 }
 
 #[test]
-fn absent_tasks_disturb_nobody() {
+fn absent_tasks_change_nothing() {
     let (three, two) = (tasks(&["a", "b", "c"]), tasks(&["a", "c"]));
     for setup in setups() {
         if matches!(&setup.0, Config::Fixed(fixed) if fixed.weights.contains_key("b")) {
@@ -226,7 +228,7 @@ fn a_restored_balancer_continues_bit_for_bit() {
     let names = tasks(&["a", "b", "c"]);
     let present = |t: u64| if t % 3 == 1 { vec![0, 2] } else { vec![0, 1, 2] };
     for setup in setups() {
-        // Every moment to stop at, in the middle of epochs too.
+        // Every stopping point, also within epochs.
         for stop in 0..14 {
             let mut whole = setup.build(&names);
             let mut resumed = setup.build(&names);
@@ -275,6 +277,37 @@ fn states_of_others_are_refused_and_change_nothing() {
     }
 }
 
+/// Methods that keep gradients refuse a state of a model with another number of shared parameters, in the step that shows it.
+#[test]
+fn gradients_of_another_length_than_the_state_are_refused() {
+    let names = tasks(&["a", "b"]);
+    let mut refused = Vec::new();
+    for entry in BALANCERS {
+        let mut balancer = build(&(entry.item.default)(), &names);
+        let (losses, rows) = made_up(0, 2);
+        step(&mut *balancer, &names, &[0, 1], &losses, &rows, (0, 0)).unwrap();
+        let before = balancer.state();
+        let kept = before.values().any(|row| row.len() >= rows[0].len());
+        for columns in [3, 5] {
+            let other: Vec<Vec<f32>> =
+                rows.iter().map(|row| row.iter().copied().cycle().take(columns).collect()).collect();
+            let mut resumed = build(&(entry.item.default)(), &names);
+            resumed.restore(before.clone()).unwrap();
+            let result = step(&mut *resumed, &names, &[0, 1], &losses, &other, (1, 0));
+            if kept && balancer.requirements().needs == Needs::Gradients {
+                let error = result.unwrap_err();
+                assert!(matches!(error, Error::State { .. }), "{}: {error}", entry.name);
+                assert!(error.to_string().contains(entry.name) && error.to_string().contains("4 numbers"), "{error}");
+                assert_eq!(resumed.state(), before, "{}", entry.name);
+                refused.push(entry.name);
+            } else {
+                result.unwrap();
+            }
+        }
+    }
+    assert_eq!(refused, ["db_mtl", "db_mtl", "excess_mtl", "excess_mtl", "moco", "moco"]);
+}
+
 #[test]
 fn numbers_that_are_not_finite_are_errors_that_name_the_task() {
     let names = tasks(&["stress", "lesion", "depth"]);
@@ -288,12 +321,12 @@ fn numbers_that_are_not_finite_are_errors_that_name_the_task() {
             let spoilt = [losses[0], bad, losses[2]];
             let error = step(&mut *balancer, &names, &[0, 1, 2], &spoilt, &rows, (41, 1)).unwrap_err().to_string();
             assert!(error.contains("`lesion`") && error.contains("step 41"), "{}: {error}", entry.name);
-            // Named by its place in the run, not in the batch.
+            // The name follows from the index in the run, not in the batch.
             let error =
                 step(&mut *balancer, &names, &[1, 2], &[1.0, bad], &rows[1..], (41, 1)).unwrap_err().to_string();
             assert!(error.contains("`depth`"), "{}: {error}", entry.name);
 
-            if balancer.needs().gram() {
+            if balancer.requirements().needs.gram() {
                 let mut spoilt = rows.clone();
                 spoilt[2][0] = bad as f32;
                 let error =
@@ -309,7 +342,7 @@ fn numbers_that_are_not_finite_are_errors_that_name_the_task() {
 }
 
 #[test]
-fn negative_losses_are_refused_by_those_that_say_so() {
+fn negative_losses_are_refused_as_documented() {
     let names = tasks(&["a", "vae"]);
     for entry in BALANCERS {
         let mut balancer = build(&(entry.item.default)(), &names);
@@ -317,12 +350,12 @@ fn negative_losses_are_refused_by_those_that_say_so() {
         let result = step(&mut *balancer, &names, &[0, 1], &[1.0, -2.0], &rows, (3, 0));
         match result {
             Err(error) => {
-                assert!(balancer.refuses_negative_losses(), "{}: {error}", entry.name);
+                assert!(balancer.requirements().nonnegative_losses, "{}: {error}", entry.name);
                 assert!(error.to_string().contains("`vae`"), "{error}");
             }
-            Ok(weights) => assert!(!balancer.refuses_negative_losses(), "{}: {weights:?}", entry.name),
+            Ok(weights) => assert!(!balancer.requirements().nonnegative_losses, "{}: {weights:?}", entry.name),
         }
-        // Rounding below 0 is no reason to stop a run.
+        // Rounding errors below 0 must not stop a run.
         assert!(step(&mut *balancer, &names, &[0, 1], &[1.0, -1e-8], &rows, (3, 0)).is_ok(), "{}", entry.name);
     }
 }

@@ -1,6 +1,6 @@
-//! What must hold of the update when its gradients are scaled, turned or put in another order.
+//! Invariances of the update under scaling, rotation and permutation of the gradients.
 
-use mtl_balance::{BALANCERS, Config, Family, Needs, Wrap, once};
+use mtl_balance::{Aggregator, BALANCERS, Config, Family, Needs, aggregate};
 use mtl_rng::Seed;
 
 fn rows(seed: u64, m: usize, n: usize) -> Vec<Vec<f64>> {
@@ -10,7 +10,7 @@ fn rows(seed: u64, m: usize, n: usize) -> Vec<Vec<f64>> {
 
 fn update(config: &Config, rows: &[Vec<f64>]) -> Vec<f64> {
     let losses: Vec<f64> = (1..=rows.len()).map(|i| i as f64 * 0.3).collect();
-    once((config, &Wrap::default()), rows, &losses, 7).unwrap().vector
+    Aggregator::new(config).losses(&losses).seed(7).update(rows).unwrap().vector
 }
 
 fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
@@ -24,18 +24,18 @@ fn methods() -> impl Iterator<Item = Config> {
 }
 
 fn needs(config: &Config) -> Needs {
-    config.build(&["a".to_owned(), "b".to_owned()]).unwrap().needs()
+    config.build(&["a".to_owned(), "b".to_owned()]).unwrap().requirements().needs
 }
 
-/// `v(c J) = c^p v(J)`: `p` is 1 but for those that say otherwise.
+/// `v(c J) = c^p v(J)`, where `p` is 1 except for the methods below.
 #[test]
-fn longer_gradients_make_a_longer_update() {
+fn updates_are_homogeneous_in_the_gradients() {
     let power = |config: &Config| match config.name() {
-        // The bargain's update has a length of its own, and this one's is that of the losses.
-        "nash" | "fairgrad" | "moco" => 0.0,
+        // The length of these updates does not depend on the gradients; MoCo's is that of the losses.
+        "nash_mtl" | "fairgrad" | "moco" => 0.0,
         _ => 1.0,
     };
-    // MoDo's step is that long whatever the gradients are, as the paper has it: not homogeneous in them.
+    // MoDo's learning rate is absolute, as in the paper: not homogeneous in the gradients.
     for config in methods().filter(|config| config.name() != "modo") {
         for seed in 0..20 {
             let there = rows(seed, 3, 5);
@@ -43,15 +43,15 @@ fn longer_gradients_make_a_longer_update() {
             let scaled: Vec<Vec<f64>> = there.iter().map(|row| row.iter().map(|v| v * factor).collect()).collect();
             let expected: Vec<f64> =
                 update(&config, &there).iter().map(|v| v * f64::powf(factor, power(&config))).collect();
-            // Single precision where methods see the gradients; small constants beside lengths in some.
+            // Single precision in methods of gradients; small constants added to lengths in some.
             close(&format!("{config:?} times {factor}"), &update(&config, &scaled), &expected, 1e-4);
         }
     }
 }
 
-/// `v(J Q) = v(J) Q` for methods that know gradients by their inner products alone.
+/// `v(J Q) = v(J) Q` for methods of inner products.
 #[test]
-fn turned_gradients_turn_the_update() {
+fn rotated_gradients_rotate_the_update() {
     let (cos, sin) = (0.6, 0.8);
     let turn = |row: &[f64]| {
         let mut row = row.to_vec();
@@ -68,8 +68,8 @@ fn turned_gradients_turn_the_update() {
             close(config.name(), &update(&config, &turned), &turn(&update(&config, &there)), 1e-8);
         }
     }
-    // One that does not: it would be a mistake to hold it to this.
-    let graddrop = Config::named("graddrop").unwrap();
+    // A method per coordinate is not invariant: the test can fail.
+    let graddrop = Config::default_of("graddrop").unwrap();
     let there = rows(1, 3, 4);
     let turned: Vec<Vec<f64>> = there.iter().map(|row| turn(row)).collect();
     let off = update(&graddrop, &turned)
@@ -80,7 +80,7 @@ fn turned_gradients_turn_the_update() {
     assert!(off > 1e-3);
 }
 
-/// Of four tasks, where methods draw no order and name no task.
+/// For methods that draw no order and name no task.
 #[test]
 fn the_order_of_tasks_does_not_matter() {
     let order = [2, 0, 3, 1];
@@ -88,7 +88,9 @@ fn the_order_of_tasks_does_not_matter() {
         for seed in 0..20 {
             let there = rows(200 + seed, 4, 6);
             let losses = [0.3, 1.2, 0.7, 2.0];
-            let ask = |rows: &[Vec<f64>], losses: &[f64]| once((&config, &Wrap::default()), rows, losses, 3).unwrap();
+            let ask = |rows: &[Vec<f64>], losses: &[f64]| {
+                Aggregator::new(&config).losses(losses).seed(3).update(rows).unwrap()
+            };
             let expected = ask(&there, &losses);
             let moved: Vec<Vec<f64>> = order.iter().map(|&at| there[at].clone()).collect();
             let found = ask(&moved, &order.map(|at| losses[at]));
@@ -99,14 +101,14 @@ fn the_order_of_tasks_does_not_matter() {
     }
 }
 
-/// No convex combination is shorter than MGDA's, and its product with every gradient in use is its squared length.
+/// No convex combination is shorter than MGDA's, and its product with every active gradient is its squared length.
 #[test]
-fn the_shortest_combination_is_the_shortest() {
-    let mgda = Config::named("mgda").unwrap();
+fn mgda_satisfies_its_optimality_conditions() {
+    let mgda = Config::default_of("mgda").unwrap();
     for seed in 0..100 {
         let m = 2 + seed as usize % 7;
         let there = rows(300 + seed, m, 4);
-        let found = once((&mgda, &Wrap::default()), &there, &vec![1.0; m], 0).unwrap();
+        let found = aggregate(&mgda, &there).unwrap();
         let square: f64 = found.vector.iter().map(|v| v * v).sum();
         assert!((found.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12 && found.weights.iter().all(|w| *w >= 0.0));
         for (row, weight) in there.iter().zip(&found.weights) {
@@ -118,13 +120,13 @@ fn the_shortest_combination_is_the_shortest() {
 }
 
 #[test]
-fn families_are_told_by_what_methods_need() {
+fn families_match_the_requirements() {
     for entry in BALANCERS {
         let needs = needs(&(entry.item.default)());
-        match entry.item.family {
+        match entry.item.facts.family {
             Family::Losses | Family::Bilevel => assert_eq!(needs, Needs::Losses, "{}", entry.name),
             Family::Gradients | Family::Stochastic | Family::Robust => assert!(needs.gram(), "{}", entry.name),
         }
-        assert!(!entry.item.paper.is_empty() && !entry.summary.is_empty());
+        assert!(entry.item.paper.is_some() && !entry.summary.is_empty());
     }
 }

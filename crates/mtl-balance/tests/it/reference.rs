@@ -1,24 +1,19 @@
-//! Values computed with torchjd and LibMTL, where the file is at hand.
+//! Values computed with torchjd, LibMTL and conflictfree.
 
 mod table;
 
-use mtl_balance::{Balancer, Combination, Config, Error, Gram, Needs, Signals, State, Wrap, graddrop, gradvac, pcgrad};
+use mtl_balance::methods::{graddrop, gradvac, mgda, pcgrad};
+use mtl_balance::{
+    Aggregation, Aggregator, Balancer, Config, Error, Gram, Needs, Requirements, Signals, State, UpdateOptions,
+};
 use mtl_rng::{Seed, Stream};
 use serde_json::Value;
 
 pub use table::{Ours, Row, SCALARS, TABLE};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference/aggregator_cases.json");
-
-/// The file, or `None` with a printed line.
-pub fn file() -> Option<Value> {
-    match std::fs::read_to_string(FILE) {
-        Ok(text) => Some(serde_json::from_str(&text).expect("the reference file is JSON")),
-        Err(error) => {
-            println!("skipped: {FILE}: {error}");
-            None
-        }
-    }
+/// The committed numbers; `reference/README.md` says how they were made.
+pub fn file() -> Value {
+    serde_json::from_str(include_str!("reference/aggregators.json")).expect("the reference file is JSON")
 }
 
 pub fn numbers(value: &Value) -> Vec<f64> {
@@ -55,9 +50,9 @@ pub fn cases(file: &Value) -> Vec<Case<'_>> {
     file["cases"].as_array().unwrap().iter().map(named).collect()
 }
 
-/// What came of one call: an update, or the weights alone where the file has no more.
+/// The result of one call.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Outcome {
     pub weights: Vec<f64>,
     pub vector: Vec<f64>,
 }
@@ -67,7 +62,7 @@ impl Case<'_> {
         &self.values[library][method]
     }
 
-    /// The calls of a value of the file, and whether they are weights; `None` where the library failed.
+    /// The results of a row, one per call, and whether they are weights; `None` where the library failed.
     fn calls(&self, row: &Row) -> Option<(Vec<Vec<f64>>, bool)> {
         let value = self.theirs(row.library, row.theirs).as_object()?;
         let list = |(key, of): (&String, &Value)| match of {
@@ -80,8 +75,8 @@ impl Case<'_> {
         value.iter().find_map(list).or_else(|| Some((vec![numbers(value.get("vector")?)], false)))
     }
 
-    /// The update of a method with these settings, on the same gradients again and again.
-    pub fn ask(&self, config: &str, counted: bool, calls: usize) -> Vec<Answer> {
+    /// The results of `calls` calls of a method with these settings on the same gradients.
+    pub fn call(&self, config: &str, counted: bool, calls: usize) -> Vec<Outcome> {
         let config: Config = serde_json::from_str(config).unwrap();
         let m = self.rows.len();
         let (tasks, present) = ((0..m).map(|task| task.to_string()).collect::<Vec<_>>(), (0..m).collect::<Vec<_>>());
@@ -91,9 +86,9 @@ impl Case<'_> {
         let answer = |call| {
             let signals = Signals::new(&tasks, &present, &losses).with_gram(&self.gram).with_halves(&self.gram);
             let signals = signals.with_gradients(&narrow).at(call, 0);
-            let found = balancer.combine(&signals, &mut Seed::new(0).stream("balance", &[])).unwrap();
+            let found = balancer.aggregate(&signals, &mut Seed::new(0).stream("balance", &[])).unwrap();
             let vector = found.vector.map(|vector| vector.into_iter().map(f64::from).collect());
-            Answer { vector: vector.unwrap_or_else(|| self.mixed(&found.weights)), weights: found.weights }
+            Outcome { vector: vector.unwrap_or_else(|| self.mixed(&found.weights)), weights: found.weights }
         };
         (0..calls as u64).map(answer).collect()
     }
@@ -107,17 +102,17 @@ impl Case<'_> {
         (0..self.rows[0].len()).map(along).collect()
     }
 
-    fn answers(&self, row: &Row, calls: usize) -> Vec<Answer> {
+    fn answers(&self, row: &Row, calls: usize) -> Vec<Outcome> {
         let m = self.rows.len();
-        let of = |weights: Vec<f64>| Answer { vector: self.mixed(&weights), weights };
+        let of = |weights: Vec<f64>| Outcome { vector: self.mixed(&weights), weights };
         let ascending = || (0..m).collect::<Vec<_>>();
         match &row.ours {
-            Ours::Method(config) => self.ask(config, row.counted, calls),
+            Ours::Method(config) => self.call(config, row.counted, calls),
             Ours::PcGrad(false) => vec![of(pcgrad::project(&self.gram, ascending))],
             Ours::PcGrad(true) => vec![of(pcgrad::project(&self.gram, || (0..m).rev().collect()))],
             Ours::GradVac => {
                 let mut wanted = vec![vec![0.0; m]; m];
-                let mut turn = || of(gradvac::turn(&self.gram, 0.5, (&mut wanted, &ascending()), ascending));
+                let mut turn = || of(gradvac::turn(&self.gram, 0.5, &mut wanted, &ascending(), ascending));
                 (0..calls).map(|_| turn()).collect()
             }
             Ours::GradDrop(leak) => {
@@ -125,20 +120,20 @@ impl Case<'_> {
                 let rows = self.narrow();
                 let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
                 let (vector, weights) = graddrop::drop(&rows, *leak, || draws.next().unwrap());
-                vec![Answer { vector: vector.into_iter().map(f64::from).collect(), weights }]
+                vec![Outcome { vector: vector.into_iter().map(f64::from).collect(), weights }]
             }
             Ours::Nothing(_) => Vec::new(),
         }
     }
 
-    /// The largest difference, as a share of the largest number of the answer, or of the gradients where the answer is zero but for
-    /// rounding; `None` where there is nothing to compare.
+    /// The largest difference, relative to the largest number of the library's result, or of the gradients where that result is zero up
+    /// to rounding; `None` where nothing is to be compared.
     pub fn difference(&self, row: &Row) -> Option<Result<f64, String>> {
         if row.apart.contains(&self.name) || matches!(row.ours, Ours::Nothing(_)) {
             return None;
         }
         if self.theirs(row.library, row.theirs).is_null() {
-            return None; // Not asked of the library.
+            return None; // Not computed with the library.
         }
         let Some((expected, weights)) = self.calls(row) else { return Some(Err("the library failed".into())) };
         let found = self.answers(row, expected.len());
@@ -162,7 +157,7 @@ impl Case<'_> {
 
 #[test]
 fn every_value_is_reproduced() {
-    let Some(file) = file() else { return };
+    let file = file();
     let (mut off, mut compared) = (Vec::new(), 0);
     for row in TABLE {
         for case in cases(&file) {
@@ -177,10 +172,10 @@ fn every_value_is_reproduced() {
     assert!(compared >= 370, "only {compared} compared");
 }
 
-/// What is neither compared nor said to be left out would not be missed.
+/// Every value of the file is in a row of the table, compared or left out with a reason.
 #[test]
-fn nothing_in_the_file_is_forgotten() {
-    let Some(file) = file() else { return };
+fn every_value_of_the_file_has_a_row() {
+    let file = file();
     for case in file["cases"].as_array().unwrap() {
         for (library, values) in case.as_object().unwrap().iter().filter(|(_, values)| values.is_object()) {
             for method in values.as_object().unwrap().keys() {
@@ -202,24 +197,25 @@ fn nothing_in_the_file_is_forgotten() {
     }
 }
 
-/// MGDA on divided gradients: LibMTL applies the weights to those, the paper's code and ours to the gradients as they are; the weights
-/// are the same, as far as LibMTL's Frank-Wolfe iterations get: ours are never longer.
+/// MGDA on divided gradients. LibMTL applies the weights to the divided gradients, the paper's code and this crate to the original
+/// ones. The weights are the same up to the error of LibMTL's Frank-Wolfe iterations; its combination is never shorter.
 #[test]
 fn weights_of_divided_gradients_equal_libmtl() {
-    let Some(file) = file() else { return };
+    let file = file();
     let mut compared = 0;
     for case in cases(&file) {
         let rows = &case.rows;
         let length = |row: &[f64]| row.iter().map(|v| v * v).sum::<f64>().sqrt();
-        for (theirs, scale) in [("MGDA_l2", "l2"), ("MGDA_loss+_losses_1..m", "loss_l2")] {
-            let losses: Vec<f64> = (1..=rows.len()).map(|i| if scale == "l2" { 1.0 } else { i as f64 }).collect();
+        for (theirs, scale) in [("MGDA_l2", mgda::Scale::L2), ("MGDA_loss+_losses_1..m", mgda::Scale::LossL2)] {
+            let one = scale == mgda::Scale::L2;
+            let losses: Vec<f64> = (1..=rows.len()).map(|i| if one { 1.0 } else { i as f64 }).collect();
             let Some(weights) = case.theirs("LibMTL", theirs)["returned_weights"].as_array() else { continue };
             if weights.iter().any(Value::is_null) || rows.iter().any(|row| length(row) == 0.0) {
                 continue;
             }
             let weights: Vec<f64> = weights.iter().map(|w| w.as_f64().unwrap()).collect();
-            let (config, _) = Config::typed("mgda", &[format!("rows={scale}")]).unwrap();
-            let found = mtl_balance::once((&config, &Default::default()), rows, &losses, 0).unwrap().weights;
+            let config = mgda::Config { rows: scale, ..Default::default() };
+            let found = Aggregator::new(&config).losses(&losses).update(rows).unwrap().weights;
             let divided = |weights: &[f64]| -> Vec<f64> {
                 let by = |i: usize| length(&rows[i]) * losses[i];
                 (0..rows[0].len()).map(|c| (0..rows.len()).map(|i| weights[i] * rows[i][c] / by(i)).sum()).collect()
@@ -233,28 +229,26 @@ fn weights_of_divided_gradients_equal_libmtl() {
     assert!(compared >= 12, "only {compared} cases compared");
 }
 
-/// The case the libraries are furthest from, in 60 digits (mpmath 1.3: all active sets, its own eigenvalues).
+/// The case with the largest errors of the libraries, in 60 digits (mpmath 1.3: enumeration of active sets, mpmath eigenvalues).
 #[test]
 fn lengths_a_million_times_apart_are_exact() {
     let rows = [vec![1000.0, 2000.0, -500.0], vec![0.001, -0.002, 0.001], vec![0.5, 0.1, 0.2]];
     for (method, expected) in [
-        (&["upgrad"][..], [527.945, 277.810888888889, 27.8446666666667]),
-        (&["dualproj"], [527.916666666667, 277.866666666667, 27.8166666666667]),
-        (&["aligned"], [2.242553745929644e-4, 2.6950194837125764e-5, -6.736415471120095e-5]),
-        (&["aligned", "length=median"], [0.264261282236924, 0.0317579592333981, -0.0793815440682285]),
-        (&["aligned", "length=rmse"], [726.675982111578, 87.3292751039429, -218.286466367768]),
+        (r#"{"upgrad": {}}"#, [527.945, 277.810888888889, 27.8446666666667]),
+        (r#"{"dualproj": {}}"#, [527.916666666667, 277.866666666667, 27.8166666666667]),
+        (r#"{"aligned_mtl": {}}"#, [2.242553745929644e-4, 2.6950194837125764e-5, -6.736415471120095e-5]),
+        (r#"{"aligned_mtl": {"length": "median"}}"#, [0.264261282236924, 0.0317579592333981, -0.0793815440682285]),
+        (r#"{"aligned_mtl": {"length": "rmse"}}"#, [726.675982111578, 87.3292751039429, -218.286466367768]),
     ] {
-        let settings: Vec<String> = method[1..].iter().map(|&setting| setting.to_owned()).collect();
-        let (config, wrap) = Config::typed(method[0], &settings).unwrap();
-        let found = mtl_balance::once((&config, &wrap), &rows, &[1.0; 3], 0).unwrap();
-        close(method[0], &found.vector, &expected, 1e-12);
+        let config: Config = serde_json::from_str(method).unwrap();
+        close(method, &mtl_balance::aggregate(&config, &rows).unwrap().vector, &expected, 1e-12);
     }
 }
 
 /// LibMTL and torchjd: gradients of scalarised losses.
 #[test]
 fn loss_methods_equal_the_libraries() {
-    let Some(file) = file() else { return };
+    let file = file();
     for case in file["scalarizers"].as_array().unwrap() {
         let losses = numbers(&case["losses"]);
         let tasks: Vec<String> = (0..losses.len()).map(|task| task.to_string()).collect();
@@ -273,7 +267,7 @@ fn loss_methods_equal_the_libraries() {
         let theirs = &case["results"]["UW_logvar_-0.5_0.3_1.2"];
         let state = tasks.iter().zip(numbers(&theirs["log_var"]));
         let state = state.map(|(task, s)| (format!("task/{task}"), vec![s, 0.0, 0.0, 0.0])).collect();
-        let mut balancer = Config::named("uncertainty").unwrap().build(&tasks).unwrap();
+        let mut balancer = Config::default_of("uncertainty").unwrap().build(&tasks).unwrap();
         balancer.restore(state).unwrap();
         let signals = Signals::new(&tasks, &present, &losses);
         let weights = balancer.weights(&signals, &mut Seed::new(0).stream("b", &[])).unwrap();
@@ -283,10 +277,10 @@ fn loss_methods_equal_the_libraries() {
 
 #[test]
 fn dwa_equals_libmtl() {
-    let Some(file) = file() else { return };
+    let file = file();
     let epochs = file["DWA_T2_sequence"].as_array().unwrap();
     let tasks: Vec<String> = (0..3).map(|task| task.to_string()).collect();
-    let mut balancer = Config::named("dwa").unwrap().build(&tasks).unwrap();
+    let mut balancer = Config::default_of("dwa").unwrap().build(&tasks).unwrap();
     for (epoch, case) in epochs.iter().enumerate() {
         let losses = numbers(&case["epoch_mean_losses"]);
         let signals = Signals::new(&tasks, &[0, 1, 2], &losses).at(epoch as u64, epoch as u64);
@@ -297,16 +291,16 @@ fn dwa_equals_libmtl() {
 
 #[test]
 fn famo_equals_torchjd() {
-    let Some(file) = file() else { return };
+    let file = file();
     let calls = file["FAMO_sequence(lr=0.025,wd=1e-3,Adam)"].as_array().unwrap();
     let tasks: Vec<String> = (0..3).map(|task| task.to_string()).collect();
-    let mut balancer = Config::named("famo").unwrap().build(&tasks).unwrap();
+    let mut balancer = Config::default_of("famo").unwrap().build(&tasks).unwrap();
     for (call, case) in calls.iter().enumerate() {
         let losses = numbers(&case["before"]);
         let signals = Signals::new(&tasks, &[0, 1, 2], &losses).at(call as u64, 0);
         let weights = balancer.weights(&signals, &mut Seed::new(0).stream("balance", &[])).unwrap();
         close(&format!("call {call}"), &weights, &numbers(&case["dvalue_dloss"]), 1e-6);
-        balancer.learn(&numbers(&case["after"])).unwrap();
+        balancer.feedback(&numbers(&case["after"])).unwrap();
         let logits: Vec<f64> = tasks.iter().map(|task| balancer.state()[&format!("task/{task}")][0]).collect();
         close(&format!("call {call}"), &logits, &numbers(&case["logits_after_update"]), 1e-6);
     }
@@ -314,15 +308,15 @@ fn famo_equals_torchjd() {
 
 const AVERAGED: &str = "CRMOGM_alpha0.9_UPGrad_weights_sequence(three_conflict, cls_seg_gen, cls_seg_gen)";
 
-/// Gives the weights it is told to.
+/// Gives these weights, one list per call.
 struct Given(Vec<Vec<f64>>);
 
 impl Balancer for Given {
-    fn needs(&self) -> Needs {
-        Needs::TrunkGram
+    fn requirements(&self) -> Requirements {
+        Requirements { needs: Needs::TrunkGram, ..Requirements::default() }
     }
 
-    fn combine(&mut self, _: &Signals, _: &mut Stream) -> Result<Combination, Error> {
+    fn aggregate(&mut self, _: &Signals, _: &mut Stream) -> Result<Aggregation, Error> {
         Ok(self.0.remove(0).into())
     }
 
@@ -331,20 +325,21 @@ impl Balancer for Given {
     }
 }
 
-/// The first weights are those of UPGrad; the last two calls see the same gradients, which are not in the file: their weights follow
-/// from the second call, and the third must follow from them.
+/// The first weights are those of UPGrad. The gradients of the last two calls are equal and not in the file: their weights are computed
+/// from the second call, and the third call is compared.
 #[test]
 fn an_average_of_weights_equals_torchjd() {
-    let Some(file) = file() else { return };
+    let file = file();
     let sequence: Vec<Vec<f64>> = file[AVERAGED].as_array().unwrap().iter().map(numbers).collect();
     let case = cases(&file).into_iter().find(|case| case.name == "three_conflict_3x4").unwrap();
     let tasks: Vec<String> = (0..3).map(|task| task.to_string()).collect();
-    let wrap = Wrap { ema: 0.9, ..Wrap::default() };
-    let first = mtl_balance::once((&Config::named("upgrad").unwrap(), &wrap), &case.rows, &[1.0; 3], 0).unwrap();
+    let options = UpdateOptions { ema: 0.9, ..UpdateOptions::default() };
+    let upgrad = Config::default_of("upgrad").unwrap();
+    let first = Aggregator::new(&upgrad).options(&options).update(&case.rows).unwrap();
     close("the first", &first.weights, &sequence[0], 1e-3);
     let later: Vec<f64> = sequence[0].iter().zip(&sequence[1]).map(|(a, b)| (b - 0.9 * a) / 0.1).collect();
     let given = Given(vec![sequence[0].clone(), later.clone(), later]);
-    let mut balancer = wrap.around(Box::new(given), &tasks).unwrap();
+    let mut balancer = options.apply(Box::new(given), &tasks).unwrap();
     for (call, expected) in sequence.iter().enumerate() {
         let signals = Signals::new(&tasks, &[0, 1, 2], &[1.0; 3]).with_gram(&case.gram).at(call as u64, 0);
         let found = balancer.weights(&signals, &mut Seed::new(0).stream("balance", &[])).unwrap();

@@ -5,7 +5,7 @@ use clarabel::solver::{
     DefaultSettings, DefaultSettingsBuilder, DefaultSolver, ExponentialConeT, IPSolver, NonnegativeConeT, SolverStatus,
     SupportedConeT, ZeroConeT,
 };
-use mtl_balance::{Config, Gram, Wrap, once};
+use mtl_balance::{Config, Gram, aggregate};
 use mtl_rng::Seed;
 
 /// Rows of `m` random gradients whose lengths are up to `apart` apart.
@@ -35,7 +35,7 @@ fn solve(p: &CscMatrix<f64>, q: &[f64], a: &CscMatrix<f64>, b: &[f64], cones: &[
         .unwrap();
     let mut solver = DefaultSolver::new(p, q, a, b, cones, settings).unwrap();
     solver.solve();
-    // As far as it gets: tolerances are below what it can promise on every problem.
+    // The tolerances are smaller than it reaches on every problem.
     let fine = [SolverStatus::Solved, SolverStatus::AlmostSolved, SolverStatus::InsufficientProgress];
     assert!(fine.contains(&solver.solution.status), "{:?}", solver.solution.status);
     solver.solution.x.clone()
@@ -47,11 +47,11 @@ fn combined(rows: &[Vec<f64>], weights: &[f64]) -> Vec<f64> {
 
 fn ours(config: &str, rows: &[Vec<f64>]) -> Vec<f64> {
     let config: Config = serde_json::from_str(config).unwrap();
-    once((&config, &Wrap::default()), rows, &vec![1.0; rows.len()], 0).unwrap().vector
+    aggregate(&config, rows).unwrap().vector
 }
 
-/// That two updates are the same as far as the other solver's answer goes: a gap of 1e-11 in what it makes small is
-/// 3e-6 in where.
+/// Asserts that two updates are equal up to the other solver's error: a gap of 1e-11 in the objective is 3e-6 in the minimum's
+/// position.
 fn same(what: &str, rows: &[Vec<f64>], found: &[f64], expected: &[f64]) {
     let size = rows.iter().flatten().fold(0.0f64, |most, v| most.max(v.abs()));
     let off = found.iter().zip(expected).fold(0.0f64, |most, (a, b)| most.max((a - b).abs()));
@@ -73,7 +73,7 @@ fn upper(gram: &Gram) -> CscMatrix<f64> {
 #[test]
 fn shortest_combinations_and_projections() {
     for seed in 0..150 {
-        let m = 2 + seed as usize % 9; // past the 8 tasks that are solved by active set in other places too
+        let m = 2 + seed as usize % 9; // up to 10 tasks
         let rows = rows(seed, m, 10.0);
         let gram = gram(&rows);
         let p = upper(&gram);
@@ -120,12 +120,12 @@ fn bargains() {
         });
         let b: Vec<f64> = (0..3 * m).map(|i| f64::from(i % 3 == 1)).collect();
         let x = solve(&p, &q, &a, &b, &vec![ExponentialConeT(); m]);
-        same("nash", &rows, &ours(r#"{"nash": {"max_norm": 0}}"#, &rows), &combined(&rows, &x[..m]));
+        same("nash_mtl", &rows, &ours(r#"{"nash_mtl": {"max_norm": 0}}"#, &rows), &combined(&rows, &x[..m]));
         same("fairgrad", &rows, &ours(r#"{"fairgrad": {}}"#, &rows), &combined(&rows, &x[..m]));
     }
 }
 
-/// Priority-constrained descent in the space of updates: `argmin |d - u_1|^2` where `u_j d >= tau` and `u_1 d >= 0`.
+/// PCD in the space of updates: `argmin |d - u_1|^2` subject to `u_j d >= tau` and `u_1 d >= 0`.
 #[test]
 fn priorities() {
     let mut met = 0;
@@ -146,16 +146,16 @@ fn priorities() {
         let d = solve(&p, &q, &a, &b, &[NonnegativeConeT(m)]);
         let length = d.iter().map(|v| v * v).sum::<f64>().sqrt();
         if length < 0.3 {
-            continue; // its direction is not to be had from this solver
+            continue; // too short for a direction from this solver
         }
         met += 1;
-        // Ours has the primary gradient's length, 1; the least that meets all demands is what it was before.
+        // Our update has the primary gradient's length, 1; this is the shortest multiple that satisfies all constraints.
         let found = ours(r#"{"pcd": {"tau": 0.1}}"#, &rows);
         let along = |row: &Vec<f64>, d: &[f64]| row.iter().zip(d).map(|(a, b)| a * b).sum::<f64>();
         let least = rows[1..].iter().map(|row| 0.1 / along(row, &found)).fold(along(&rows[0], &found), f64::max);
-        let ours_before: Vec<f64> = found.iter().map(|v| v * least).collect();
+        let unscaled: Vec<f64> = found.iter().map(|v| v * least).collect();
         let off = |d: &[f64]| d.iter().zip(&rows[0]).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-        assert!(off(&ours_before) <= off(&d) + 1e-9, "further from the primary gradient than clarabel's");
+        assert!(off(&unscaled) <= off(&d) + 1e-9, "further from the primary gradient than clarabel's");
         let expected: Vec<f64> = d.iter().map(|v| v / length).collect();
         same("pcd", &rows, &found, &expected);
     }

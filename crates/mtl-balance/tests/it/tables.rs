@@ -1,4 +1,4 @@
-//! REFERENCE.md, made from the reference values and ours. `MTL_WRITE_TABLES=1 cargo test -p mtl-balance tables` writes it.
+//! REFERENCE.md: our values compared with the reference values. `MTL_WRITE_TABLES=1 cargo test -p mtl-balance tables` writes it.
 
 use std::fmt::Write;
 
@@ -14,24 +14,24 @@ const METHODS: &[(&str, &str, &str, &str)] = &[
     ("mgda, rows=l2", r#"{"mgda": {"rows": "l2"}}"#, "", "MGDA_l2"),
     ("cagrad", r#"{"cagrad": {}}"#, "CAGrad_c0.5", "CAGrad_c0.5_rescale1"),
     ("imtl_g", r#"{"imtl_g": {}}"#, "IMTLG", "IMTL(G with loss_scale=0)"),
-    ("nash", r#"{"nash": {"max_norm": 0}}"#, "NashMTL_maxnorm0_first_call", ""),
+    ("nash_mtl", r#"{"nash_mtl": {"max_norm": 0}}"#, "NashMTL_maxnorm0_first_call", ""),
     ("fairgrad", r#"{"fairgrad": {}}"#, "FairGrad_alpha1.0", "FairGrad_alpha1"),
-    ("aligned", r#"{"aligned": {}}"#, "AlignedMTL_min", ""),
+    ("aligned_mtl", r#"{"aligned_mtl": {}}"#, "AlignedMTL_min", ""),
     ("dualproj", r#"{"dualproj": {}}"#, "DualProj", ""),
     ("upgrad", r#"{"upgrad": {}}"#, "UPGrad", "UPGrad"),
     ("config", r#"{"config": {}}"#, "ConFIG", ""),
     ("krum", r#"{"krum": {}}"#, "Krum_byz0_sel1", ""),
 ];
 const INPUTS: &[(&str, &str)] = &[
-    ("zero_row_3x3", "one gradient is zero"),
-    ("parallel_rows_3x3", "two of three gradients are parallel"),
-    ("antiparallel_2x2", "two gradients are opposed"),
+    ("zero_row_3x3", "one gradient of zero"),
+    ("parallel_rows_3x3", "two parallel gradients of three"),
+    ("antiparallel_2x2", "two opposed gradients"),
     ("huge_scale_ratio_3x3", "lengths a million times apart"),
-    ("all_zero_3x3", "all gradients are zero"),
+    ("all_zero_3x3", "all gradients of zero"),
     ("single_task_1x3", "one task"),
 ];
 
-/// Three digits, and no sign of what is zero but for rounding.
+/// Three digits; 0 for numbers that are zero up to rounding.
 fn words(vector: &[f64], size: f64) -> String {
     let number = |v: &f64| match v.abs() {
         x if x < 1e-12 * size || x == 0.0 => "0".to_owned(),
@@ -56,15 +56,16 @@ fn document(file: &Value) -> String {
     let all = cases(file);
     let mut text = "# Reference values
 
-Made by `MTL_WRITE_TABLES=1 cargo test -p mtl-balance tables`, and held by that test, from values computed with torchjd 0.18.0, LibMTL \
-4336804 and conflictfree 0.1.8 in double precision. The losses' methods, FAMO and DWA call by call, and an average over steps are held to the same libraries, GradNorm and ExcessMTL to \
-LibMTL's own lines, and MGDA, DualProj, UPGrad, Nash, FairGrad and PCD to clarabel on random problems, by tests without a table.
+Written by `MTL_WRITE_TABLES=1 cargo test -p mtl-balance tables` and checked by the same test. The values of torchjd 0.18.0, LibMTL \
+4336804 and conflictfree 0.1.8, in double precision, are in `tests/it/reference`. Tests without a table compare the methods of losses, FAMO and DWA per call, \
+and the weight average with the same libraries; GradNorm and ExcessMTL with LibMTL's code; and MGDA, DualProj, UPGrad, Nash-MTL, FairGrad and \
+PCD with clarabel on random problems.
 
 ## Equal
-Update vectors (weights where the library has no more), in every call where there are several; the difference is the largest over all \
-cases compared, relative to the largest number of the answer, or of the gradients where the answer is zero but for rounding.
+Update vectors (weights where the library gives only these), of every call in a sequence. The difference is the largest over all \
+compared cases, relative to the largest number of the library's result, or of the gradients where that result is zero up to rounding.
 
-| library | its method | ours | cases | difference below | not compared |
+| library | its method | this crate | cases | difference below | not compared |
 |---|---|---|---:|---:|---|
 "
     .to_owned();
@@ -93,23 +94,23 @@ cases compared, relative to the largest number of the answer, or of the gradient
             .unwrap();
     }
     text += "
-The cases not compared are those where ours differs on purpose (the table below), and those where the \
-libraries' solvers stop early, or regularise (UPGrad and DualProj with their defaults by 1e-4, hence 1e-2): there ours is held to exact \
-solutions (`exact_own_solver`), to its optimality conditions, or to sixty digits.
+Not compared: cases with intended differences (next table), and cases in which the libraries' solvers stop early or \
+regularise (UPGrad and DualProj by 1e-4 with their defaults, hence 1e-2). Other tests compare those with exact solutions (`exact_own_solver`), \
+optimality conditions, or solutions in sixty digits.
 
 ## Degenerate inputs
-What the libraries do, and what we do: a gradient of length zero is left out, one task keeps weight 1, and where no direction helps all \
-tasks the update of methods that promise to work against none is zero. A number that is not finite is an error naming the task. (MGDA on divided rows: the weights are those of LibMTL; it applies \
-them to the divided gradients, ours as in the paper to the gradients as they are.) `-`: not among the values; `fails`: an exception.
+Here a gradient of length zero is left out, a single task has weight 1, and where no direction improves all \
+tasks, methods with the guarantee \"no conflict\" give an update of zero. A number that is not finite is an error that names the task. (MGDA on divided rows: the weights are those of \
+LibMTL; LibMTL applies them to the divided gradients, here as in the paper to the original gradients.) `-`: no value; `fails`: an exception.
 
-| input | method | torchjd | LibMTL | ours |
+| input | method | torchjd | LibMTL | this crate |
 |---|---|---|---|---|
 ";
     for (name, input) in INPUTS {
         let case = all.iter().find(|case| case.name == *name).unwrap();
         let size = case.rows.iter().flatten().fold(0.0f64, |most, v| most.max(v.abs()));
         for (method, config, torchjd, libmtl) in METHODS {
-            let ours = words(&case.ask(config, false, 1)[0].vector, size);
+            let ours = words(&case.call(config, false, 1)[0].vector, size);
             let theirs = |library: &str, name: &str| theirs(case.theirs(library, name), size);
             let (torchjd, libmtl) = (theirs("torchjd", torchjd), theirs("LibMTL", libmtl));
             writeln!(text, "| {input} | {method} | {torchjd} | {libmtl} | {ours} |").unwrap();
@@ -119,11 +120,11 @@ them to the divided gradients, ours as in the paper to the gradients as they are
 }
 
 #[test]
-fn the_committed_tables_are_these() {
-    let Some(file) = file() else { return };
+fn the_committed_tables_are_up_to_date() {
+    let file = file();
     let text = document(&file);
     if std::env::var_os("MTL_WRITE_TABLES").is_some() {
         std::fs::write(FILE, &text).unwrap();
     }
-    assert!(std::fs::read_to_string(FILE).unwrap() == text, "{FILE} is out of date: MTL_WRITE_TABLES=1 writes it anew");
+    assert!(std::fs::read_to_string(FILE).unwrap() == text, "{FILE} is out of date: MTL_WRITE_TABLES=1 rewrites it");
 }

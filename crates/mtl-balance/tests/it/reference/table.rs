@@ -1,16 +1,16 @@
-//! Every value of the reference file, and what of ours is held to it.
+//! Every value of the reference file, and the method that is compared with it.
 
-/// What of ours answers.
+/// The method of this crate in a comparison.
 pub enum Ours {
     /// A method with these settings.
     Method(&'static str),
-    /// PCGrad that looks at the others in ascending or (true) descending order.
+    /// PCGrad in ascending or (true) descending order.
     PcGrad(bool),
     /// GradVac in ascending order.
     GradVac,
-    /// GradDrop with the file's numbers, and this leak.
+    /// GradDrop with the file's random numbers and this leak.
     GradDrop(f64),
-    /// Nothing, for this reason.
+    /// None, for this reason.
     Nothing(&'static str),
 }
 
@@ -22,8 +22,7 @@ pub struct Row {
     pub ours: Ours,
     /// Whether the losses are 1, 2, 3, ...; otherwise all are 1.
     pub counted: bool,
-    /// Difference allowed, relative to the largest number of the answer, or to a thousandth of the gradients' where it is next to
-    /// nothing.
+    /// Allowed difference; see `Case::difference`.
     pub within: f64,
     /// Cases that are not compared.
     pub apart: &'static [&'static str],
@@ -43,8 +42,8 @@ const fn counted(row: Row) -> Row {
     Row { counted: true, ..row }
 }
 
-// What we do on purpose where the libraries return zero, fail, or average over tasks that are done: a gradient of length zero is
-// left out, a single task keeps weight 1, and where no direction helps all tasks the update is zero.
+// Intended differences where the libraries return zero, fail, or average over finished tasks: a gradient of length zero is
+// left out, a single task has weight 1, and where no direction improves all tasks the update is zero.
 const ZERO_ROW: &str = "zero_row_3x3";
 const OPPOSED: &str = "antiparallel_2x2";
 const ALL_ZERO: &str = "all_zero_3x3";
@@ -55,25 +54,25 @@ const PARALLEL: &str = "parallel_rows_3x3";
 const CONFLICT: &str = "three_conflict_3x4";
 const RANDOM: &str = "random_5x6";
 const BARGAINS: &[&str] = &[ZERO_ROW, OPPOSED, ALL_ZERO, SINGLE];
-/// CAGrad's solvers stop at 1e-4, two of the cases among them (see `cagrad.rs` for the exact answer).
+/// CAGrad's solvers stop at 1e-4, in two of these cases too early (`cagrad.rs` tests the optimality conditions).
 const CAGRAD: &[&str] = &[ZERO_ROW, OPPOSED, SINGLE, FAR_APART, CONFLICT, RANDOM];
 
 use Ours::{GradDrop, GradVac, Method, Nothing, PcGrad};
 
 const EXACT: &str = "exact_own_solver";
 
-/// The same where the solver stops early or regularises.
+/// [`BARGAINS`], and the case in which the solver stops early or regularises.
 const LOOSE: &[&str] = &[ZERO_ROW, OPPOSED, ALL_ZERO, SINGLE, FAR_APART];
-/// Solvers that add 1e-4 to what they divide by.
+/// Solvers with a regularisation of 1e-4.
 const REGULARISED: &[&str] = &[ZERO_ROW, OPPOSED, FAR_APART];
-/// Divided by lengths with 1e-8 added to them.
+/// Methods that add 1e-8 to lengths before a division.
 const ADDED: &[&str] = &[OPPOSED, FAR_APART];
 
 pub const TABLE: &[Row] = &[
     row(EXACT, "MGDA_exact_min_norm", Method(r#"{"mgda": {}}"#), 1e-9, &[ZERO_ROW]),
     row(EXACT, "FairGrad_exact_alpha0.5", Method(r#"{"fairgrad": {"alpha": 0.5}}"#), 1e-9, BARGAINS),
     row(EXACT, "FairGrad_exact_alpha1.0", Method(r#"{"fairgrad": {}}"#), 1e-9, BARGAINS),
-    row(EXACT, "FairGrad_exact_alpha1.0", Method(r#"{"nash": {"max_norm": 0}}"#), 1e-9, BARGAINS),
+    row(EXACT, "FairGrad_exact_alpha1.0", Method(r#"{"nash_mtl": {"max_norm": 0}}"#), 1e-9, BARGAINS),
     row(EXACT, "FairGrad_exact_alpha2.0", Method(r#"{"fairgrad": {"alpha": 2.0}}"#), 1e-9, BARGAINS),
     row("torchjd", "Mean", Nothing("the sum, divided by the number of tasks"), 0.0, &[]),
     row("torchjd", "Sum", Method(r#"{"fixed": {}}"#), 1e-12, &[]),
@@ -99,13 +98,19 @@ pub const TABLE: &[Row] = &[
     row("torchjd", "PCGrad_order_descending", PcGrad(true), 1e-6, &[]),
     row("torchjd", "CAGrad_c0.5", Method(r#"{"cagrad": {"rescale": false}}"#), 1e-6, CAGRAD),
     row("torchjd", "CAGrad_c0.4", Method(r#"{"cagrad": {"c": 0.4, "rescale": false}}"#), 1e-6, CAGRAD),
-    row("torchjd", "AlignedMTL_min", Method(r#"{"aligned": {}}"#), 1e-6, &[ZERO_ROW, FAR_APART]),
-    row("torchjd", "AlignedMTL_median", Method(r#"{"aligned": {"length": "median"}}"#), 1e-6, &[ZERO_ROW, FAR_APART]),
-    row("torchjd", "AlignedMTL_rmse", Method(r#"{"aligned": {"length": "rmse"}}"#), 1e-6, &[ZERO_ROW, FAR_APART]),
+    row("torchjd", "AlignedMTL_min", Method(r#"{"aligned_mtl": {}}"#), 1e-6, &[ZERO_ROW, FAR_APART]),
+    row(
+        "torchjd",
+        "AlignedMTL_median",
+        Method(r#"{"aligned_mtl": {"length": "median"}}"#),
+        1e-6,
+        &[ZERO_ROW, FAR_APART],
+    ),
+    row("torchjd", "AlignedMTL_rmse", Method(r#"{"aligned_mtl": {"length": "rmse"}}"#), 1e-6, &[ZERO_ROW, FAR_APART]),
     row("torchjd", "IMTLG", Method(r#"{"imtl_g": {}}"#), 1e-6, &[OPPOSED]),
     row("torchjd", "ConFIG", Method(r#"{"config": {}}"#), 1e-6, &[OPPOSED]),
-    row("torchjd", "NashMTL_maxnorm0_first_call", Method(r#"{"nash": {"max_norm": 0}}"#), 1e-6, LOOSE),
-    row("torchjd", "NashMTL_maxnorm1_first_call", Method(r#"{"nash": {}}"#), 1e-6, LOOSE),
+    row("torchjd", "NashMTL_maxnorm0_first_call", Method(r#"{"nash_mtl": {"max_norm": 0}}"#), 1e-6, LOOSE),
+    row("torchjd", "NashMTL_maxnorm1_first_call", Method(r#"{"nash_mtl": {}}"#), 1e-6, LOOSE),
     row("torchjd", "FairGrad_alpha0.5", Method(r#"{"fairgrad": {"alpha": 0.5}}"#), 1e-6, LOOSE),
     row("torchjd", "FairGrad_alpha1.0", Method(r#"{"fairgrad": {}}"#), 1e-6, LOOSE),
     row("torchjd", "FairGrad_alpha2.0", Method(r#"{"fairgrad": {"alpha": 2.0}}"#), 1e-6, LOOSE),
@@ -119,7 +124,7 @@ pub const TABLE: &[Row] = &[
         "torchjd",
         "ExcessMTLWeighting_step0.1",
         Nothing(
-            "its first step weighs by the excess itself, the paper's and LibMTL's by its ratio to the first (held to LibMTL's in `excess_mtl.rs`)",
+            "its first step uses the excess itself, the paper and LibMTL its ratio to the first excess (compared with LibMTL in `excess_mtl.rs`)",
         ),
         0.0,
         &[],
@@ -151,7 +156,7 @@ pub const TABLE: &[Row] = &[
     row(
         "torchjd",
         "AlignedMTL_pref_0.5_0.3_0.2",
-        Method(r#"{"aligned": {"preference": {"0": 0.5, "1": 0.3, "2": 0.2}}}"#),
+        Method(r#"{"aligned_mtl": {"preference": {"0": 0.5, "1": 0.3, "2": 0.2}}}"#),
         1e-6,
         &[ZERO_ROW, FAR_APART],
     ),
@@ -167,7 +172,7 @@ pub const TABLE: &[Row] = &[
         "LibMTL",
         "MGDA_l2",
         Nothing(
-            "it applies the weights to the divided gradients, the paper's code and ours to the gradients as they are; the weights are compared in a test of their own",
+            "it applies the weights to the divided gradients, the paper's code and this crate to the original ones; another test compares the weights",
         ),
         0.0,
         &[],
@@ -202,7 +207,7 @@ pub const TABLE: &[Row] = &[
         &[ZERO_ROW, PARALLEL, OPPOSED, ALL_ZERO],
     ),
     row("conflictfree", "ConFIG_update", Method(r#"{"config": {}}"#), 1e-6, &[OPPOSED]),
-    // The same as far as their solvers come.
+    // Again, up to the error of the solvers.
     row(
         "torchjd",
         "CAGrad_c0.5",
@@ -220,7 +225,7 @@ pub const TABLE: &[Row] = &[
     row("LibMTL", "CAGrad_c0.5_rescale1", Method(r#"{"cagrad": {}}"#), 1e-3, &[ZERO_ROW, OPPOSED, SINGLE, FAR_APART]),
 ];
 
-/// Methods of the losses alone: the library's name, and our settings or why there are none.
+/// Methods of losses: the library's name, and our settings or the reason for none.
 pub const SCALARS: &[(&str, Result<&str, &str>)] = &[
     ("Sum", Ok(r#"{"fixed": {}}"#)),
     ("Mean", Err("the sum, divided by the number of tasks")),

@@ -1,0 +1,35 @@
+//! The methods, one file per method: equation, paper, settings with defaults, and the deviations from the paper.
+
+pub mod aligned_mtl;
+pub mod auto_lambda;
+pub mod cagrad;
+pub mod conflict_free;
+pub mod db_mtl;
+pub mod dualproj;
+pub mod dwa;
+pub mod excess_mtl;
+pub mod fairgrad;
+pub mod famo;
+pub mod fixed;
+pub mod gls;
+pub mod graddrop;
+pub mod gradnorm;
+pub mod gradvac;
+pub mod imtl_g;
+pub mod imtl_l;
+pub mod krum;
+pub mod log_sum;
+pub mod mgda;
+pub mod moco;
+pub mod modo;
+pub mod nash_mtl;
+pub mod norm_scaling;
+pub mod pcd;
+pub mod pcgrad;
+pub mod rlw;
+pub mod sdmgrad;
+pub mod stch;
+pub mod trimmed_mean;
+pub mod uncertainty;
+pub mod upgrad;
+pub mod uw_so;
