@@ -1,10 +1,10 @@
-//! Draws a sheet of built-in scenes: one line an image row, one a mask row, one a depth row.
+//! Draws a sheet of built-in scenes: alternating rows of images, masks and depth maps.
 //!
 //! `cargo run -p mtl-data --example scenes -- sheet.png [size] [difficulty] [seed]`
 
 use image::{Rgb, RgbImage};
-use mtl_data::dataset::{Dataset, Size};
 use mtl_data::scenes::{Class, Config, Scenes};
+use mtl_data::{Dataset, Size};
 use mtl_task::Target;
 
 const PALETTE: [[u8; 3]; 5] = [[30, 30, 40], [230, 90, 70], [240, 200, 70], [90, 160, 240], [120, 220, 120]];
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let difficulty: f64 = arguments.next().map_or(Ok(0.5), |word| word.parse())?;
     let seed: u64 = arguments.next().map_or(Ok(0), |word| word.parse())?;
 
-    // One column a class, four scenes of each.
+    // One column per class, four scenes each.
     let scenes = Scenes::new(Config { difficulty, seed, ..Config::default() })?;
     let mut rows = vec![Vec::new(); Class::ALL.len()];
     for row in 0..scenes.len() {

@@ -1,32 +1,34 @@
-//! Augmentation: random views of a sample whose labels stay true.
+//! Data augmentation: random affine maps, colour jitter and cutout, applied to an image and its pixel labels together.
 //!
-//! One affine map moves everything a pixel carries:
+//! One affine map moves image, masks and dense maps:
 //!
-//! `source = c + (1/zoom) F R(-angle) (target - c) + shift`,   `c` the picture's centre, `F` the mirrors,
+//! `source = c + (1/scale) F R(-angle) (target - c) + shift`,   `c` the image's centre, `F` the flips,
 //!
-//! images by bilinear interpolation, masks and dense maps by the nearest neighbour of the same point, so that no label
-//! is invented; what lies outside is mirrored in at the edges. Values of dense maps are not changed by zooming. Colour
-//! and cutout (DeVries and Taylor 2017, arXiv:1708.04552) touch the image alone.
+//! images by bilinear interpolation, masks and dense maps by the nearest neighbour of the same point (of two equally near
+//! ones the one nearer to the centre, so that the map has no direction), so that no label is invented. Pixels outside are
+//! the image reflected at its edges. Values of dense maps do not change with the scale. Colour jitter and cutout (DeVries
+//! and Taylor 2017, arXiv:1708.04552) change the image alone.
 
 use mtl_registry::Entry;
 use mtl_rng::Stream;
 use mtl_task::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Sample, Size};
+use crate::dataset::Sample;
+use crate::size::Size;
 
-/// How far views stray from the original. The default is [`Config::standard`].
+/// Ranges of the random parameters. The default is [`Config::standard`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Probability of swapping left and right. Default 0.5; 0 for digits, letters and anything else with handedness.
-    pub mirror: f64,
-    /// Probability of swapping up and down. Default 0: most pictures have an up. 0.5 suits leaves, cells, aerial views.
-    pub vertical_mirror: f64,
+    /// Probability of a horizontal flip (left and right). Default 0.5; 0 for digits, letters and anything else with handedness.
+    pub hflip: f64,
+    /// Probability of a vertical flip (top and bottom). Default 0, for photographs; 0.5 suits leaves, cells, aerial views.
+    pub vflip: f64,
     /// Largest shift, as a fraction of height and of width. Default 0.08, five pixels of 64.
     pub shift: f64,
-    /// Range of the magnification; above 1 crops, below 1 shows the mirrored surroundings. Default 0.9 to 1.15.
-    pub zoom: [f64; 2],
+    /// Range of the scale factor: above 1 crops, below 1 shows the reflected surroundings. Default 0.9 to 1.15.
+    pub scale: [f64; 2],
     /// Largest rotation to either side, in degrees. Default 10.
     pub rotation_degrees: f64,
     /// Largest change of brightness, as a fraction of the full range. Default 0.1.
@@ -38,8 +40,8 @@ pub struct Config {
     /// Largest turn of all hues about the grey axis, in degrees (colour images only). Default 6: colour often is the
     /// label.
     pub hue_degrees: f64,
-    /// Side of a grey square laid on the image, as a fraction of the shorter side. Default 0: it asks pixel tasks for
-    /// labels nobody can see; try 0.3 when only classes are learnt.
+    /// Side of a grey square laid on the image, as a fraction of the shorter side. Default 0: pixel tasks would be
+    /// trained on labels of hidden pixels; try 0.3 with image-level tasks only.
     pub cutout: f64,
 }
 
@@ -51,27 +53,27 @@ impl Default for Config {
 
 /// Names for whole configurations.
 pub const PRESETS: &[Entry<fn() -> Config>] = &[
-    Entry { name: "none", summary: "every image as it is", item: Config::none },
+    Entry { name: "none", summary: "no augmentation", item: Config::none },
     Entry {
         name: "light",
-        summary: "mirror and small shifts: for aligned images and for generators",
+        summary: "horizontal flip and small shifts: for aligned images and for generators",
         item: Config::light,
     },
     Entry {
         name: "standard",
-        summary: "mirror, shift, zoom, rotation and colour: for photographs",
+        summary: "horizontal flip, shift, scale, rotation and colour: for photographs",
         item: Config::standard,
     },
 ];
 
 impl Config {
-    /// Nothing changes.
+    /// No augmentation.
     pub fn none() -> Self {
         Self {
-            mirror: 0.0,
-            vertical_mirror: 0.0,
+            hflip: 0.0,
+            vflip: 0.0,
             shift: 0.0,
-            zoom: [1.0, 1.0],
+            scale: [1.0, 1.0],
             rotation_degrees: 0.0,
             brightness: 0.0,
             contrast: 0.0,
@@ -81,17 +83,17 @@ impl Config {
         }
     }
 
-    /// Mirror and small shifts.
+    /// Horizontal flip and small shifts.
     pub fn light() -> Self {
-        Self { mirror: 0.5, shift: 0.05, ..Self::none() }
+        Self { hflip: 0.5, shift: 0.05, ..Self::none() }
     }
 
-    /// Everything photographs of unposed things bear.
+    /// For photographs: horizontal flip, shift, scale, rotation, colour jitter.
     pub fn standard() -> Self {
         Self {
-            mirror: 0.5,
+            hflip: 0.5,
             shift: 0.08,
-            zoom: [0.9, 1.15],
+            scale: [0.9, 1.15],
             rotation_degrees: 10.0,
             brightness: 0.1,
             contrast: 0.2,
@@ -108,8 +110,8 @@ impl Config {
     pub fn validate(&self) -> Result<(), Error> {
         let fraction = "must lie between 0 and 1";
         let checks: [(&'static str, f64, f64, &'static str); 9] = [
-            ("mirror", self.mirror, 1.0, "is a probability: between 0 and 1"),
-            ("vertical_mirror", self.vertical_mirror, 1.0, "is a probability: between 0 and 1"),
+            ("hflip", self.hflip, 1.0, "is a probability: between 0 and 1"),
+            ("vflip", self.vflip, 1.0, "is a probability: between 0 and 1"),
             ("shift", self.shift, 1.0, fraction),
             ("rotation_degrees", self.rotation_degrees, 180.0, "must lie between 0 and 180"),
             ("brightness", self.brightness, 1.0, fraction),
@@ -123,10 +125,10 @@ impl Config {
                 return Err(Error { key, value: value.to_string(), advice });
             }
         }
-        let [low, high] = self.zoom;
+        let [low, high] = self.scale;
         if !(low >= 0.1 && low <= high && high <= 10.0) {
             let advice = "must be [low, high] with 0.1 <= low <= high <= 10";
-            return Err(Error { key: "zoom", value: format!("[{low}, {high}]"), advice });
+            return Err(Error { key: "scale", value: format!("[{low}, {high}]"), advice });
         }
         Ok(())
     }
@@ -140,18 +142,18 @@ pub struct Error {
     pub key: &'static str,
     /// Its value.
     pub value: String,
-    /// What it should be.
+    /// The allowed values.
     pub advice: &'static str,
 }
 
-/// Replaces `sample` by a random view of itself. Every call takes the same number of draws from `stream`, whatever the
-/// configuration, so that changing one setting does not change the others' part.
+/// Replaces `sample` by a random view of itself. Every call draws equally many numbers from `stream`, so that changing one
+/// setting does not change the random values of the others.
 ///
 /// # Panics
 /// If the image is not `[channels, height, width]` or a pixel target not `[height, width]`: a programmer's error.
 pub fn apply(config: &Config, sample: &mut Sample, size: Size, channels: usize, stream: &mut Stream) {
     assert_eq!(sample.image.len(), channels * size.height * size.width, "the image has another size than stated");
-    let mirrors = [stream.chance(config.mirror), stream.chance(config.vertical_mirror)];
+    let flips = [stream.chance(config.hflip), stream.chance(config.vflip)];
     let mut either = |largest: f64| largest * stream.range(-1.0, 1.0);
     let shift = [either(config.shift) * size.width as f64, either(config.shift) * size.height as f64];
     let angle = either(config.rotation_degrees).to_radians();
@@ -162,11 +164,11 @@ pub fn apply(config: &Config, sample: &mut Sample, size: Size, channels: usize, 
         hue: either(config.hue_degrees).to_radians() as f32,
     };
     // Even in the logarithm: as often twice as large as half as large.
-    let [low, high] = config.zoom.map(f64::ln);
-    let zoom = stream.range(low, high).exp();
+    let [low, high] = config.scale.map(f64::ln);
+    let scale = stream.range(low, high).exp();
     let hole = [stream.uniform(), stream.uniform()];
 
-    let warp = Warp::new(mirrors, shift, zoom, angle, size);
+    let warp = Warp::new(flips, shift, scale, angle, size);
     sample.image = warp.image(std::mem::take(&mut sample.image), channels);
     for target in &mut sample.targets {
         match target {
@@ -185,8 +187,8 @@ const POINT: u32 = 16;
 /// The affine map from target pixels to source positions.
 struct Warp {
     size: Size,
-    mirrors: [bool; 2],
-    /// `None`: nothing but mirrors, which are exact.
+    flips: [bool; 2],
+    /// `None`: flips alone, which are exact.
     affine: Option<Affine>,
 }
 
@@ -199,23 +201,23 @@ struct Affine {
 }
 
 impl Warp {
-    fn new(mirrors: [bool; 2], shift: [f64; 2], zoom: f64, angle: f64, size: Size) -> Self {
-        if shift == [0.0; 2] && zoom == 1.0 && angle == 0.0 {
-            return Self { size, mirrors, affine: None };
+    fn new(flips: [bool; 2], shift: [f64; 2], scale: f64, angle: f64, size: Size) -> Self {
+        if shift == [0.0; 2] && scale == 1.0 && angle == 0.0 {
+            return Self { size, flips, affine: None };
         }
-        let [flip_x, flip_y] = mirrors.map(|mirror| if mirror { -1.0 } else { 1.0 });
-        let (sin, cos) = (angle.sin() / zoom, angle.cos() / zoom);
+        let [flip_x, flip_y] = flips.map(|flip| if flip { -1.0 } else { 1.0 });
+        let (sin, cos) = (angle.sin() / scale, angle.cos() / scale);
         let column = [flip_x * cos, -flip_y * sin];
         let row = [flip_x * sin, flip_y * cos];
         let centre = [(size.width as f64 - 1.0) / 2.0, (size.height as f64 - 1.0) / 2.0];
         let origin = [0, 1].map(|i| centre[i] + shift[i] - column[i] * centre[0] - row[i] * centre[1]);
-        Self { size, mirrors, affine: Some(Affine { origin, column, row }) }
+        Self { size, flips, affine: Some(Affine { origin, column, row }) }
     }
 
     fn image(&self, mut image: Vec<u8>, channels: usize) -> Vec<u8> {
         let Some(affine) = &self.affine else {
             for plane in image.chunks_exact_mut((self.size.height * self.size.width).max(1)) {
-                self.mirror(plane);
+                self.flip(plane);
             }
             return image;
         };
@@ -247,28 +249,29 @@ impl Warp {
     fn labels<T: Copy + Default>(&self, mut labels: Vec<T>) -> Vec<T> {
         assert_eq!(labels.len(), self.size.height * self.size.width, "a pixel target has another size than its image");
         let Some(affine) = &self.affine else {
-            self.mirror(&mut labels);
+            self.flip(&mut labels);
             return labels;
         };
         let mut out = vec![T::default(); labels.len()];
-        let half = 1 << (POINT - 1);
+        let middle = |side: usize| ((side as i64 - 1) << POINT) / 2;
+        let (middle_x, middle_y) = (middle(self.size.width), middle(self.size.height));
         affine.visit(self.size, |at, fx, fy| {
-            let (x, y) = ((fx + half) >> POINT, (fy + half) >> POINT);
+            let (x, y) = (nearest(fx, middle_x), nearest(fy, middle_y));
             out[at] = labels[reflect(y, self.size.height) * self.size.width + reflect(x, self.size.width)];
         });
         out
     }
 
-    fn mirror<T>(&self, plane: &mut [T]) {
-        if self.mirrors == [true, true] {
+    fn flip<T>(&self, plane: &mut [T]) {
+        if self.flips == [true, true] {
             plane.reverse();
             return;
         }
         let (height, width) = (self.size.height, self.size.width);
-        if self.mirrors[0] {
+        if self.flips[0] {
             plane.chunks_exact_mut(width.max(1)).for_each(<[T]>::reverse);
         }
-        if self.mirrors[1] {
+        if self.flips[1] {
             for row in 0..height / 2 {
                 let (upper, lower) = plane.split_at_mut((height - 1 - row) * width);
                 upper[row * width..(row + 1) * width].swap_with_slice(&mut lower[..width]);
@@ -292,6 +295,12 @@ impl Affine {
             }
         }
     }
+}
+
+/// The nearest whole position; of two equally near ones the one nearer to `middle`. Rounding all ties one way would shift
+/// masks by up to half a pixel against their image, and to the other side once flipped.
+fn nearest(position: i64, middle: i64) -> i64 {
+    (position + (1 << (POINT - 1)) - i64::from(position > middle)) >> POINT
 }
 
 /// `... 1 0 | 0 1 2 | 2 1 ...`

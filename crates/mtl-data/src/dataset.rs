@@ -1,22 +1,15 @@
-//! What every source of labelled images offers: a [`Schema`], a number of rows, and one decoded [`Sample`] a row.
+//! The [`Dataset`] trait: a [`Schema`], a number of rows, and one decoded [`Sample`] per row.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use mtl_registry::UnknownName;
 use mtl_task::{Target, Task};
 
-use crate::decode::Problem;
+use crate::error::{Error, Skipped};
+use crate::facts::{FileFacts, LabelFacts, RowFacts, Wanted};
+use crate::image::fingerprint::{Fingerprint, SMALL};
+use crate::size::Size;
 
-/// Height and width in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Size {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-}
-
-/// What a data set contains, before any image is decoded.
+/// Name, channels and tasks of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     /// Short name for tables and run folders ("busi").
@@ -27,38 +20,37 @@ pub struct Schema {
     pub tasks: Vec<Task>,
 }
 
-/// Image-level labels of one row, known without decoding: what splits are stratified by and tables count.
-/// One entry a task, in schema order.
+/// Image-level label of one row for one task, known without decoding: for stratification and label counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Labels {
     /// The class index.
     Class(usize),
-    /// One value a label: yes, no or missing.
+    /// One value per label: yes, no or missing.
     MultiLabel(Vec<Option<bool>>),
     /// A mask or dense map exists for this row (its pixels are known only after decoding).
     Pixels,
-    /// Nobody labelled this row for this task.
+    /// No label.
     Missing,
 }
 
-/// The side of the split a data set itself assigns to a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
-    /// Used for gradients.
+/// A subset of the rows, where the data set itself assigns them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subset {
+    /// Training: used for gradients.
     Train,
-    /// Used for early stopping and choices.
+    /// Used for early stopping and model selection.
     Validation,
-    /// Used for the reported scores, once.
+    /// Used once, for the reported scores.
     Test,
 }
 
-/// One decoded row at the asked size.
+/// One decoded row at the requested size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// `[C, H, W]` bytes, 0 to 255.
     pub image: Vec<u8>,
-    /// One target a task in schema order, each for a batch of 1 (`[1]`, `[1, labels]`, `[1, H, W]`); masks are resized
-    /// by nearest neighbour so that no value is invented.
+    /// One target per task in schema order, each for a batch of 1 (`[1]`, `[1, labels]`, `[1, H, W]`); a mask
+    /// pixel is the class of most of the area it covers, a dense pixel the mean of its known values ([`crate::image::area`]).
     pub targets: Vec<Target>,
 }
 
@@ -68,7 +60,7 @@ pub trait Dataset: Send + Sync {
     fn schema(&self) -> &Schema;
     /// Number of rows.
     fn len(&self) -> usize;
-    /// True if there is no row.
+    /// Whether the data set has no rows.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -76,8 +68,8 @@ pub trait Dataset: Send + Sync {
     fn row_name(&self, row: usize) -> String;
     /// Image-level labels in schema order, without decoding anything.
     fn labels(&self, row: usize) -> Vec<Labels>;
-    /// The side the data set's authors put this row on, if they did.
-    fn part(&self, _row: usize) -> Option<Part> {
+    /// The subset that the data set's authors assigned the row to, if they did.
+    fn subset(&self, _row: usize) -> Option<Subset> {
         None
     }
     /// Decodes one row and resizes it to `size`.
@@ -92,187 +84,66 @@ pub trait Dataset: Send + Sync {
     fn content_hash(&self, _row: usize) -> Result<Option<u64>, Error> {
         Ok(None)
     }
+    /// Facts about a row for an [`crate::Inventory`]. By default the row is decoded at its native size, or at 32 x 32 if it has
+    /// none, where a wanted fact needs it; data sets with known facts return those.
+    ///
+    /// # Errors
+    /// A file that cannot be read or decoded.
+    fn facts(&self, row: usize, wanted: Wanted) -> Result<RowFacts, Error> {
+        decoded_facts(self, row, wanted)
+    }
+    /// Facts about the files behind the rows: kept with an inventory so that the next opening need not read them.
+    fn files(&self) -> Vec<(&Path, &FileFacts)> {
+        Vec::new()
+    }
     /// The size the row's image is stored in, if known without decoding.
     fn native_size(&self, _row: usize) -> Option<Size> {
         None
     }
-    /// Rows that are no rows because a file of theirs is missing or broken: to be reported when a run starts.
+    /// Files that are missing or broken, whose rows were therefore left out: to be reported when a run starts.
     fn skipped(&self) -> &[Skipped] {
         &[]
     }
-    /// Names of the sources the rows come from. One, the data set itself, unless several were put together
-    /// ([`crate::Sources`]): then each is split on its own, and [`crate::mixing`] says how often it is seen.
-    fn sources(&self) -> Vec<String> {
+    /// Names of the data sets that the rows come from: one, itself, unless several were concatenated
+    /// ([`crate::ConcatDataset`]). Each is split on its own, and drawn from by a [`crate::sampling`] strategy.
+    fn origins(&self) -> Vec<String> {
         vec![self.schema().name.clone()]
     }
-    /// Which of [`Dataset::sources`] the row belongs to.
-    fn source(&self, _row: usize) -> usize {
+    /// Which of [`Dataset::origins`] the row belongs to.
+    fn origin(&self, _row: usize) -> usize {
         0
     }
-    /// What a reader saw and did not use (a column with too many values, files of unknown type), a sentence each.
+    /// Notes of the reader about things it ignored (a column with too many values, files of unknown type), one sentence
+    /// each.
     fn notes(&self) -> &[String] {
         &[]
     }
 }
 
-/// A file that made its row unusable.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Skipped {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// Everything that can be wrong with data. Each variant says what, where and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file or folder could not be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// No reader of that name.
-    #[error(transparent)]
-    UnknownReader(#[from] UnknownName),
-    /// A folder no reader understands.
-    #[error("no data set is recognised in {}: {reason}; understood are:\n{layouts}", path.display())]
-    NoReader {
-        /// The folder.
-        path: PathBuf,
-        /// What was found instead.
-        reason: String,
-        /// One line a layout.
-        layouts: String,
-    },
-    /// A folder that is not laid out as its reader expects.
-    #[error("{}: {reason}", path.display())]
-    Layout {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        reason: String,
-    },
-    /// A wrong line in a text table.
-    #[error("{}:{line}: {reason}", path.display())]
-    Table {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: u64,
-        /// What is wrong and what to do.
-        reason: String,
-    },
-    /// A file that is not a usable image.
-    #[error("{}: {problem}", path.display())]
-    Image {
-        /// The file (and the row in it, for packed files).
-        path: PathBuf,
-        /// Why.
-        problem: Problem,
-    },
-    /// A mask or depth map that does not fit its image or its palette.
-    #[error("{}: {reason}", path.display())]
-    Mask {
-        /// The mask file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// More broken files than may be skipped.
-    #[error(
-        "{}: {} of {rows} rows have missing or broken files, more than the {allowed} that may be skipped; repair or remove them:{}",
-        path.display(), broken_rows, list_words(broken)
-    )]
-    TooManyBroken {
-        /// The data set.
-        path: PathBuf,
-        /// Every file.
-        broken: Vec<Skipped>,
-        /// Rows they belong to.
-        broken_rows: usize,
-        /// Rows there would have been.
-        rows: usize,
-        /// How many may be skipped.
-        allowed: usize,
-    },
-    /// A data set without a usable image.
-    #[error("{}: no images ({reason})", path.display())]
-    Empty {
-        /// The folder.
-        path: PathBuf,
-        /// What was looked for.
-        reason: String,
-    },
-    /// A packed file (CIFAR-10, idx, parquet) that is not what its name says.
-    #[error("{}: {reason}", path.display())]
-    Packed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// An option with an impossible value.
-    #[error("{key} = {value}: {reason}")]
-    Option {
-        /// The option's name.
-        key: &'static str,
-        /// The value given.
-        value: String,
-        /// What is allowed.
-        reason: String,
-    },
-    /// Sources that cannot be put together.
-    #[error("{problem}")]
-    Sources {
-        /// Which, why not, and what to do.
-        problem: String,
-    },
-    /// A task that a source was asked for and does not have.
-    #[error("source `{source_name}`: {unknown}")]
-    NoSuchTask {
-        /// The source.
-        source_name: String,
-        /// The name, and those there are.
-        unknown: UnknownName,
-    },
-    /// A class that cannot be on every side of a split.
-    #[error(
-        "class `{class}` of task `{task}` has one image only ({row}): it cannot be both learnt and tested; add images of \
-         it, remove it, or give the split yourself (a `split` column in manifest.csv, or train/ and test/ folders)"
-    )]
-    LonelyClass {
-        /// The task that is stratified by.
-        task: String,
-        /// The class.
-        class: String,
-        /// The image.
-        row: String,
-    },
-    /// Too few rows to have a training, a validation and a test side.
-    #[error("`{name}` has {rows} different images; at least {needed} are needed for its sides of the split")]
-    TooFewRows {
-        /// The data set.
-        name: String,
-        /// Different images in it.
-        rows: usize,
-        /// What is needed.
-        needed: usize,
-    },
-}
-
-fn list_words(broken: &[Skipped]) -> String {
-    const SHOWN: usize = 10;
-    let mut words: String = broken
-        .iter()
-        .take(SHOWN)
-        .map(|skipped| format!("\n  {}: {}", skipped.path.display(), skipped.reason))
-        .collect();
-    if broken.len() > SHOWN {
-        words += &format!("\n  ... and {} more (a data check lists all)", broken.len() - SHOWN);
-    }
-    words
+/// [`Dataset::facts`] by decoding.
+fn decoded_facts<D: Dataset + ?Sized>(dataset: &D, row: usize, wanted: Wanted) -> Result<RowFacts, Error> {
+    let content = if wanted.content { dataset.content_hash(row)? } else { None };
+    let labels = dataset.labels(row);
+    let decode_labels = wanted.labels && labels.contains(&Labels::Pixels);
+    let size = dataset.native_size(row).unwrap_or(SMALL);
+    let sample = (wanted.fingerprint || decode_labels).then(|| dataset.sample(row, size)).transpose()?;
+    let schema = dataset.schema();
+    let print = |sample: &Sample| Fingerprint::from_planes(&sample.image, schema.channels, size, content);
+    let statistics = |(at, (task, label)): (usize, (&Task, &Labels))| match (label, &sample) {
+        (Labels::Missing, _) | (Labels::Pixels, None) => LabelFacts::Missing,
+        (Labels::Class(class), _) => LabelFacts::Class(*class),
+        (Labels::MultiLabel(cells), _) => LabelFacts::MultiLabel(cells.clone()),
+        (Labels::Pixels, Some(sample)) => {
+            sample.targets.get(at).map_or(LabelFacts::Missing, |target| LabelFacts::of(target, &task.kind))
+        }
+    };
+    Ok(RowFacts {
+        content,
+        fingerprint: sample.as_ref().filter(|_| wanted.fingerprint).map(print),
+        labels: if wanted.labels {
+            schema.tasks.iter().zip(&labels).enumerate().map(statistics).collect()
+        } else {
+            Vec::new()
+        },
+    })
 }

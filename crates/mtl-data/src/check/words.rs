@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Report, TaskReport};
-use crate::duplicates::Likeness;
+use crate::split::duplicates::Likeness;
 
 /// Entries of a list that are written out; the rest is counted.
 const SHOWN: usize = 20;
@@ -50,7 +50,7 @@ impl fmt::Display for Report {
                 let why: Vec<&str> = pair.classes.iter().chain(&pair.parts).map(String::as_str).collect();
                 format!("{} | {} ({})", pair.rows[0], pair.rows[1], why.join("; "))
             });
-            write_list(f, &format!("{word}, in different classes or sides"), pairs)?;
+            write_list(f, &format!("{word}, in different classes or subsets"), pairs)?;
         }
         write_list(f, "notes", self.notes.iter().cloned())?;
         match self.problems() {

@@ -1,29 +1,33 @@
 //! Decoded samples kept between epochs, within a budget.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use mtl_task::Target;
+use tracing::debug;
 
 use crate::dataset::Sample;
-use mtl_task::Target;
 
-/// One slot a position. A slot is filled once, if the budget then allows, and never emptied.
+/// One slot per position. A slot is filled once, if the budget then allows, and never emptied.
 pub(super) struct Cache {
     slots: Vec<OnceLock<Sample>>,
     used_bytes: AtomicUsize,
     budget_bytes: usize,
+    /// Whether a sample did not fit; logged once.
+    full: AtomicBool,
 }
 
 impl Cache {
     pub(super) fn new(positions: usize, budget_bytes: usize) -> Self {
         let slots = std::iter::repeat_with(OnceLock::new).take(positions).collect();
-        Self { slots, used_bytes: AtomicUsize::new(0), budget_bytes }
+        Self { slots, used_bytes: AtomicUsize::new(0), budget_bytes, full: AtomicBool::new(false) }
     }
 
     pub(super) fn used_bytes(&self) -> usize {
         self.used_bytes.load(Ordering::Relaxed)
     }
 
-    /// A copy of what is kept at `position`, or else what `decode` makes, which is kept if there is room.
+    /// A copy of the cached sample at `position`, or else the result of `decode`, which is cached if the budget allows.
     pub(super) fn get_or_insert<E>(
         &self,
         position: usize,
@@ -40,6 +44,10 @@ impl Cache {
         // Two workers may decode the same row at the border of two epochs: the second gives its share back.
         if reserved && slot.set(sample.clone()).is_err() {
             self.used_bytes.fetch_sub(cost, Ordering::Relaxed);
+        }
+        if !reserved && !self.full.swap(true, Ordering::Relaxed) {
+            let (used_bytes, budget_bytes, positions) = (self.used_bytes(), self.budget_bytes, self.slots.len());
+            debug!(used_bytes, budget_bytes, positions, "cache full: further samples are decoded at every epoch");
         }
         Ok(sample)
     }

@@ -29,11 +29,11 @@ impl Dataset for Troubled {
     fn labels(&self, row: usize) -> Vec<crate::Labels> {
         self.scenes.labels(row)
     }
-    fn sample(&self, row: usize, size: Size) -> Result<Sample, dataset::Error> {
+    fn sample(&self, row: usize, size: Size) -> Result<Sample, crate::Error> {
         self.decoded.fetch_add(1, Ordering::Relaxed);
         if self.broken == Some(row) {
             let source = std::io::Error::other("the file is torn");
-            return Err(dataset::Error::Io { path: "row.png".into(), source });
+            return Err(crate::Error::Io { path: "row.png".into(), source });
         }
         assert_ne!(self.panics, Some(row), "this row is cursed");
         let mut sample = self.scenes.sample(row, size)?;
@@ -116,10 +116,10 @@ fn resuming_gives_what_would_have_come() {
     assert_same(&whole[5..], &all(loader.epoch(2, 5).unwrap()));
     assert_eq!(loader.epoch(2, 7).unwrap().count(), 0);
 
-    // The endless feed says where it is, and crosses into the next epoch.
+    // The endless stream returns its position, and continues into the next epoch.
     let places = |epoch, first| -> Vec<(u64, usize, Vec<usize>)> {
-        let feed = loader.stream(epoch, first).unwrap().take(4);
-        feed.map(|item| item.unwrap()).map(|(epoch, index, batch)| (epoch, index, batch.rows)).collect()
+        let stream = loader.stream(epoch, first).unwrap().take(4);
+        stream.map(|item| item.unwrap()).map(|(epoch, index, batch)| (epoch, index, batch.rows)).collect()
     };
     let expected: Vec<_> = all(loader.epoch(3, 0).unwrap()).into_iter().take(2).map(|batch| batch.rows).collect();
     let resumed = places(2, 5);
@@ -184,15 +184,15 @@ fn dropping_a_feed_ends_its_threads() {
     let dataset = Arc::new(troubled(200));
     let loader = Loader::new(dataset.clone(), (0..200).collect(), SIZE, config(4), Seed::new(1)).unwrap();
     for taken in 0..3 {
-        let mut feed = loader.stream(0, 0).unwrap();
+        let mut stream = loader.stream(0, 0).unwrap();
         for _ in 0..taken {
-            feed.next().unwrap().unwrap();
+            stream.next().unwrap().unwrap();
         }
-        drop(feed); // joins: would hang here if a worker did
+        drop(stream); // joins: would hang here if a worker did
     }
     drop(loader);
     assert_eq!(Arc::strong_count(&dataset), 1, "a thread still holds the data set");
-    // Never more than AHEAD batches beyond what was taken: 0, 1 and 2 batches here.
+    // Never more than AHEAD batches beyond the taken ones: 0, 1 and 2 batches here.
     assert!(dataset.decoded.load(Ordering::Relaxed) <= (3 * AHEAD + 3) * 4);
 }
 
@@ -206,28 +206,29 @@ fn waiting_is_counted_and_mistakes_are_named() {
     let make = |rows: Vec<usize>, size: Size, config: Config| {
         Loader::new(Arc::new(troubled(5)), rows, size, config, Seed::new(0)).err().map(|error| error.to_string())
     };
-    let augment = augment::Config { mirror: 2.0, ..augment::Config::none() };
+    let augment = augment::Config { hflip: 2.0, ..augment::Config::none() };
     for (error, words) in [
-        (make(vec![], SIZE, config(1)), "no rows of `scenes` were asked for"),
-        (make(vec![0, 5], SIZE, config(1)), "row 5 was asked for, but `scenes` has 5 rows (0 to 4)"),
+        (make(vec![], SIZE, config(1)), "no rows of `scenes` were requested"),
+        (make(vec![0, 5], SIZE, config(1)), "row 5 was requested, but `scenes` has 5 rows (0 to 4)"),
         (make(vec![0], SIZE, Config { batch: 0, ..config(1) }), "batch = 0"),
         (make(vec![0], Size { height: 0, width: 8 }, config(1)), "0x8"),
-        (make(vec![0], SIZE, Config { augment, ..config(1) }), "augment.mirror = 2"),
+        (make(vec![0], SIZE, Config { augment, ..config(1) }), "augment.hflip = 2"),
     ] {
-        assert!(error.as_deref().is_some_and(|error| error.contains(words)), "{error:?} does not say: {words}");
+        assert!(error.as_deref().is_some_and(|error| error.contains(words)), "{error:?} lacks: {words}");
     }
     assert!(matches!(batch_of(&troubled(5), &[7], SIZE), Err(Error::NoSuchRow { row: 7, .. })));
 }
 
 #[test]
 fn sources_mix_in_batches_that_resume() {
-    use crate::{MIXINGS, Sources, sources::Source};
+    use crate::{ConcatDataset, SAMPLERS, concat::Component};
     let drawn = |count, seed| Arc::new(Scenes::new(scenes::Config { count, seed, ..Default::default() }).unwrap());
-    let both = || Arc::new(Sources::new(vec![Source::new(drawn(26, 1)), Source::new(drawn(6, 2))]).unwrap());
-    for entry in MIXINGS {
+    let both =
+        || Arc::new(ConcatDataset::new(vec![Component::new(drawn(26, 1)), Component::new(drawn(6, 2))]).unwrap());
+    for entry in SAMPLERS {
         let mixing = (entry.item)();
         let make = |workers| {
-            let config = Config { mixing, ..config(workers) };
+            let config = Config { sampling: mixing, ..config(workers) };
             Loader::new(both(), (0..32).collect(), SIZE, config, Seed::new(9)).unwrap()
         };
         let loader = make(2);
@@ -257,8 +258,8 @@ fn sources_mix_in_batches_that_resume() {
             assert!(views.len() >= 2 && views[0] != views[1], "{}", views.len());
         }
     }
-    // Without a shuffle every row comes once, as given, whatever the mixing.
-    let config = Config { mixing: crate::Mixing::Uniform {}, ..Config::plain(8) };
+    // Without a shuffle every row comes once, as given, independent of the sampling.
+    let config = Config { sampling: crate::Sampling::Uniform {}, ..Config::plain(8) };
     let plain = Loader::new(both(), (0..32).collect(), SIZE, config, Seed::new(9)).unwrap();
     let rows: Vec<usize> = all(plain.epoch(0, 0).unwrap()).into_iter().flat_map(|batch| batch.rows).collect();
     assert_eq!(rows, (0..32).collect::<Vec<_>>());

@@ -1,17 +1,19 @@
-//! Class folders with mask files beside the images, as the BUSI breast-ultrasound set ships (Al-Dhabyani et al. 2020):
+//! Class folders with mask files next to the images, the layout of the BUSI breast-ultrasound set (Al-Dhabyani et al. 2020):
 //! `benign/benign (1).png`, `benign (1)_mask.png`, and `_mask_1.png`, `_mask_2.png` ... for further lesions.
 //!
 //! Tasks: `class` (folder names, sorted) and `mask` (background and foreground, all masks of an image united; or as
-//! `palette.csv` says). An image without a mask file has no mask label; a black mask file says "nothing here".
+//! `palette.csv` says). An image without a mask file has no mask label; a black mask file is a label without foreground.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mtl_task::{Task, TaskKind};
 
-use super::files::{Draft, Label, Meaning, Row, mask_task, palette_file};
+use super::files::{Draft, Meaning, mask_task, palette_file};
+use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};
-use crate::dataset::{Dataset, Error};
+use crate::dataset::Dataset;
+use crate::error::Error;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -42,14 +44,14 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         }
         for image in images {
             let mask = masks_of.remove(&walk::stem(&image)).map_or(Label::Missing, Label::Mask);
-            rows.push(Row { image, labels: vec![Label::Class(classes.len()), mask], part: None });
+            rows.push(Row { image, labels: vec![Label::Class(classes.len()), mask], subset: None });
         }
         notes.extend(masks_of.values().flatten().map(|mask| format!("{} belongs to no image", mask.display())));
         classes.push(walk::name(&folder));
     }
     let mut tasks = vec![Task::new("class", TaskKind::Classification { classes }), mask_task("mask")];
     if tasks[0].kind.outputs() == 1 {
-        notes.push("there is one class folder only, so there is nothing to classify".into());
+        notes.push("only one class folder: no classification task".into());
         tasks.remove(0);
         rows.iter_mut().for_each(|row| drop(row.labels.remove(0)));
     }

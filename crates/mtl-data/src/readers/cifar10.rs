@@ -1,12 +1,14 @@
 //! CIFAR-10, binary version (Krizhevsky 2009): files of 3073-byte records, a class byte and 32 x 32 pixels in three
-//! planes. `data_batch_*.bin` are the training side, `test_batch.bin` the test side; `batches.meta.txt` names the
+//! planes. `data_batch_*.bin` are the training subset, `test_batch.bin` the test subset; `batches.meta.txt` names the
 //! classes. All 60,000 images take 184 MB of memory, a batch file alone is fine.
 
 use std::path::{Path, PathBuf};
 
 use super::packed::Packed;
 use super::{OpenOptions, ReaderFns, walk};
-use crate::dataset::{Dataset, Error, Part, Size};
+use crate::dataset::{Dataset, Subset};
+use crate::error::Error;
+use crate::size::Size;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -36,7 +38,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         names = CLASSES.map(str::to_owned).to_vec();
     }
     let mut packed = Packed::new(walk::dataset_name(root), names, 3, SIZE, options);
-    for (path, part) in &files {
+    for (path, subset) in &files {
         let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let fail = |reason: String| Error::Packed { path: path.clone(), reason };
         if bytes.is_empty() || bytes.len() % RECORD != 0 {
@@ -47,24 +49,24 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         }
         for (at, record) in bytes.chunks_exact(RECORD).enumerate() {
             if usize::from(record[0]) >= CLASSES.len() {
-                return Err(fail(format!("record {at} is of class {}; there are 0 to 9", record[0])));
+                return Err(fail(format!("record {at} is of class {}; the classes are 0 to 9", record[0])));
             }
-            packed.push(&record[1..], record[0], *part);
+            packed.push(&record[1..], record[0], *subset);
         }
     }
     Ok(packed.boxed())
 }
 
-/// Training files first, so that rows of one side are together.
-fn batches(root: &Path) -> Vec<(PathBuf, Part)> {
+/// Training files first, so that rows of one subset are together.
+fn batches(root: &Path) -> Vec<(PathBuf, Subset)> {
     let inner = root.join("cifar-10-batches-bin");
     let folder = if inner.is_dir() { &inner } else { root };
     let files = walk::entries(folder).unwrap_or_default();
-    let matching = |prefix: &'static str, part: Part| {
+    let matching = |prefix: &'static str, subset: Subset| {
         files
             .iter()
             .filter(move |path| walk::name(path).starts_with(prefix) && walk::name(path).ends_with(".bin"))
-            .map(move |path| (path.clone(), part))
+            .map(move |path| (path.clone(), subset))
     };
-    matching("data_batch_", Part::Train).chain(matching("test_batch", Part::Test)).collect()
+    matching("data_batch_", Subset::Train).chain(matching("test_batch", Subset::Test)).collect()
 }

@@ -1,42 +1,27 @@
-//! Data sets of image files: what all readers of loose files build.
+//! Data sets of image files, as all readers of loose files build them.
 //!
-//! A reader fills a [`Draft`] from names and tables alone; [`Draft::build`] then looks into every file, drops the rows
-//! with missing or broken ones (within limits), finds out what the mask values are and whether the images are grey.
+//! A reader fills a [`Draft`] from names and tables alone. [`Draft::build`] then reads every file once, skips the rows with
+//! missing or broken files (within limits), and finds the mask values and whether all images are grey.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 
 use mtl_task::{Target, Task, TaskKind};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
+use tracing::{debug, info, trace};
 
+use super::row::{Label, Row};
+use super::scan::{ScannedRow, Scanner, size_mismatch};
 use super::{OpenOptions, walk};
-use crate::dataset::{Dataset, Error, Labels, Part, Sample, Schema, Size, Skipped};
-use crate::mask::Code;
-use crate::palette::Palette;
-use crate::{decode, mask, palette, resize};
-
-/// A row's label for one task.
-#[derive(Clone, Debug)]
-pub(super) enum Label {
-    Class(usize),
-    /// One cell a label of a multi-label task.
-    YesNo(Vec<Option<bool>>),
-    /// One or more mask files; several are united.
-    Mask(Vec<PathBuf>),
-    /// The image's own alpha channel.
-    Alpha,
-    Depth(PathBuf),
-    Missing,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Row {
-    pub image: PathBuf,
-    /// One a task.
-    pub labels: Vec<Label>,
-    pub part: Option<Part>,
-}
+use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
+use crate::error::{Error, Skipped};
+use crate::facts::{DecodedFacts, FileContent, FileFacts, LabelFacts, RowFacts, Wanted};
+use crate::image::fingerprint::{Fingerprint, SMALL, hash};
+use crate::image::mask::Code;
+use crate::image::palette::Palette;
+use crate::image::{area, decode, mask, palette, resize};
+use crate::size::Size;
 
 /// Where the meaning of mask values comes from.
 pub(super) enum Meaning {
@@ -47,7 +32,7 @@ pub(super) enum Meaning {
     Discover,
 }
 
-/// What a reader knows before any image file is opened.
+/// A data set before any image file is opened: names, labels and rows from folder names and tables.
 pub(super) struct Draft {
     pub root: PathBuf,
     /// A segmentation task's classes are filled in by [`Draft::build`].
@@ -64,7 +49,7 @@ pub(super) fn mask_task(name: &str) -> Task {
     Task::new(name, TaskKind::Segmentation { classes: Vec::new() })
 }
 
-/// `palette.csv` in one of the folders, if there is one.
+/// `palette.csv` in one of the folders, if it exists.
 pub(super) fn palette_file(folders: &[&Path]) -> Result<Option<Palette>, Error> {
     let file = folders.iter().map(|folder| folder.join("palette.csv")).find(|path| path.is_file());
     file.map(|path| Palette::read(&path)).transpose()
@@ -75,16 +60,6 @@ fn allowed_broken(rows: usize, share: f64) -> usize {
     if share == 0.0 { 0 } else { ((rows as f64 * share) as usize).max(1) }
 }
 
-/// What one row's files turned out to be.
-struct Facts {
-    size: Size,
-    grey: bool,
-    alpha: bool,
-    transparent: bool,
-    masks: Vec<(PathBuf, BTreeSet<Code>)>,
-    broken: Vec<Skipped>,
-}
-
 impl Draft {
     pub(super) fn build(mut self, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         if self.rows.is_empty() {
@@ -93,8 +68,15 @@ impl Draft {
         }
         let colours = matches!(&self.meaning, Meaning::Known(palette) if palette.has_colours());
         let known = matches!(self.meaning, Meaning::Known(_));
-        let mut facts: Vec<Facts> =
-            self.rows.par_iter().map(|row| look(row, options.verify, !known || options.verify, colours)).collect();
+        let scanner = Scanner {
+            verify: options.verify,
+            decode_masks: !known || options.verify,
+            colours,
+            known: options.known.as_deref(),
+            reused: AtomicUsize::new(0),
+            read: AtomicUsize::new(0),
+        };
+        let mut facts: Vec<ScannedRow> = self.rows.par_iter().map(|row| scanner.row(row)).collect();
         let palette = self.settle_palette(&mut facts)?;
         let rows = self.rows.len();
         let broken: Vec<Skipped> = facts.iter().flat_map(|facts| facts.broken.iter().cloned()).collect();
@@ -103,15 +85,25 @@ impl Draft {
         if broken_rows > allowed || broken_rows == rows {
             return Err(Error::TooManyBroken { path: self.root, broken, broken_rows, rows, allowed });
         }
+        let path = self.root.display();
+        let (reused, read) = (scanner.reused.into_inner(), scanner.read.into_inner());
+        debug!(%path, rows, reused, read, "files scanned");
+        for Skipped { path, reason } in &broken {
+            trace!(path = %path.display(), reason, "file missing or broken");
+        }
+        if let Some(first) = broken.first() {
+            info!(%path, rows, broken_rows, first = %first.path.display(), reason = first.reason, "rows skipped");
+        }
         let mut kept = Vec::with_capacity(rows);
-        let mut sizes = Vec::with_capacity(rows);
+        let mut files = BTreeMap::new();
         let (mut grey, mut alpha, mut transparent) = (true, true, false);
-        for (row, facts) in self.rows.into_iter().zip(facts).filter(|(_, facts)| facts.broken.is_empty()) {
+        for (row, scanned) in self.rows.into_iter().zip(facts).filter(|(_, scanned)| scanned.broken.is_empty()) {
+            grey &= scanned.image().is_none_or(|image| image.grey);
+            alpha &= scanned.image().is_some_and(|image| image.alpha);
+            transparent |= scanned.transparent();
+            files.extend(scanned.image.map(|facts| (row.image.clone(), facts)));
+            files.extend(scanned.labels);
             kept.push(row);
-            sizes.push(facts.size);
-            grey &= facts.grey;
-            alpha &= facts.alpha;
-            transparent |= facts.transparent;
         }
         let mut palette = palette;
         if self.alpha_as_mask && alpha && transparent {
@@ -127,7 +119,7 @@ impl Draft {
         if matches!(self.meaning, Meaning::Discover) && palette.classes().len() > 2 {
             let classes = palette.classes().join(", ");
             self.notes.push(format!(
-                "the masks' values are taken as {} classes: {classes}; a palette.csv (`value,name`) beside the images \
+                "the masks' values are taken as {} classes: {classes}; a palette.csv (`value,name`) next to the images \
                  names them, and any other value is then an error",
                 palette.classes().len()
             ));
@@ -138,129 +130,98 @@ impl Draft {
         let channels = options.channels.unwrap_or(if grey { 1 } else { 3 });
         let schema = Schema { name: walk::dataset_name(&self.root), channels, tasks: self.tasks };
         let (root, notes) = (self.root, self.notes);
-        Ok(Box::new(ImageFiles { root, schema, rows: kept, sizes, palette, skipped: broken, notes }))
+        Ok(Box::new(ImageFiles { root, schema, rows: kept, files, palette, skipped: broken, notes }))
     }
 
     /// Gives mask values their classes and marks rows with unknown values as broken.
-    fn settle_palette(&self, facts: &mut [Facts]) -> Result<Palette, Error> {
-        let sound = || facts.iter().filter(|facts| facts.broken.is_empty()).flat_map(|facts| &facts.masks);
-        let values: BTreeSet<Code> = sound().flat_map(|(_, values)| values.iter().copied()).collect();
+    fn settle_palette(&self, facts: &mut [ScannedRow]) -> Result<Palette, Error> {
+        let sound = || facts.iter().filter(|scanned| scanned.broken.is_empty()).flat_map(ScannedRow::masks);
+        let set = |codes: &[(Code, u64)]| codes.iter().map(|(code, _)| *code).collect::<BTreeSet<_>>();
+        let values: BTreeSet<Code> = sound().flat_map(|(_, codes)| codes.iter().map(|(code, _)| *code)).collect();
         let palette = match &self.meaning {
             Meaning::Known(palette) => palette.clone(),
             Meaning::Binary if values.contains(&Code::grey(255)) => Palette::binary(255),
             Meaning::Binary => Palette::binary(1),
             Meaning::Discover => Palette::discover(&values).map_err(|reason| {
-                let guilty = sound().find(|(_, values)| Palette::discover(values).is_err());
-                Error::Mask { path: guilty.map_or(&self.root, |(path, _)| path).clone(), reason }
+                let first = sound().find(|(_, codes)| Palette::discover(&set(codes)).is_err());
+                Error::Mask { path: first.map_or(&self.root, |(path, _)| path).clone(), reason }
             })?,
         };
-        for facts in facts {
-            for (path, values) in &facts.masks {
-                let unknown: BTreeSet<Code> = values.iter().copied().filter(|&v| palette.class(v).is_none()).collect();
-                if !unknown.is_empty() {
-                    facts.broken.push(Skipped { path: path.clone(), reason: palette.unknown_words(&unknown) });
-                }
-            }
+        for scanned in facts {
+            let unknown = |(path, codes): (&PathBuf, &Vec<(Code, u64)>)| {
+                let mut unknown = set(codes);
+                unknown.retain(|&code| palette.class(code).is_none());
+                let reason = palette.unknown_message(&unknown);
+                (!unknown.is_empty()).then(|| Skipped { path: path.clone(), reason })
+            };
+            let broken: Vec<Skipped> = scanned.masks().filter_map(unknown).collect();
+            scanned.broken.extend(broken);
         }
         Ok(palette)
     }
-}
-
-/// Looks into all files of a row; problems are collected, not returned.
-fn look(row: &Row, verify_images: bool, decode_masks: bool, colours: bool) -> Facts {
-    let mut facts = Facts {
-        size: Size { height: 0, width: 0 },
-        grey: true,
-        alpha: false,
-        transparent: false,
-        masks: Vec::new(),
-        broken: Vec::new(),
-    };
-    let mut broken = Vec::new();
-    let mut fail = |path: &Path, reason: String| broken.push(Skipped { path: path.to_owned(), reason });
-    let mut image_size = None;
-    match read(&row.image).and_then(|bytes| {
-        let header = decode::inspect(&bytes).map_err(|problem| problem.to_string())?;
-        let image = verify_images.then(|| decode::decode(&bytes)).transpose().map_err(|problem| problem.to_string())?;
-        Ok((header, image))
-    }) {
-        Err(reason) => fail(&row.image, reason),
-        Ok((header, image)) => {
-            image_size = Some(header.size);
-            facts.size = header.size;
-            facts.alpha = header.alpha;
-            facts.grey = image.as_ref().map_or(header.grey, decode::is_grey);
-            facts.transparent = image
-                .as_ref()
-                .map_or(header.alpha, |image| decode::alpha_mask(image).is_some_and(|alpha| alpha.contains(&0)));
-        }
-    }
-    let misfit =
-        |size: Size, what: &str| image_size.filter(|image| *image != size).map(|image| size_words(what, size, image));
-    for label in &row.labels {
-        match label {
-            Label::Mask(paths) => {
-                for path in paths {
-                    match look_at_mask(path, decode_masks, colours) {
-                        Ok((size, values)) => {
-                            misfit(size, "mask").into_iter().for_each(|reason| fail(path, reason));
-                            facts.masks.push((path.clone(), values));
-                        }
-                        Err(reason) => fail(path, reason),
-                    }
-                }
-            }
-            Label::Depth(path) => {
-                match read(path).and_then(|bytes| mask::depth(&bytes).map_err(|problem| problem.to_string())) {
-                    Ok((_, size)) => misfit(size, "depth map").into_iter().for_each(|reason| fail(path, reason)),
-                    Err(reason) => fail(path, reason),
-                }
-            }
-            Label::Class(_) | Label::YesNo(_) | Label::Alpha | Label::Missing => {}
-        }
-    }
-    facts.broken = broken;
-    facts
-}
-
-fn look_at_mask(path: &Path, decode_it: bool, colours: bool) -> Result<(Size, BTreeSet<Code>), String> {
-    let bytes = read(path)?;
-    if !decode_it {
-        let header = decode::inspect(&bytes).map_err(|problem| problem.to_string())?;
-        return Ok((header.size, BTreeSet::new()));
-    }
-    let (codes, size) = mask::codes(&bytes, colours).map_err(|problem| problem.to_string())?;
-    let mut values = BTreeSet::new();
-    let mut last = None;
-    for code in codes {
-        if last != Some(code) {
-            values.insert(code);
-            last = Some(code);
-        }
-    }
-    Ok((size, values))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    decode::read_file(path).map_err(|error| match error {
-        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => "there is no such file".into(),
-        Error::Io { source, .. } => source.to_string(),
-        Error::Image { problem, .. } => problem.to_string(),
-        other => other.to_string(),
-    })
 }
 
 struct ImageFiles {
     root: PathBuf,
     schema: Schema,
     rows: Vec<Row>,
-    sizes: Vec<Size>,
+    /// Facts about every file of every row.
+    files: BTreeMap<PathBuf, FileFacts>,
     palette: Palette,
     skipped: Vec<Skipped>,
     notes: Vec<String>,
 }
 
 impl ImageFiles {
+    /// Facts found by decoding the row's image, if it was decoded when the data was opened.
+    fn decoded(&self, row: usize) -> Option<&DecodedFacts> {
+        match &self.files.get(&self.rows[row].image)?.content {
+            FileContent::Image(image) => image.decoded.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Statistics of one label from the facts of its file; several masks of one image are united, which needs decoding.
+    fn label_facts(&self, row: usize, label: &Label, task: &Task) -> Result<LabelFacts, Error> {
+        let content = |path: &Path| self.files.get(path).map(|facts| &facts.content);
+        let native = || self.native_size(row).unwrap_or(SMALL);
+        let classes = task.kind.outputs();
+        Ok(match label {
+            Label::Missing => LabelFacts::Missing,
+            Label::Class(class) => LabelFacts::Class(*class),
+            Label::YesNo(cells) => LabelFacts::MultiLabel(cells.clone()),
+            Label::Mask(paths) => match (&paths[..], paths.first().and_then(|path| content(path))) {
+                ([_], Some(FileContent::Mask { codes, .. })) if !codes.is_empty() => {
+                    let (mut pixels, mut unlabelled) = (vec![0; classes], 0);
+                    for (code, count) in codes {
+                        match self.palette.class(*code).and_then(|class| pixels.get_mut(usize::from(class))) {
+                            Some(pixels) => *pixels += count,
+                            None => unlabelled += count,
+                        }
+                    }
+                    LabelFacts::Mask { pixels, unlabelled }
+                }
+                _ => LabelFacts::of(&self.mask(paths, native(), native())?, &task.kind),
+            },
+            Label::Alpha => match self.decoded(row) {
+                Some(decoded) => {
+                    let transparent = (native().pixels() as u64).saturating_sub(decoded.opaque);
+                    LabelFacts::Mask { pixels: vec![transparent, decoded.opaque], unlabelled: 0 }
+                }
+                None => {
+                    let path = &self.rows[row].image;
+                    let image = decode::decode(&decode::read_file(path)?)
+                        .map_err(|problem| Error::Image { path: path.clone(), problem })?;
+                    decode::alpha_mask(&image).map_or(LabelFacts::Missing, |mask| LabelFacts::mask(&mask, classes))
+                }
+            },
+            Label::Depth(path) => match content(path) {
+                Some(FileContent::Depth(facts)) => LabelFacts::Dense(*facts),
+                _ => LabelFacts::of(&Self::depth(path, native(), native())?, &task.kind),
+            },
+        })
+    }
+
     fn mask(&self, paths: &[PathBuf], image: Size, size: Size) -> Result<Target, Error> {
         let mut united: Option<Vec<u8>> = None;
         for path in paths {
@@ -269,7 +230,7 @@ impl ImageFiles {
             let (codes, mask_size) = mask::codes(&bytes, self.palette.has_colours())
                 .map_err(|problem| Error::Image { path: path.clone(), problem })?;
             if mask_size != image {
-                return Err(fail(size_words("mask", mask_size, image)));
+                return Err(fail(size_mismatch("mask", mask_size, image)));
             }
             let classes = self.palette.apply(&codes).map_err(fail)?;
             match &mut united {
@@ -285,9 +246,9 @@ impl ImageFiles {
         let (values, depth_size) = mask::depth(&decode::read_file(path)?)
             .map_err(|problem| Error::Image { path: path.to_owned(), problem })?;
         if depth_size != image {
-            return Err(Error::Mask { path: path.to_owned(), reason: size_words("depth map", depth_size, image) });
+            return Err(Error::Mask { path: path.to_owned(), reason: size_mismatch("depth map", depth_size, image) });
         }
-        Ok(Target::Dense(resize::nearest(&values, image, size)))
+        Ok(Target::Dense(area::mean(&values, image, size)))
     }
 }
 
@@ -314,8 +275,8 @@ impl Dataset for ImageFiles {
         labels.collect()
     }
 
-    fn part(&self, row: usize) -> Option<Part> {
-        self.rows[row].part
+    fn subset(&self, row: usize) -> Option<Subset> {
+        self.rows[row].subset
     }
 
     fn sample(&self, row: usize, size: Size) -> Result<Sample, Error> {
@@ -346,11 +307,38 @@ impl Dataset for ImageFiles {
     }
 
     fn content_hash(&self, row: usize) -> Result<Option<u64>, Error> {
+        if let Some(decoded) = self.decoded(row) {
+            return Ok(decoded.fingerprint.content);
+        }
         Ok(Some(hash(&decode::read_file(&self.rows[row].image)?)))
     }
 
+    fn facts(&self, row: usize, wanted: Wanted) -> Result<RowFacts, Error> {
+        let content = if wanted.content || wanted.fingerprint { self.content_hash(row)? } else { None };
+        let fingerprint = match self.decoded(row) {
+            _ if !wanted.fingerprint => None,
+            Some(decoded) => Some(decoded.fingerprint.clone()),
+            None => {
+                let path = &self.rows[row].image;
+                let (planes, _) = decode::load(path, 3, SMALL)?;
+                Some(Fingerprint::from_planes(&planes, 3, SMALL, content))
+            }
+        };
+        let mut labels = Vec::new();
+        if wanted.labels {
+            for (task, label) in self.schema.tasks.iter().zip(&self.rows[row].labels) {
+                labels.push(self.label_facts(row, label, task)?);
+            }
+        }
+        Ok(RowFacts { content, fingerprint, labels })
+    }
+
+    fn files(&self) -> Vec<(&Path, &FileFacts)> {
+        self.files.iter().map(|(path, facts)| (path.as_path(), facts)).collect()
+    }
+
     fn native_size(&self, row: usize) -> Option<Size> {
-        self.sizes.get(row).copied()
+        Some(self.files.get(&self.rows.get(row)?.image)?.size)
     }
 
     fn skipped(&self) -> &[Skipped] {
@@ -360,14 +348,4 @@ impl Dataset for ImageFiles {
     fn notes(&self) -> &[String] {
         &self.notes
     }
-}
-
-/// The first 64 bits of SHA-256.
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let digest = Sha256::digest(bytes);
-    digest.iter().take(8).fold(0, |hash, &byte| (hash << 8) | u64::from(byte))
-}
-
-fn size_words(what: &str, size: Size, image: Size) -> String {
-    format!("the {what} is {} x {} pixels, its image {} x {}", size.width, size.height, image.width, image.height)
 }

@@ -1,18 +1,20 @@
 //! The generic layout: `images/<class>/*`, `images/*`, or `<class>/*` without `images/`.
 //!
 //! Masks are looked for in `masks/`, under the image's path below `images/` or under its bare stem (`_mask` may follow):
-//! indexed or grey PNG, or colours named in `palette.csv`. Where there is no `masks/` and every image has an alpha
+//! indexed or grey PNG, or colours named in `palette.csv`. Without `masks/`, if every image has an alpha
 //! channel, alpha is the mask. Folders called `train`, `validation` (`val`, `valid`) and `test` above the classes are
-//! taken as the split. Tasks: `class` if there are two or more class folders, `mask` if there is a mask.
+//! taken as the split. Tasks: `class` for two or more class folders, `mask` for masks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mtl_task::{Task, TaskKind};
 
-use super::files::{Draft, Label, Meaning, Row, mask_task, palette_file};
+use super::files::{Draft, Meaning, mask_task, palette_file};
+use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};
-use crate::dataset::{Dataset, Error, Part};
+use crate::dataset::{Dataset, Subset};
+use crate::error::Error;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -24,14 +26,14 @@ fn detect(root: &Path) -> bool {
 struct Source {
     images: PathBuf,
     masks: Option<PathBuf>,
-    part: Option<Part>,
+    subset: Option<Subset>,
 }
 
 struct Found {
     image: PathBuf,
     class: Option<String>,
     mask: Option<PathBuf>,
-    part: Option<Part>,
+    subset: Option<Subset>,
 }
 
 fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
@@ -48,14 +50,14 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     classes.sort();
     classes.dedup();
     if classes.len() == 1 {
-        notes.push(format!("there is one class folder only (`{}`), so there is nothing to classify", classes[0]));
+        notes.push(format!("only one class folder (`{}`): no classification task", classes[0]));
     }
     let with_class = classes.len() > 1;
     let rows = found.into_iter().map(|found| {
         let class = found.class.and_then(|name| classes.binary_search(&name).ok()).map_or(Label::Missing, Label::Class);
         let mask = found.mask.map_or(Label::Missing, |path| Label::Mask(vec![path]));
         let labels = [(with_class, class), (has_masks, mask)].into_iter().filter(|(has, _)| *has);
-        Row { image: found.image, labels: labels.map(|(_, label)| label).collect(), part: found.part }
+        Row { image: found.image, labels: labels.map(|(_, label)| label).collect(), subset: found.subset }
     });
     let rows = rows.collect();
     let mut tasks = Vec::new();
@@ -71,40 +73,41 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: !has_masks, notes }.build(options)
 }
 
-/// Splits `folder` into its parts, above or below `images/`.
-fn collect_sources(folder: &Path, part: Option<Part>, sources: &mut Vec<Source>) -> Result<(), Error> {
-    if let (None, Some(parts)) = (part, part_folders(folder)?) {
-        for (part, inner) in parts {
-            collect_sources(&inner, Some(part), sources)?;
+/// Splits `folder` into its subsets, above or below `images/`.
+fn collect_sources(folder: &Path, subset: Option<Subset>, sources: &mut Vec<Source>) -> Result<(), Error> {
+    if let (None, Some(subsets)) = (subset, subset_folders(folder)?) {
+        for (subset, inner) in subsets {
+            collect_sources(&inner, Some(subset), sources)?;
         }
         return Ok(());
     }
     let inner = folder.join("images");
     let images = if inner.is_dir() { inner } else { folder.to_owned() };
     let masks = Some(folder.join("masks")).filter(|masks| masks.is_dir());
-    match part_folders(&images)?.filter(|_| part.is_none()) {
-        Some(parts) => sources.extend(parts.into_iter().map(|(part, images)| {
-            let of_part = masks.as_ref().map(|masks| masks.join(walk::name(&images))).filter(|masks| masks.is_dir());
-            Source { images, masks: of_part.or_else(|| masks.clone()), part: Some(part) }
+    match subset_folders(&images)?.filter(|_| subset.is_none()) {
+        Some(subsets) => sources.extend(subsets.into_iter().map(|(subset, images)| {
+            let of_subset = masks.as_ref().map(|masks| masks.join(walk::name(&images))).filter(|masks| masks.is_dir());
+            Source { images, masks: of_subset.or_else(|| masks.clone()), subset: Some(subset) }
         })),
-        None => sources.push(Source { images, masks, part }),
+        None => sources.push(Source { images, masks, subset }),
     }
     Ok(())
 }
 
-/// The parts, if the folder holds two or more folders and all are called like parts of a split.
-fn part_folders(folder: &Path) -> Result<Option<Vec<(Part, PathBuf)>>, Error> {
+/// The subsets, if the folder holds two or more folders and all are called like subsets of a split.
+fn subset_folders(folder: &Path) -> Result<Option<Vec<(Subset, PathBuf)>>, Error> {
     let folders = walk::folders(folder)?;
-    let parts: Option<Vec<_>> = folders.iter().map(|path| Some((part_of(&walk::name(path))?, path.clone()))).collect();
-    Ok(parts.filter(|parts| parts.len() > 1))
+    let subsets: Option<Vec<_>> =
+        folders.iter().map(|path| Some((subset_named(&walk::name(path))?, path.clone()))).collect();
+    Ok(subsets.filter(|subsets| subsets.len() > 1))
 }
 
-/// The part a word in a table or a folder's name means.
-pub(super) fn part_of(word: &str) -> Option<Part> {
+/// The subset with this name, in a table or as a folder.
+pub(super) fn subset_named(word: &str) -> Option<Subset> {
     match word.to_ascii_lowercase().as_str() {
-        "train" | "training" => Some(Part::Train),
-        "validation" | "val" | "valid" => Some(Part::Validation),
-        "test" => Some(Part::Test),
+        "train" | "training" => Some(Subset::Train),
+        "validation" | "val" | "valid" => Some(Subset::Validation),
+        "test" => Some(Subset::Test),
         _ => None,
     }
 }
@@ -127,7 +130,7 @@ fn read_source(source: &Source, found: &mut Vec<Found>, notes: &mut Vec<String>)
     for (image, class) in images {
         let unique = stems.get(&walk::stem(&image)) == Some(&1);
         let mask = masks.take(&walk::relative(&image.with_extension(""), &source.images), unique);
-        found.push(Found { image, class, mask, part: source.part });
+        found.push(Found { image, class, mask, subset: source.subset });
     }
     if let Some(first) = masks.by_path.values().next() {
         let count = masks.by_path.len();

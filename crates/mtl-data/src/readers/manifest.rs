@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use mtl_registry::nearest;
 use mtl_task::{Task, TaskKind};
 
-use super::files::{Draft, Label, Meaning, Row, mask_task, palette_file};
-use super::folder::part_of;
+use super::files::{Draft, Meaning, mask_task, palette_file};
+use super::folder::subset_named;
+use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns};
-use crate::dataset::{Dataset, Error};
+use crate::dataset::Dataset;
+use crate::error::Error;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -43,11 +45,12 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         if image.is_empty() {
             return Err(fail("the cell in column `image` is blank".into()));
         }
-        let part = match split.map(|column| cells[column].as_str()) {
+        let subset = match split.map(|column| cells[column].as_str()) {
             None | Some("") => None,
-            Some(word) => {
-                Some(part_of(word).ok_or_else(|| fail(format!("split `{word}`: expected train, validation or test")))?)
-            }
+            Some(word) => Some(
+                subset_named(word)
+                    .ok_or_else(|| fail(format!("split `{word}`: expected train, validation or test")))?,
+            ),
         };
         let mut labels: Vec<Label> = columns.iter().map(|column| column.label(cells)).collect();
         let file_label = |column: usize, label: fn(PathBuf) -> Label| match cells[column].as_str() {
@@ -56,7 +59,7 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         };
         labels.extend(mask.map(|column| file_label(column, |path| Label::Mask(vec![path]))));
         labels.extend(depth.map(|column| file_label(column, Label::Depth)));
-        rows.push(Row { image: root.join(image), labels, part });
+        rows.push(Row { image: root.join(image), labels, subset });
     }
     let meaning = palette_file(&[&root])?.map_or(Meaning::Discover, Meaning::Known);
     Draft { root, tasks, rows, meaning, alpha_as_mask: false, notes }.build(options)
@@ -87,7 +90,7 @@ impl Table {
         let image = header.iter().position(|name| name == "image").ok_or_else(|| {
             let near = nearest("image", header.iter().map(String::as_str));
             let hint = near.map_or(String::new(), |name| format!("; is it `{name}`?"));
-            fail(1, format!("there is no column `image` (columns: {}){hint}", header.join(", ")))
+            fail(1, format!("no column `image` (columns: {}){hint}", header.join(", ")))
         })?;
         let mut rows = Vec::new();
         for record in reader.records() {

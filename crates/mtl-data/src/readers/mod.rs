@@ -1,16 +1,18 @@
-//! Folders to data sets: one file a layout, one line in [`READERS`] each.
+//! Readers: folders to data sets, one file per layout and one line in [`READERS`] each.
 //!
-//! [`open`] looks at the folder and takes the first reader that recognises it, most specific first. Which tasks there
-//! are follows from which labels are there; none is invented. Every image and mask is decoded once when a folder of
-//! files is opened (in parallel: 1,400 photos of 256 x 128 in about a second on two cores), so that a broken file is
-//! known before training starts and not in its third hour.
+//! [`open`] takes the first reader that recognises the folder, most specific first. Tasks are inferred from the labels.
+//! Every image and mask is decoded once when a folder of files is opened (in parallel: 1,400 photos of 256 x 128 in about a
+//! second on two cores), so that broken files are found before training starts.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mtl_registry::{Entry, find};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Dataset, Error};
+use crate::dataset::Dataset;
+use crate::error::Error;
+use crate::inventory::Inventory;
 
 mod busi;
 mod cifar10;
@@ -22,9 +24,10 @@ mod oxford_pet;
 mod packed;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod row;
+mod scan;
 mod walk;
 
-pub(crate) use files::hash;
 pub(crate) use walk::images_below;
 
 /// How to open a data set.
@@ -39,20 +42,24 @@ pub struct OpenOptions {
     /// a damaged one stops the run when it is first needed, and images count as grey only if they are stored so.
     pub verify: bool,
     /// Share of rows with missing or broken files that may be skipped (at least one row may, unless this is 0).
-    /// Default: 0.01, since more says that something went wrong with the whole copy.
+    /// Default: 0.01; more is a sign of a damaged copy.
     pub max_broken: f64,
+    /// An inventory of an earlier opening: files that have not changed since are not read again. No key of configuration
+    /// files.
+    #[serde(skip)]
+    pub known: Option<Arc<Inventory>>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { reader: None, channels: None, verify: true, max_broken: 0.01 }
+        Self { reader: None, channels: None, verify: true, max_broken: 0.01, known: None }
     }
 }
 
-/// A data set, or why it is none.
+/// A data set, or the reason why it cannot be opened.
 pub type Opened = Result<Box<dyn Dataset>, Error>;
 
-/// What a reader is made of.
+/// The two functions of a reader.
 #[derive(Clone, Copy, Debug)]
 pub struct ReaderFns {
     /// True if the folder has this layout. Cheap: names and first lines only.
@@ -61,11 +68,11 @@ pub struct ReaderFns {
     pub open: fn(&Path, &OpenOptions) -> Opened,
 }
 
-/// All readers, in the order in which they look at a folder.
+/// All readers, in the order in which they are tried.
 pub const READERS: &[Entry<ReaderFns>] = &[
     Entry {
         name: "manifest",
-        summary: "manifest.csv: image[,mask][,depth][,split],<task>...; a blank cell is a missing label",
+        summary: "manifest.csv: image[,mask][,depth][,split],<task>...; an empty cell is a missing label",
         item: manifest::READER,
     },
     Entry {
@@ -84,10 +91,10 @@ pub const READERS: &[Entry<ReaderFns>] = &[
         summary: "CIFAR-10 binary version: data_batch_*.bin, test_batch.bin",
         item: cifar10::READER,
     },
-    Entry { name: "idx", summary: "MNIST and its kin: *-images-idx3-ubyte, *-labels-idx1-ubyte", item: idx::READER },
+    Entry { name: "idx", summary: "MNIST and similar: *-images-idx3-ubyte, *-labels-idx1-ubyte", item: idx::READER },
     Entry {
         name: "busi",
-        summary: "<class>/x.png with masks beside: x_mask.png, x_mask_1.png ... (united)",
+        summary: "<class>/x.png with masks next to it: x_mask.png, x_mask_1.png ... (united)",
         item: busi::READER,
     },
     Entry {

@@ -2,17 +2,19 @@
 //!
 //! Tasks: `breed` (37 classes named after the files), `species` (cat, dog), and `trimap` (background, pet, border) if
 //! `annotations/trimaps/` is there; a photo without a trimap has no such label. `annotations/test.txt`, if present,
-//! gives the test side of the split.
+//! gives the test subset of the split.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use mtl_task::{Task, TaskKind};
 
-use super::files::{Draft, Label, Meaning, Row, mask_task};
+use super::files::{Draft, Meaning, mask_task};
+use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};
-use crate::dataset::{Dataset, Error, Part};
-use crate::palette::Palette;
+use crate::dataset::{Dataset, Subset};
+use crate::error::Error;
+use crate::image::palette::Palette;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -55,8 +57,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
             let file = folder.join(format!("{stem}.png"));
             labels.push(if file.is_file() { Label::Mask(vec![file]) } else { Label::Missing });
         }
-        let part = test.as_ref().map(|test| if test.contains(stem) { Part::Test } else { Part::Train });
-        rows.push(Row { image: root.join("images").join(format!("{stem}.jpg")), labels, part });
+        let subset = test.as_ref().map(|test| if test.contains(stem) { Subset::Test } else { Subset::Train });
+        rows.push(Row { image: root.join("images").join(format!("{stem}.jpg")), labels, subset });
         listed.insert(stem.to_owned());
     }
     let most = breeds.keys().next_back().copied().unwrap_or(0);

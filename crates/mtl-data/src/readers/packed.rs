@@ -3,23 +3,25 @@
 use mtl_task::{Target, Task, TaskKind};
 
 use super::OpenOptions;
-use super::files::hash;
-use crate::dataset::{Dataset, Error, Labels, Part, Sample, Schema, Size};
-use crate::resize;
+use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
+use crate::error::Error;
+use crate::image::fingerprint::hash;
+use crate::image::resize;
+use crate::size::Size;
 
 /// Images of one size, `[N, C, H, W]`, each with one class.
 pub(super) struct Packed {
     schema: Schema,
-    /// Channels as stored; the schema may ask for the other number.
+    /// Channels as stored; the schema's number may differ.
     stored_channels: usize,
     size: Size,
     pixels: Vec<u8>,
     classes: Vec<u8>,
-    parts: Vec<Part>,
+    subsets: Vec<Subset>,
 }
 
 impl Packed {
-    /// `classes`, `parts` and `pixels` agree in length: the readers checked their files.
+    /// `classes`, `subsets` and `pixels` agree in length: the readers checked their files.
     pub(super) fn new(
         name: String,
         class_names: Vec<String>,
@@ -29,13 +31,13 @@ impl Packed {
     ) -> Self {
         let task = Task::new("class", TaskKind::Classification { classes: class_names });
         let schema = Schema { name, channels: options.channels.unwrap_or(stored_channels), tasks: vec![task] };
-        Self { schema, stored_channels, size, pixels: Vec::new(), classes: Vec::new(), parts: Vec::new() }
+        Self { schema, stored_channels, size, pixels: Vec::new(), classes: Vec::new(), subsets: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, pixels: &[u8], class: u8, part: Part) {
+    pub(super) fn push(&mut self, pixels: &[u8], class: u8, subset: Subset) {
         self.pixels.extend_from_slice(pixels);
         self.classes.push(class);
-        self.parts.push(part);
+        self.subsets.push(subset);
     }
 
     pub(super) fn boxed(self) -> Box<dyn Dataset> {
@@ -58,17 +60,17 @@ impl Dataset for Packed {
     }
 
     fn row_name(&self, row: usize) -> String {
-        let side = if self.parts[row] == Part::Test { "test" } else { "train" };
-        let first = self.parts.partition_point(|&part| part != Part::Test);
-        format!("{side}/{}", if self.parts[row] == Part::Test { row - first } else { row })
+        let subset = if self.subsets[row] == Subset::Test { "test" } else { "train" };
+        let first = self.subsets.partition_point(|&subset| subset != Subset::Test);
+        format!("{subset}/{}", if self.subsets[row] == Subset::Test { row - first } else { row })
     }
 
     fn labels(&self, row: usize) -> Vec<Labels> {
         vec![Labels::Class(usize::from(self.classes[row]))]
     }
 
-    fn part(&self, row: usize) -> Option<Part> {
-        Some(self.parts[row])
+    fn subset(&self, row: usize) -> Option<Subset> {
+        Some(self.subsets[row])
     }
 
     fn sample(&self, row: usize, size: Size) -> Result<Sample, Error> {

@@ -1,7 +1,7 @@
 //! The hub's parquet layout: `train-*.parquet` and `test-*.parquet` (in the folder, `data/` or `plain_text/`), with a
 //! struct column of `bytes` (an encoded image) and `path`, and an integer column `label`.
 //!
-//! Images stay encoded in memory (CIFAR-10: 21 MB) and are decoded one at a time when asked for; opening only checks
+//! Images stay encoded in memory (CIFAR-10: 21 MB) and are decoded one at a time on request; opening only checks
 //! that each row has image bytes. Class names come from the `huggingface` metadata where present; CIFAR-10 has known
 //! ones; else the numbers are the names. A blank label is a missing one.
 
@@ -15,12 +15,15 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use mtl_task::{Target, Task, TaskKind};
 
 use super::cifar10;
-use super::files::hash;
-use super::folder::part_of;
+use super::folder::subset_named;
 use super::{OpenOptions, ReaderFns, walk};
-use crate::dataset::{Dataset, Error, Labels, Part, Sample, Schema, Size};
-use crate::decode::{self, Problem};
-use crate::resize;
+use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
+use crate::error::Error;
+use crate::error::Problem;
+use crate::image::decode;
+use crate::image::fingerprint::hash;
+use crate::image::resize;
+use crate::size::Size;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -28,20 +31,20 @@ fn detect(root: &Path) -> bool {
     !files(root).is_empty()
 }
 
-/// Parquet files, training side first, with their side if their name says it.
-fn files(root: &Path) -> Vec<(PathBuf, Option<Part>)> {
+/// Parquet files, training subset first, with their subset if it is in their name.
+fn files(root: &Path) -> Vec<(PathBuf, Option<Subset>)> {
     let inside = |folder: PathBuf| {
         let mut found: Vec<_> = walk::entries(&folder)
             .unwrap_or_default()
             .into_iter()
             .filter(|path| path.extension().is_some_and(|end| end == "parquet"))
-            .map(|path| (walk::name(&path).split(['-', '.']).next().and_then(part_of), path))
-            .map(|(part, path)| (path, part))
+            .map(|path| (walk::name(&path).split(['-', '.']).next().and_then(subset_named), path))
+            .map(|(subset, path)| (path, subset))
             .collect();
-        found.sort_by_key(|(_, part)| match part {
-            Some(Part::Train) | None => 0,
-            Some(Part::Validation) => 1,
-            Some(Part::Test) => 2,
+        found.sort_by_key(|(_, subset)| match subset {
+            Some(Subset::Train) | None => 0,
+            Some(Subset::Validation) => 1,
+            Some(Subset::Test) => 2,
         });
         found
     };
@@ -56,15 +59,15 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         return Err(Error::Layout { path: root.to_owned(), reason });
     }
     let (mut rows, mut names) = (Vec::new(), None);
-    for (path, part) in files {
+    for (path, subset) in files {
         let packed = |error: ParquetError| Error::Packed { path: path.clone(), reason: error.to_string() };
         let file = File::open(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let reader = SerializedFileReader::new(file).map_err(packed)?;
         names = names.or_else(|| class_names(&reader));
         let (images, labels) = read(&reader, &path)?;
-        let side = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         for (at, (image, label)) in images.into_iter().zip(labels).enumerate() {
-            let name = format!("{side} row {at}");
+            let name = format!("{stem} row {at}");
             let Some(image) = image.filter(|image| !image.is_empty()) else {
                 return Err(Error::Image { path: path.join(name), problem: Problem::Empty });
             };
@@ -74,7 +77,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
                     reason: format!("row {at}: impossible label {label:?}"),
                 });
             }
-            rows.push(Row { name, image, class: label.map(|label| label as usize), part });
+            rows.push(Row { name, image, class: label.map(|label| label as usize), subset });
         }
     }
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
@@ -118,7 +121,7 @@ fn read(reader: &SerializedFileReader<File>, path: &Path) -> Result<Columns, Err
     let names: Vec<String> = columns.iter().map(|column| column.path().string()).collect();
     let missing = |what: &str| Error::Packed {
         path: path.to_owned(),
-        reason: format!("there is no column {what} (columns: {})", names.join(", ")),
+        reason: format!("no column {what} (columns: {})", names.join(", ")),
     };
     let image = find(&|name| name.ends_with(".bytes")).ok_or_else(|| missing("of image structs (`<name>.bytes`)"))?;
     let label = find(&|name| matches!(name, "label" | "labels" | "fine_label")).ok_or_else(|| missing("`label`"))?;
@@ -183,7 +186,7 @@ struct Row {
     name: String,
     image: ByteArray,
     class: Option<usize>,
-    part: Option<Part>,
+    subset: Option<Subset>,
 }
 
 struct EncodedImages {
@@ -210,8 +213,8 @@ impl Dataset for EncodedImages {
         self.schema.tasks.iter().map(|_| label.clone()).collect()
     }
 
-    fn part(&self, row: usize) -> Option<Part> {
-        self.rows[row].part
+    fn subset(&self, row: usize) -> Option<Subset> {
+        self.rows[row].subset
     }
 
     fn sample(&self, row: usize, size: Size) -> Result<Sample, Error> {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::Error;
+use crate::error::Error;
 
 const READ: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
 const NOT_READ: [&str; 8] = ["tif", "tiff", "heic", "avif", "jp2", "dcm", "npy", "svg"];
@@ -50,7 +50,7 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), 
     Ok(())
 }
 
-/// True if there is an image file in a folder or up to three levels below it.
+/// Whether a folder, up to three levels deep, has an image file.
 pub(super) fn any_image(folder: &Path) -> bool {
     fn look(folder: &Path, depth: usize) -> bool {
         let entries = entries(folder).unwrap_or_default();
@@ -60,7 +60,7 @@ pub(super) fn any_image(folder: &Path) -> bool {
     look(folder, 3)
 }
 
-/// A note on image files of formats that are not read, if there are any.
+/// A note on image files of unsupported formats, if any.
 pub(super) fn unread(folder: &Path) -> Result<Option<String>, Error> {
     let others: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| has_extension(path, &NOT_READ)).collect();
     Ok(others.first().map(|first| {

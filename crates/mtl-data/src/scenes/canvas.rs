@@ -1,10 +1,10 @@
 //! The painter: signed-distance shapes laid over each other from back to front.
 //!
-//! Every shape is drawn once a pixel. Its signed distance `d` (in pixels, negative inside) gives the label of the pixel
+//! Every shape is drawn once per pixel. Its signed distance `d` (in pixels, negative inside) gives the label of the pixel
 //! exactly, by the sign of `d` at the pixel's centre, and the colour with anti-aliasing, by the coverage
 //! `clamp(1/2 - d, 0, 1)` of a straight edge at that distance.
 
-/// What a pixel belongs to; the discriminant is the mask's value.
+/// The part that a pixel belongs to; the discriminant is the mask's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Part {
@@ -175,7 +175,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// Lays `shape` over what is there. `depth` is its depth at the edge, `relief` how much nearer its middle is.
+    /// Draws `shape` over the canvas. `depth` is its depth at the edge, `relief` how much nearer its middle is.
     pub(super) fn paint(&mut self, frame: &Frame, shape: &Shape, ink: &Ink, part: Part, depth: f32, relief: f32) {
         let (sin, cos) = frame.angle.sin_cos();
         let flip = if frame.flip { -1.0 } else { 1.0 };

@@ -1,4 +1,4 @@
-//! What is not the object: the ground behind it, what stands in front of it, light and sensor noise.
+//! Surroundings of the object: background, occluder, light and sensor noise.
 
 use mtl_rng::Stream;
 
@@ -50,8 +50,8 @@ pub(super) fn ground(height: usize, width: usize, difficulty: f32, stream: &mut 
     Canvas { height, width, colour, mask: vec![Part::Background as u8; height * width], depth }
 }
 
-/// Perhaps a post, a leaf, a ball or a board in front of the object. Its pixels are background in the mask (what is
-/// hidden is not there) and nearest in the depth map.
+/// At random a post, a leaf, a ball or a board in front of the object. Its pixels are background
+/// in the mask, and the nearest ones in the depth map.
 pub(super) fn occluder(canvas: &mut Canvas, object: &Frame, difficulty: f32, stream: &mut Stream) {
     // All draws happen at any difficulty, so that the rest of the scene does not change with it.
     let present = stream.chance(f64::from(0.9 * difficulty));

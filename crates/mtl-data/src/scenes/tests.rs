@@ -23,7 +23,7 @@ fn a_row_is_a_function_of_seed_and_row() {
     let few = Scenes::new(Config { count: 7, ..Config::default() }).unwrap();
     let many = Scenes::new(Config { count: 90, ..Config::default() }).unwrap();
     let other = Scenes::new(Config { seed: 1, ..Config::default() }).unwrap();
-    let _ = many.sample(50, square(32)); // what was drawn before leaves no trace
+    let _ = many.sample(50, square(32)); // earlier drawings have no effect
     for row in 0..7 {
         let sample = few.sample(row, square(32)).unwrap();
         assert!(sample == many.sample(row, square(32)).unwrap());

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
-use mtl_data::{Dataset, Labels, OpenOptions, Part, READERS, Size, open};
+use mtl_data::{Dataset, Labels, OpenOptions, READERS, Size, Subset, open};
 use mtl_task::{Target, TaskKind};
 
 pub const SIZE: Size = Size { height: 4, width: 6 };
@@ -88,7 +88,7 @@ fn pets_read_their_list_and_trimaps_only_where_present() {
     assert_eq!(task_names(&*data), ["breed", "species", "trimap"]);
     assert_eq!(data.schema().tasks[0].kind.classes(), ["Bengal", "basset_hound"]);
     assert_eq!(data.labels(2), [Labels::Class(1), Labels::Class(1), Labels::Missing]);
-    assert_eq!([0, 1].map(|row| data.part(row)), [Some(Part::Test), Some(Part::Train)]);
+    assert_eq!([0, 1].map(|row| data.subset(row)), [Some(Subset::Test), Some(Subset::Train)]);
     let sample = data.sample(1, SIZE).unwrap();
     // Values 1 pet, 2 background, 3 border are classes 1, 0, 2.
     let Target::Mask(mask) = &sample.targets[2] else { panic!() };
@@ -115,8 +115,8 @@ fn generic_folders_find_classes_masks_and_parts() {
     let row = row_named(&*data, "train/images/jar/train0.png");
     assert_eq!(foreground(&data.sample(row, SIZE).unwrap().targets[1]), 12);
     assert_eq!(data.labels(row), [Labels::Class(1), Labels::Pixels]);
-    let parts = |part| (0..10).filter(|&row| data.part(row) == Some(part)).count();
-    assert_eq!([Part::Train, Part::Validation, Part::Test].map(parts), [6, 2, 2]);
+    let parts = |part| (0..10).filter(|&row| data.subset(row) == Some(part)).count();
+    assert_eq!([Subset::Train, Subset::Validation, Subset::Test].map(parts), [6, 2, 2]);
 
     // Flat masks under bare stems, classes without images/.
     let temp = tempfile::tempdir().unwrap();
@@ -184,8 +184,8 @@ fn manifests_give_tasks_by_their_columns() {
         let cells = Labels::MultiLabel(vec![Some(false), None]);
         assert_eq!(data.labels(1), [Labels::Class(0), cells, Labels::Missing, Labels::Missing, Labels::Pixels]);
         assert_eq!(data.labels(2)[1], Labels::Missing);
-        let parts = [Some(Part::Train), Some(Part::Test), None, Some(Part::Validation)];
-        assert_eq!([0, 1, 2, 3].map(|row| data.part(row)), parts);
+        let parts = [Some(Subset::Train), Some(Subset::Test), None, Some(Subset::Validation)];
+        assert_eq!([0, 1, 2, 3].map(|row| data.subset(row)), parts);
         let [first, second] = [0, 1].map(|row| data.sample(row, SIZE).unwrap().targets);
         assert_eq!(foreground(&first[3]), 4);
         let Target::Dense(depth) = &second[4] else { panic!() };

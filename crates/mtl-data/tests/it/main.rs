@@ -1,6 +1,8 @@
-//! Readers on generated folders and, where they are at hand, on real ones.
+//! Readers on generated folders and, if present, on real ones.
 
 mod bad;
+mod events;
 mod folders;
+mod inventory;
 mod packed;
 mod real;

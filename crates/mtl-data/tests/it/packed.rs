@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use mtl_data::{OpenOptions, Part, Size, open};
+use mtl_data::{OpenOptions, Size, Subset, open};
 use mtl_task::Target;
 
 use crate::folders::opened;
@@ -28,7 +28,7 @@ fn cifar10_binary_files() {
     let data = opened(temp.path());
     assert_eq!((data.len(), data.schema().channels), (4, 3));
     assert_eq!(data.schema().tasks[0].kind.classes()[3], "cat");
-    assert_eq!([0, 3].map(|row| data.part(row)), [Some(Part::Train), Some(Part::Test)]);
+    assert_eq!([0, 3].map(|row| data.subset(row)), [Some(Subset::Train), Some(Subset::Test)]);
     assert_eq!([0, 3].map(|row| data.row_name(row)), ["train/0", "test/0"]);
     let sample = data.sample(3, Size { height: 16, width: 8 }).unwrap();
     assert_eq!(sample.targets, [Target::Class(vec![5])]);
@@ -63,7 +63,7 @@ fn idx_files() {
     assert_eq!((data.len(), data.schema().channels, data.schema().tasks[0].kind.outputs()), (3, 1, 5));
     let size = Size { height: 2, width: 3 };
     assert_eq!(data.sample(1, size).unwrap().image, [6, 7, 8, 9, 10, 11]);
-    assert_eq!(data.part(2), Some(Part::Test));
+    assert_eq!(data.subset(2), Some(Subset::Test));
     assert_eq!(data.native_size(0), Some(size));
 
     fs::write(root.join("train-labels-idx1-ubyte"), idx(&[3], &[4, 1, 1])).unwrap();

@@ -1,16 +1,17 @@
-//! Which class a mask value means.
+//! Palettes: the class of each mask value.
 //!
-//! A `palette.csv` beside the data says so (`value,name`; the value a grey number, or a colour as `"r,g,b"`). Several
-//! values may share a name; a value called `ignore` or `void` marks pixels nobody labelled. Without a file the classes
-//! are what the masks hold: see [`Palette::discover`].
+//! A `palette.csv` in the data's folder lists them (`value,name`; the value a grey number, or a colour as `"r,g,b"`). Several
+//! values may share a name; a value named `ignore` or `void` marks unlabelled pixels. Without a file the classes follow
+//! from the values in the masks: see [`Palette::discover`].
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use mtl_task::Target;
 
-use crate::dataset::{Error, Size};
-use crate::mask::Code;
+use crate::error::Error;
+use crate::image::mask::Code;
+use crate::size::Size;
 
 /// Codes, their classes and the classes' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,19 +82,19 @@ impl Palette {
         Self { entries: codes, classes: entries.iter().map(|(_, name)| (*name).to_owned()).collect() }
     }
 
-    /// Background 0, foreground 1 or 255 (whichever of the two occurs).
+    /// Background 0, foreground 1 or 255 (the one that occurs).
     pub fn binary(foreground: u16) -> Self {
         Self::of(&[(0, "background"), (foreground, "foreground")])
     }
 
     /// The classes of masks without a palette file, from all values in them: `{0, 1}` and `{0, 255}` are background and
-    /// foreground; other grey values or indices are a class each, in order, 0 being the background; 255 beside values
+    /// foreground; each other grey value or index is a class, in order, 0 being the background; 255 together with values
     /// that are all below 64 marks unlabelled pixels, as in PASCAL VOC.
     ///
     /// # Errors
-    /// In words: colours, or too many values.
+    /// Messages for colours, or too many values.
     pub fn discover(values: &BTreeSet<Code>) -> Result<Self, String> {
-        let advice = "name the values in a palette.csv (`value,name`) beside the images";
+        let advice = "name the values in a palette.csv (`value,name`) next to the images";
         if let Some(colour) = values.iter().find(|code| code.as_grey().is_none()) {
             return Err(format!("masks hold colours such as {colour}: {advice}"));
         }
@@ -144,7 +145,7 @@ impl Palette {
     /// Classes of all pixels.
     ///
     /// # Errors
-    /// The unknown values, as words.
+    /// A message with the unknown values.
     pub fn apply(&self, codes: &[Code]) -> Result<Vec<u8>, String> {
         let mut last = (Code::grey(0), self.class(Code::grey(0)));
         let mut unknown = BTreeSet::new();
@@ -160,11 +161,11 @@ impl Palette {
                 })
             })
             .collect();
-        if unknown.is_empty() { Ok(classes) } else { Err(self.unknown_words(&unknown)) }
+        if unknown.is_empty() { Ok(classes) } else { Err(self.unknown_message(&unknown)) }
     }
 
-    /// What to say about values no class has.
-    pub(crate) fn unknown_words(&self, unknown: &BTreeSet<Code>) -> String {
+    /// The message about values without a class.
+    pub(crate) fn unknown_message(&self, unknown: &BTreeSet<Code>) -> String {
         let list = |codes: &mut dyn Iterator<Item = Code>, total: usize| {
             let shown: Vec<String> = codes.take(8).map(|code| code.to_string()).collect();
             shown.join(", ") + if total > 8 { " ..." } else { "" }
@@ -178,7 +179,7 @@ impl Palette {
 }
 
 /// Unites several binary masks of one image (a pixel is foreground if it is in any); unlabelled pixels stay so only if
-/// no mask says foreground.
+/// no mask has foreground.
 pub(crate) fn unite(into: &mut [u8], other: &[u8]) {
     for (a, &b) in into.iter_mut().zip(other) {
         *a = match (*a, b) {
@@ -191,7 +192,7 @@ pub(crate) fn unite(into: &mut [u8], other: &[u8]) {
 
 /// Mask classes in `from` size to a target in `to` size.
 pub(crate) fn target(classes: &[u8], from: Size, to: Size) -> Target {
-    Target::Mask(crate::resize::nearest(classes, from, to))
+    Target::Mask(crate::image::area::majority(classes, from, to))
 }
 
 fn parse_code(text: &str) -> Option<Code> {

@@ -1,4 +1,4 @@
-//! Mask and depth files to one number a pixel.
+//! Mask and depth files: one number per pixel.
 //!
 //! A mask pixel becomes a *code*: the grey value (0 to 65535), the index of an indexed PNG, or a colour. An indexed PNG
 //! stands for its indices (as PASCAL VOC ships them), unless all its colours are grey: programs that shrink PNGs store
@@ -9,11 +9,12 @@ use std::io::Cursor;
 
 use image::DynamicImage;
 
-use crate::dataset::Size;
-use crate::decode::{self, Problem};
+use crate::error::Problem;
+use crate::image::decode;
+use crate::size::Size;
 
-/// What one mask pixel says, before a palette gives it a class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Value of one mask pixel, before a palette gives it a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Code(u32);
 
 impl Code {

@@ -1,17 +1,20 @@
-//! Rows to a training, a validation and a test side.
+//! Splits: rows assigned to training, validation and test.
 //!
-//! The sides a data set's authors gave are kept: a given test side is the test side, and validation is carved out of
-//! training if it was not given. What is not given is drawn by seed, stratified by the first classification task (a
-//! missing label is a stratum of its own) and, within it, by whether the row has a mask. Images that are the same never
-//! fall on two sides: where the authors' own sides share an image, its rows on the less final side are left out.
+//! Subsets given by the data set's authors are kept: a given test subset is the test subset, and validation is taken from
+//! training if it was not given. Subsets that are not given are drawn by seed, stratified by the first classification task
+//! (a missing label is a stratum of its own) and, within it, by whether the row has a mask. Equal images are never in two
+//! subsets: where the authors' own subsets share an image, its rows in the earlier of training, validation, test are left
+//! out.
 //!
-//! Of several sources ([`crate::Sources`]) each is divided on its own, by its own given sides, its own first
-//! classification task and the same streams: it gets the sides that it has when it is opened alone, so that scores on them
-//! can be compared, and another source beside it moves no image from one side to another. Only an image that is in two
-//! sources goes with one of them, the one that divides into fewer sides, or else the first.
+//! Of several sources ([`crate::ConcatDataset`]) each is divided on its own, by its own given subsets, its own first
+//! classification task and the same streams: it has the same subsets as when opened alone, so that scores can be compared,
+//! and a further source moves no image to another subset. An image that is in two sources follows the one with fewer subsets
+//! to draw, or else the first.
 //!
-//! Cost: one decode of every image at 32 x 32 to find equal pixels (about a second for 1,400 photos on two cores), none
-//! with `duplicates = "content"`.
+//! Cost: the fingerprints of the rows ([`Dataset::facts`]). A folder opened with `verify` has them already; otherwise every
+//! image is decoded, except with `duplicates = "content"`.
+
+pub mod duplicates;
 
 use std::collections::BTreeMap;
 
@@ -19,20 +22,23 @@ use mtl_rng::Seed;
 use mtl_task::TaskKind;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tracing::{debug, info};
 
-use crate::dataset::{Dataset, Error, Labels, Part};
-use crate::duplicates::{self, Fingerprint, Likeness};
+use crate::dataset::{Dataset, Labels, Subset};
+use crate::error::Error;
+use crate::facts::{RowFacts, Wanted};
+use crate::image::fingerprint::{Fingerprint, Likeness};
 
-/// How to split. Shares are of the rows to be divided: those the data set did not put on a side itself.
+/// Split settings. Fractions are of the rows to be divided: those the data set has not assigned itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Share of rows for validation, if the data set gives no validation side. Default: 0.15, enough for early stopping
+    /// Share of rows for validation, if the data set gives no validation subset. Default: 0.15, enough for early stopping
     /// on a few hundred images. 0: none.
     pub validation: f64,
-    /// Share of rows for test, if the data set gives no test side. Default: 0.15. 0: none.
+    /// Share of rows for test, if the data set gives no test subset. Default: 0.15. 0: none.
     pub test: f64,
-    /// Which images count as the same and stay on one side. Default: `pixels`.
+    /// Which images count as the same and stay in one subset. Default: `pixels`.
     pub duplicates: Duplicates,
 }
 
@@ -50,90 +56,88 @@ pub enum Duplicates {
     Content,
     /// Equal stored bytes, or equal pixels at 32 x 32.
     Pixels,
-    /// Near duplicates as well, and whatever they chain up to; for sets known to hold several shots of one scene.
+    /// Near duplicates as well, and chains of them; for sets known to hold several shots of one scene.
     Near,
 }
 
-/// Row numbers of each side, ascending.
+/// Row numbers of each subset, ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split {
+pub struct Splits {
     /// For gradients.
     pub train: Vec<usize>,
     /// For early stopping and choices.
     pub validation: Vec<usize>,
     /// For the reported scores.
     pub test: Vec<usize>,
-    /// On no side, because the data set's own sides share these images.
+    /// In no subset, because the data set's own subsets share these images.
     pub left_out: Vec<usize>,
-    /// What a user should know (classes that are not on every side), a sentence each.
+    /// Notes for the user (classes that are not in every subset), one sentence each.
     pub notes: Vec<String>,
 }
 
-impl Split {
-    /// Splits `dataset`; equal arguments give equal sides at any thread count.
+impl Splits {
+    /// Splits `dataset`; equal arguments give equal subsets at any thread count.
     ///
     /// # Errors
     /// Impossible shares, too few rows, a class with a single image, or an unreadable file.
     pub fn new(dataset: &dyn Dataset, config: &Config, seed: Seed) -> Result<Self, Error> {
         check(config)?;
         let rows = dataset.len();
-        let parts: Vec<Option<Part>> = (0..rows).map(|row| dataset.part(row)).collect();
-        let names = dataset.sources();
-        let mut carvings = vec![Carving { test: config.test > 0.0, validation: config.validation > 0.0 }; names.len()];
+        let parts: Vec<Option<Subset>> = (0..rows).map(|row| dataset.subset(row)).collect();
+        let names = dataset.origins();
+        let mut drawn_of = vec![Drawn { test: config.test > 0.0, validation: config.validation > 0.0 }; names.len()];
         for row in 0..rows {
-            let carving = &mut carvings[dataset.source(row)];
+            let drawn = &mut drawn_of[dataset.origin(row)];
             match parts[row] {
-                Some(Part::Test) => carving.test = false,
-                Some(Part::Validation) => carving.validation = false,
-                Some(Part::Train) | None => {}
+                Some(Subset::Test) => drawn.test = false,
+                Some(Subset::Validation) => drawn.validation = false,
+                Some(Subset::Train) | None => {}
             }
         }
         let group_of = same_images(dataset, config.duplicates)?;
 
         let mut split = Self::default();
         let mut pool: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let finality = |part: Option<Part>| match part {
-            Some(Part::Test) => 2,
-            Some(Part::Validation) => 1,
-            Some(Part::Train) | None => 0,
-        };
-        let mut most_final = vec![0; rows];
-        (0..rows).for_each(|row| most_final[group_of[row]] = most_final[group_of[row]].max(finality(parts[row])));
+        let given = |row: usize| parts[row].unwrap_or(Subset::Train);
+        let mut latest = vec![Subset::Train; rows];
+        (0..rows).for_each(|row| latest[group_of[row]] = latest[group_of[row]].max(given(row)));
         for row in 0..rows {
-            match finality(parts[row]) {
-                side if side < most_final[group_of[row]] => split.left_out.push(row),
-                2 => split.test.push(row),
-                1 => split.validation.push(row),
-                _ => pool.entry(group_of[row]).or_default().push(row),
+            match given(row) {
+                subset if subset < latest[group_of[row]] => split.left_out.push(row),
+                Subset::Test => split.test.push(row),
+                Subset::Validation => split.validation.push(row),
+                Subset::Train => pool.entry(group_of[row]).or_default().push(row),
             }
         }
         if !split.left_out.is_empty() {
             split.notes.push(format!(
-                "{} rows are left out: the data set's own sides share their images",
+                "{} rows are left out: the data set's own subsets share their images",
                 split.left_out.len()
             ));
         }
         let pool: Vec<Vec<usize>> = pool.into_values().collect();
-        check_sizes(dataset, &pool, &carvings)?;
+        check_sizes(dataset, &pool, &drawn_of)?;
         let mut homes = vec![Vec::new(); names.len()];
         for group in &pool {
-            let sources = group.iter().map(|&row| dataset.source(row));
-            homes[sources.min_by_key(|&source| (carvings[source].sides(), source)).unwrap_or(0)].push(group.clone());
+            let sources = group.iter().map(|&row| dataset.origin(row));
+            homes[sources.min_by_key(|&source| (drawn_of[source].subsets(), source)).unwrap_or(0)].push(group.clone());
         }
         for (source, groups) in homes.into_iter().enumerate() {
-            split.divide(&Divided { dataset, source, pool: &pool }, groups, carvings[source], config, seed)?;
+            split.divide(&Divided { dataset, source, pool: &pool }, groups, drawn_of[source], config, seed)?;
         }
         if split.train.is_empty() {
             return Err(Error::TooFewRows { name: dataset.schema().name.clone(), rows: 0, needed: 1 });
         }
-        for side in [&mut split.train, &mut split.validation, &mut split.test] {
-            side.sort_unstable();
+        for subset in [&mut split.train, &mut split.validation, &mut split.test] {
+            subset.sort_unstable();
         }
         split.note_absent_classes(dataset);
+        let ([train, validation, test], left_out) = (split.sizes(), split.left_out.len());
+        info!(dataset = dataset.schema().name, train, validation, test, left_out, "split");
         Ok(split)
     }
 
-    /// Rows on the three sides.
+    /// Rows in the three subsets.
     pub fn sizes(&self) -> [usize; 3] {
         [self.train.len(), self.validation.len(), self.test.len()]
     }
@@ -142,12 +146,12 @@ impl Split {
         &mut self,
         place: &Divided<'_>,
         groups: Vec<Vec<usize>>,
-        carving: Carving,
+        drawn: Drawn,
         config: &Config,
         seed: Seed,
     ) -> Result<(), Error> {
         let Divided { dataset, source, pool } = *place;
-        let (carve_test, carve_validation) = (carving.test, carving.validation);
+        let (draw_test, draw_validation) = (drawn.test, drawn.validation);
         let tasks = &dataset.schema().tasks;
         let stratify = place.stratify();
         // Class (none: no label, or no such task) -> has a mask -> groups.
@@ -158,44 +162,43 @@ impl Split {
             let masked = labels.contains(&Labels::Pixels);
             strata.entry(class).or_default().entry(masked).or_default().push(group);
         }
-        let sides = carving.sides();
+        let subsets = drawn.subsets();
         let only_stratum = strata.len() == 1;
         for (class, by_mask) in strata {
             let ordered = interleaved(by_mask, seed, class);
             let labelled = class.zip(stratify).map(|(class, at)| (&tasks[at].name, &tasks[at].kind.classes()[class]));
-            if let (Some((task, class_name)), [only], true) = (labelled, &ordered[..], carve_test) {
-                // Other sources may have what this one lacks.
+            if let (Some((task, class_name)), [only], true) = (labelled, &ordered[..], draw_test) {
+                // Other sources may have images of a class that this one lacks.
                 let alike = |group: &&Vec<usize>| {
                     class.zip(stratify).is_some_and(|(class, at)| labels_of(dataset, group)[at] == Labels::Class(class))
                 };
                 if pool.iter().filter(alike).count() < 2 {
                     let (task, class) = (task.clone(), class_name.clone());
-                    return Err(Error::LonelyClass { task, class, row: dataset.row_name(only[0]) });
+                    return Err(Error::SingletonClass { task, class, row: dataset.row_name(only[0]) });
                 }
             }
             if let Some((task, class)) = labelled
-                && ordered.len() < sides
+                && ordered.len() < subsets
             {
                 let images = ordered.len();
-                let names = dataset.sources();
+                let names = dataset.origins();
                 let place = if names.len() > 1 { format!(" in source `{}`", names[source]) } else { String::new() };
-                self.notes.push(format!(
-                    "class `{class}` of `{task}` has {images} images for {sides} sides of the split{place}"
-                ));
+                self.notes
+                    .push(format!("class `{class}` of `{task}` has {images} images for {subsets} subsets{place}"));
             }
             let total: usize = ordered.iter().map(Vec::len).sum();
-            // A class gets at least one image on each side where it has enough of them.
+            // A class gets at least one image in each subset where it has enough of them.
             let share = |fraction: f64, wanted: bool, reserve: usize| {
                 let least = usize::from(ordered.len() > reserve);
                 if wanted { ((total as f64 * fraction).round() as usize).max(least) } else { 0 }
             };
             let mut left = ordered.clone();
-            // Rows without a label need not be everywhere, unless there are no others.
+            // Rows without a label may be absent from a subset, unless all rows are without one.
             let floor = if class.is_some() || only_stratum { 1 } else { 2 };
-            let test = share(config.test, carve_test, floor);
+            let test = share(config.test, draw_test, floor);
             self.test.extend(take(&mut left, test));
-            let reserve = floor + usize::from(carve_test);
-            let validation = share(config.validation, carve_validation, reserve);
+            let reserve = floor + usize::from(draw_test);
+            let validation = share(config.validation, draw_validation, reserve);
             self.validation.extend(take(&mut left, validation));
             self.train.extend(left.into_iter().flatten());
         }
@@ -211,26 +214,26 @@ impl Split {
                     .zip(&counts)
                     .zip(self.sizes())
                     .filter(|((_, counts), size)| *size > 0 && counts[at].get(class) == Some(&0))
-                    .map(|((side, _), _)| side)
+                    .map(|((subset, _), _)| subset)
                     .collect();
                 if !absent.is_empty() && absent.len() < 3 {
-                    let sides = absent.join(" and ");
-                    self.notes.push(format!("class `{name}` of `{}` has no image on the {sides} side", task.name));
+                    let subsets = absent.join(" and ");
+                    self.notes.push(format!("class `{name}` of `{}` has no image in the {subsets} subset", task.name));
                 }
             }
         }
     }
 }
 
-/// The sides that a source does not give itself.
+/// The subsets that a source does not give itself.
 #[derive(Clone, Copy)]
-struct Carving {
+struct Drawn {
     test: bool,
     validation: bool,
 }
 
-impl Carving {
-    fn sides(self) -> usize {
+impl Drawn {
+    fn subsets(self) -> usize {
         1 + usize::from(self.test) + usize::from(self.validation)
     }
 }
@@ -245,8 +248,8 @@ struct Divided<'a> {
 impl Divided<'_> {
     /// The first classification task; of several sources the first that this one labels.
     fn stratify(&self) -> Option<usize> {
-        let several = self.dataset.sources().len() > 1;
-        let own = |row: &usize| self.dataset.source(*row) == self.source;
+        let several = self.dataset.origins().len() > 1;
+        let own = |row: &usize| self.dataset.origin(*row) == self.source;
         let labels = |at: usize| {
             let mut rows = self.pool.iter().flatten().filter(|row| own(row));
             rows.any(|&row| self.dataset.labels(row)[at] != Labels::Missing)
@@ -257,10 +260,10 @@ impl Divided<'_> {
     }
 }
 
-/// What is known of an image: of the first row of each source that has it, the first label for each task.
+/// Labels of an image: per task the first label among the first rows of each source that has the image.
 fn labels_of(dataset: &dyn Dataset, group: &[usize]) -> Vec<Labels> {
     let mut labels = dataset.labels(group[0]);
-    for rows in group.windows(2).filter(|rows| dataset.source(rows[0]) != dataset.source(rows[1])) {
+    for rows in group.windows(2).filter(|rows| dataset.origin(rows[0]) != dataset.origin(rows[1])) {
         for (label, other) in labels.iter_mut().zip(dataset.labels(rows[1])) {
             if *label == Labels::Missing {
                 *label = other;
@@ -270,15 +273,15 @@ fn labels_of(dataset: &dyn Dataset, group: &[usize]) -> Vec<Labels> {
     labels
 }
 
-/// That each source has enough different images for its sides, its own or shared ones.
-fn check_sizes(dataset: &dyn Dataset, pool: &[Vec<usize>], carvings: &[Carving]) -> Result<(), Error> {
-    let names = dataset.sources();
-    for (source, carving) in carvings.iter().enumerate() {
-        let own = |row: &usize| dataset.source(*row) == source;
+/// That each source has enough different images for its subsets, its own or shared ones.
+fn check_sizes(dataset: &dyn Dataset, pool: &[Vec<usize>], drawn_of: &[Drawn]) -> Result<(), Error> {
+    let names = dataset.origins();
+    for (source, drawn) in drawn_of.iter().enumerate() {
+        let own = |row: &usize| dataset.origin(*row) == source;
         let rows = pool.iter().filter(|group| group.iter().any(own)).count();
         // One of several may be there to be tested on only.
         let given = rows == 0 && names.len() > 1 && (0..dataset.len()).any(|row| own(&row));
-        let needed = carving.sides();
+        let needed = drawn.subsets();
         if rows < needed && !given {
             return Err(Error::TooFewRows { name: names[source].clone(), rows, needed });
         }
@@ -286,7 +289,7 @@ fn check_sizes(dataset: &dyn Dataset, pool: &[Vec<usize>], carvings: &[Carving])
     Ok(())
 }
 
-/// Rows a class, for each classification task among `rows`; an empty list for other tasks.
+/// Rows per class, for each classification task among `rows`; an empty list for other tasks.
 pub fn class_counts(dataset: &dyn Dataset, rows: &[usize]) -> Vec<Vec<usize>> {
     let tasks = &dataset.schema().tasks;
     let mut counts: Vec<Vec<usize>> = tasks
@@ -327,27 +330,29 @@ fn check(config: &Config) -> Result<(), Error> {
 fn same_images(dataset: &dyn Dataset, kind: Duplicates) -> Result<Vec<usize>, Error> {
     let rows = dataset.len();
     let mut stored = false;
-    for first in (0..rows).filter(|&row| row == 0 || dataset.source(row) != dataset.source(row - 1)) {
+    for first in (0..rows).filter(|&row| row == 0 || dataset.origin(row) != dataset.origin(row - 1)) {
         stored |= dataset.content_hash(first)?.is_some();
     }
     if !stored {
         return Ok((0..rows).collect()); // drawn, not stored: such sources do not repeat themselves
     }
-    if kind == Duplicates::Content {
-        let hashes: Vec<Option<u64>> =
-            (0..rows).into_par_iter().map(|row| dataset.content_hash(row)).collect::<Result<_, _>>()?;
-        let mut first: BTreeMap<u64, usize> = BTreeMap::new();
-        return Ok(hashes
-            .iter()
-            .enumerate()
-            .map(|(row, hash)| hash.map_or(row, |h| *first.entry(h).or_insert(row)))
-            .collect());
-    }
-    let prints: Vec<Option<Fingerprint>> =
-        (0..rows).into_par_iter().map(|row| Fingerprint::of(dataset, row).map(Some)).collect::<Result<_, _>>()?;
+    let wanted = if kind == Duplicates::Content { Wanted::CONTENT } else { Wanted::FINGERPRINT };
+    let facts: Vec<RowFacts> =
+        (0..rows).into_par_iter().map(|row| dataset.facts(row, wanted)).collect::<Result<_, _>>()?;
+    let mut first: BTreeMap<u64, usize> = BTreeMap::new();
+    let equal: Vec<(usize, usize)> = facts
+        .iter()
+        .enumerate()
+        .filter_map(|(row, facts)| Some((*first.entry(facts.content?).or_insert(row), row)))
+        .collect();
+    let prints: Vec<Option<Fingerprint>> = facts.into_iter().map(|facts| facts.fingerprint).collect();
     let pairs = duplicates::pairs(&prints);
+    let near_pairs = pairs.iter().filter(|pair| pair.2 == Likeness::Near).count();
     let same = pairs.into_iter().filter(|pair| pair.2 == Likeness::Exact || kind == Duplicates::Near);
-    Ok(duplicates::groups(rows, same.map(|(first, second, _)| (first, second))))
+    let groups = duplicates::groups(rows, equal.into_iter().chain(same.map(|(first, second, _)| (first, second))));
+    let duplicates = groups.iter().enumerate().filter(|(row, group)| row != *group).count();
+    debug!(rows, duplicates, near_pairs, "duplicates searched");
+    Ok(groups)
 }
 
 /// Groups in random order, but such that any run of them holds rows with and without masks in proportion.

@@ -1,4 +1,4 @@
-//! The workers and the line of batches between them and the consumer.
+//! The workers and the queue of batches between them and the consumer.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,31 +9,31 @@ use std::time::Instant;
 
 use super::{AHEAD, Batch, Error, Shared, assemble};
 use crate::dataset::Sample;
-use crate::mixing::Draw;
+use crate::sampling::SampledRow;
 
 /// Batches of many epochs with their place: `(epoch, index in the epoch, batch)`. See [`super::Loader::stream`].
 ///
 /// A row that cannot be loaded makes its batch an error, once, in its turn; the next call goes on with the batch after
-/// it. Dropping a feed stops its workers after the row they are at.
-pub struct Feed {
-    line: Arc<Line>,
+/// it. Dropping a stream stops its workers after the row they are at.
+pub struct BatchStream {
+    queue: Arc<BatchQueue>,
     workers: Vec<JoinHandle<()>>,
 }
 
 /// Batches of one epoch; see [`super::Loader::epoch`].
 pub struct Epoch {
-    pub(super) feed: Feed,
+    pub(super) stream: BatchStream,
 }
 
 impl Iterator for Epoch {
     type Item = Result<Batch, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.feed.next()?.map(|(_, _, batch)| batch))
+        Some(self.stream.next()?.map(|(_, _, batch)| batch))
     }
 }
 
-struct Line {
+struct BatchQueue {
     shared: Arc<Shared>,
     state: Mutex<State>,
     /// A batch is complete.
@@ -48,7 +48,7 @@ struct State {
     /// The place of the batch to be opened next, and its epoch's order.
     epoch: u64,
     index: usize,
-    order: Vec<Draw>,
+    order: Vec<SampledRow>,
     /// No batch of this epoch or later is opened.
     end: Option<u64>,
     /// The oldest open batch's running number.
@@ -61,7 +61,7 @@ struct Open {
     epoch: u64,
     index: usize,
     /// Positions in the loader's rows.
-    draws: Vec<Draw>,
+    draws: Vec<SampledRow>,
     /// Slots given to workers so far.
     given: usize,
     samples: Vec<Option<Sample>>,
@@ -75,69 +75,70 @@ struct Open {
 struct Job {
     batch: u64,
     slot: usize,
-    draw: Draw,
+    draw: SampledRow,
 }
 
-impl Feed {
+impl BatchStream {
     pub(super) fn start(shared: Arc<Shared>, epoch: u64, index: usize, end: Option<u64>) -> Result<Self, Error> {
         let order = shared.order(epoch);
         let threads = shared.config.workers.max(1);
         let state = State { open: VecDeque::new(), epoch, index, order, end, taken: 0, stop: false };
-        let line = Arc::new(Line { shared, state: Mutex::new(state), ready: Condvar::new(), room: Condvar::new() });
-        // The feed exists before its threads, so that an error half-way stops those already started.
-        let mut feed = Self { line, workers: Vec::with_capacity(threads) };
+        let queue =
+            Arc::new(BatchQueue { shared, state: Mutex::new(state), ready: Condvar::new(), room: Condvar::new() });
+        // The stream exists before its threads, so that an error half-way stops those already started.
+        let mut stream = Self { queue, workers: Vec::with_capacity(threads) };
         for index in 0..threads {
-            let line = Arc::clone(&feed.line);
-            let thread = std::thread::Builder::new().name(format!("loader-{index}")).spawn(move || line.work());
-            feed.workers.push(thread.map_err(|source| Error::Thread { index, source })?);
+            let queue = Arc::clone(&stream.queue);
+            let thread = std::thread::Builder::new().name(format!("loader-{index}")).spawn(move || queue.work());
+            stream.workers.push(thread.map_err(|source| Error::Thread { index, source })?);
         }
-        Ok(feed)
+        Ok(stream)
     }
 }
 
-impl Iterator for Feed {
+impl Iterator for BatchStream {
     type Item = Result<(u64, usize, Batch), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let started = Instant::now();
-        let mut state = self.line.lock();
+        let mut state = self.queue.lock();
         loop {
-            state.open_batches(&self.line.shared);
-            // Nothing open although there is room for a batch: the end.
+            state.open_batches(&self.queue.shared);
+            // No open batch although there is room for one: the end.
             if state.open.front()?.finished.is_some() {
                 break;
             }
-            self.line.room.notify_all();
-            state = self.line.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.queue.room.notify_all();
+            state = self.queue.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let open = state.open.pop_front()?;
         state.taken += 1;
         drop(state);
-        self.line.room.notify_all();
+        self.queue.room.notify_all();
         let blocked = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.line.shared.waited_ns.fetch_add(blocked, Ordering::Relaxed);
+        self.queue.shared.waited_ns.fetch_add(blocked, Ordering::Relaxed);
         Some(open.finished?.map(|batch| (open.epoch, open.index, batch)))
     }
 }
 
-impl Drop for Feed {
+impl Drop for BatchStream {
     fn drop(&mut self) {
-        self.line.lock().stop = true;
-        self.line.room.notify_all();
+        self.queue.lock().stop = true;
+        self.queue.room.notify_all();
         for worker in self.workers.drain(..) {
-            // A worker catches its rows' panics; should it still have died, there is nobody left to tell.
+            // A worker catches its rows' panics; a worker that still died needs no handling here.
             let _ = worker.join();
         }
     }
 }
 
-impl Line {
+impl BatchQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is consistent whenever the lock is free: no code that may panic runs under it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker's life.
+    /// The loop of a worker.
     fn work(&self) {
         while let Some(job) = self.next_job() {
             // What is shared with the closure is the cache, whose slots are filled in one step, and the data set, which
@@ -196,7 +197,7 @@ impl Line {
         open.missing -= 1;
         match result {
             Ok(sample) => open.samples[job.slot] = Some(sample),
-            // Of several failures the one of the first slot is told, whichever thread was faster.
+            // Of several failures that of the first slot is reported, independent of the threads' timing.
             Err(error) if open.failure.as_ref().is_none_or(|(slot, _)| job.slot < *slot) => {
                 open.failure = Some((job.slot, error));
             }

@@ -1,45 +1,45 @@
-//! How often each source is seen: the rows of an epoch's batches, where the data has several
-//! ([`Dataset::sources`](crate::Dataset::sources)).
+//! Sampling strategies: the rows of an epoch's batches, where the data is a concatenation of several sources
+//! ([`Dataset::origins`](crate::Dataset::origins)).
 //!
-//! With `n_i` rows of source `i` on the loader's side, the share of source `i` in an epoch is
+//! With `n_i` rows of source `i` among the loader's rows, the share of source `i` in an epoch is
 //!
 //! | strategy | share `p_i` | a batch |
 //! |---|---|---|
-//! | `proportional` | `n_i / sum n` | any rows: all are shuffled as one, each comes once an epoch |
+//! | `proportional` | `n_i / sum n` | any rows: all are shuffled as one, each comes once per epoch |
 //! | `temperature` | `n_i^(1/t) / sum n^(1/t)` | any sources |
 //! | `uniform` | `1 / sources` | any sources |
 //! | `round_robin` | `1 / sources` | of one source; sources take turns |
 //!
 //! `temperature` is that of multilingual translation (Arivazhagan et al. 2019, arXiv 1907.05019): `t = 1` has the shares of
 //! `proportional`, a large `t` those of `uniform`. A row of a small source is then seen more often than one of a large
-//! source, which helps what only the small one teaches and wears its rows out sooner; nobody can say beforehand where that
-//! pays.
+//! source, which helps tasks that only the small one labels and overfits its rows sooner; which effect is larger depends
+//! on the data.
 //!
-//! An epoch has as many batches as without any mixing. Shares are exact, not drawn: with `temperature` and `uniform`, of
+//! The number of batches per epoch is the same for all strategies. Shares are exact, not drawn: with `temperature` and `uniform`, of
 //! the `m` rows of an epoch `m p_i` are of source `i`, made whole by largest remainders, and at least one; with
 //! `round_robin` batch number `g`, counted from the beginning of training, is of source `g mod sources`. Each source is
-//! walked through in random orders of its own, one after the other, and an epoch goes on where the one before it stopped:
+//! walked through in random orders of its own, one after the other, and an epoch continues where the previous one stopped:
 //! row number `p = epoch * quota + k` of a source is in pass `p / n_i`. So no row of a source is seen more than once more
 //! often than another, and batch `i` of epoch `e` is a function of seed, `e` and `i` alone: nothing is stored to resume. A
-//! row that comes twice in an epoch comes in two views. (`proportional` starts anew each epoch, and where the last, smaller
+//! row that comes twice in an epoch comes in two views. (`proportional` starts again each epoch, and where the last, smaller
 //! batch is left out, so are other rows each time.)
 //!
-//! With one source there is nothing to mix: every strategy is the plain shuffle.
+//! With one source every strategy is the plain shuffle.
 //!
-//! Cost: once an epoch, 16 bytes a row and a shuffle of each source; nothing a batch.
+//! Cost: per epoch 16 bytes per row and a shuffle of each source; none per batch.
 
 mod walk;
 
 use mtl_registry::Entry;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use walk::{Draw, Mixer};
+pub(crate) use walk::{Mixer, SampledRow};
 
-/// Which strategy; see the module's documentation.
+/// A sampling strategy; see the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Mixing {
-    /// Every row once an epoch. The default: it is what the data says, and costs no row its turn.
+pub enum Sampling {
+    /// Every row once per epoch. The default.
     Proportional {},
     /// Between `proportional` and `uniform`.
     Temperature {
@@ -57,55 +57,52 @@ fn default_t() -> f64 {
     2.0
 }
 
-impl Default for Mixing {
+impl Default for Sampling {
     fn default() -> Self {
         Self::Proportional {}
     }
 }
 
 /// All strategies: name, one line, default settings.
-pub const MIXINGS: &[Entry<fn() -> Mixing>] = &[
-    Entry {
-        name: "proportional",
-        summary: "every row once an epoch, whatever source it is from (default)",
-        item: || Mixing::Proportional {},
-    },
+pub const SAMPLERS: &[Entry<fn() -> Sampling>] = &[
+    Entry { name: "proportional", summary: "every row once per epoch (default)", item: || Sampling::Proportional {} },
     Entry {
         name: "temperature",
         summary: "shares go by rows^(1/t): t = 1 proportional, large t uniform; default t = 2",
-        item: || Mixing::Temperature { t: default_t() },
+        item: || Sampling::Temperature { t: default_t() },
     },
-    Entry { name: "uniform", summary: "as many rows of each source", item: || Mixing::Uniform {} },
+    Entry { name: "uniform", summary: "as many rows of each source", item: || Sampling::Uniform {} },
     Entry {
         name: "round_robin",
         summary: "each batch wholly of one source, the sources in turn",
-        item: || Mixing::RoundRobin {},
+        item: || Sampling::RoundRobin {},
     },
 ];
 
-/// Sources that cannot be mixed as asked.
+/// Sources that cannot be sampled with this strategy.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// A temperature that is none.
-    #[error("mixing.temperature.t = {t}: at least 1 (1 is proportional, the larger the nearer to uniform)")]
+    /// A temperature below 1 or not finite.
+    #[error("sampling.temperature.t = {t}: at least 1 (1 is proportional, the larger the nearer to uniform)")]
     Temperature {
         /// As given.
         t: f64,
     },
-    /// Less than a row an epoch for each source.
+    /// Less than one row per epoch and source.
     #[error(
-        "an epoch of {slots} rows cannot hold one of each of {sources} sources: use larger batches, or another mixing \
+        "an epoch of {slots} rows cannot hold one of each of {sources} sources: use larger batches, or another sampling \
          (proportional, round_robin)"
     )]
     TooFewRows {
-        /// Rows of all batches of an epoch.
+        /// Rows of all batches of one epoch.
         slots: usize,
         /// Sources with rows.
         sources: usize,
     },
 }
 
-impl Mixing {
+impl Sampling {
     /// As in configuration files.
     pub fn name(&self) -> &'static str {
         match self {
@@ -116,7 +113,7 @@ impl Mixing {
         }
     }
 
-    /// Looks at every setting.
+    /// Checks every setting.
     ///
     /// # Errors
     /// A temperature below 1, or that is no number.

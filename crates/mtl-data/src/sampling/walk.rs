@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use mtl_rng::Seed;
 
-use super::{Error, Mixing};
+use super::{Error, Sampling};
 
 /// One row's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Draw {
+pub(crate) struct SampledRow {
     /// Where the row stands in the loader's rows.
     pub position: usize,
     /// How often its source was gone through before: no two turns of a row have the same.
@@ -17,30 +17,30 @@ pub(crate) struct Draw {
 
 /// A strategy for certain rows and batches.
 pub(crate) struct Mixer {
-    mixing: Mixing,
+    mixing: Sampling,
     /// Number of each source that has rows, and the positions of these.
     sources: Vec<(u64, Vec<usize>)>,
     /// Rows of a whole batch, and of all batches of an epoch.
     batch: usize,
     slots: usize,
-    /// Rows of each source an epoch; empty where that is not how rows are chosen.
+    /// Rows of each source per epoch; empty if rows are not chosen by quota.
     quotas: Vec<usize>,
 }
 
 impl Mixer {
     /// For rows of which the one at position `p` is of source `source[p]`, in epochs of `slots` rows and batches of
     /// `batch` (the last may be smaller).
-    pub(crate) fn new(mixing: Mixing, source: &[usize], batch: usize, slots: usize) -> Result<Self, Error> {
+    pub(crate) fn new(mixing: Sampling, source: &[usize], batch: usize, slots: usize) -> Result<Self, Error> {
         mixing.validate()?;
         let mut positions: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         source.iter().enumerate().for_each(|(at, &source)| positions.entry(source).or_default().push(at));
         let sources: Vec<(u64, Vec<usize>)> =
             positions.into_iter().map(|(source, positions)| (source as u64, positions)).collect();
-        // With one source there is nothing to mix.
-        let mixing = if sources.len() < 2 { Mixing::Proportional {} } else { mixing };
+        // One source needs no mixing.
+        let mixing = if sources.len() < 2 { Sampling::Proportional {} } else { mixing };
         let quotas = match mixing {
-            Mixing::Proportional {} | Mixing::RoundRobin {} => Vec::new(),
-            Mixing::Temperature { .. } | Mixing::Uniform {} => {
+            Sampling::Proportional {} | Sampling::RoundRobin {} => Vec::new(),
+            Sampling::Temperature { .. } | Sampling::Uniform {} => {
                 if slots < sources.len() {
                     return Err(Error::TooFewRows { slots, sources: sources.len() });
                 }
@@ -52,23 +52,23 @@ impl Mixer {
     }
 
     /// The rows of `epoch`, batch after batch.
-    pub(crate) fn epoch(&self, seed: Seed, epoch: u64) -> Vec<Draw> {
+    pub(crate) fn epoch(&self, seed: Seed, epoch: u64) -> Vec<SampledRow> {
         match self.mixing {
-            Mixing::Proportional {} => {
+            Sampling::Proportional {} => {
                 let rows = self.sources.iter().map(|(_, positions)| positions.len()).sum();
                 let order = seed.stream("shuffle", &[epoch]).permutation(rows);
-                order.into_iter().map(|position| Draw { position, pass: epoch }).collect()
+                order.into_iter().map(|position| SampledRow { position, pass: epoch }).collect()
             }
-            Mixing::RoundRobin {} => self.in_turn(seed, epoch),
-            Mixing::Temperature { .. } | Mixing::Uniform {} => self.by_quota(seed, epoch),
+            Sampling::RoundRobin {} => self.in_turn(seed, epoch),
+            Sampling::Temperature { .. } | Sampling::Uniform {} => self.by_quota(seed, epoch),
         }
     }
 
-    fn by_quota(&self, seed: Seed, epoch: u64) -> Vec<Draw> {
+    fn by_quota(&self, seed: Seed, epoch: u64) -> Vec<SampledRow> {
         let mut order: Vec<usize> =
             self.quotas.iter().enumerate().flat_map(|(at, &quota)| std::iter::repeat_n(at, quota)).collect();
         seed.stream("mixing", &[epoch]).shuffle(&mut order);
-        let mut walks: Vec<std::vec::IntoIter<Draw>> = (0..self.quotas.len())
+        let mut walks: Vec<std::vec::IntoIter<SampledRow>> = (0..self.quotas.len())
             .map(|at| {
                 let quota = self.quotas[at];
                 self.walk(seed, at, epoch.saturating_mul(quota as u64), quota).into_iter()
@@ -77,11 +77,11 @@ impl Mixer {
         order.into_iter().filter_map(|at| walks[at].next()).collect()
     }
 
-    fn in_turn(&self, seed: Seed, epoch: u64) -> Vec<Draw> {
+    fn in_turn(&self, seed: Seed, epoch: u64) -> Vec<SampledRow> {
         let (batches, sources) = (self.slots.div_ceil(self.batch), self.sources.len());
         let first = u128::from(epoch) * batches as u128;
         // A source's batches of one epoch are consecutive ones of its own walk.
-        let mut walks: Vec<Option<std::vec::IntoIter<Draw>>> = (0..self.sources.len()).map(|_| None).collect();
+        let mut walks: Vec<Option<std::vec::IntoIter<SampledRow>>> = (0..self.sources.len()).map(|_| None).collect();
         let mut order = Vec::with_capacity(self.slots);
         for number in (0..batches).map(|index| first + index as u128) {
             let at = (number % sources as u128) as usize;
@@ -96,7 +96,7 @@ impl Mixer {
     }
 
     /// `count` turns of a source's rows from number `start` on: random orders one after the other.
-    fn walk(&self, seed: Seed, at: usize, start: u64, count: usize) -> Vec<Draw> {
+    fn walk(&self, seed: Seed, at: usize, start: u64, count: usize) -> Vec<SampledRow> {
         let (source, positions) = &self.sources[at];
         let rows = positions.len() as u64;
         let (mut pass, mut skip) = (start / rows, (start % rows) as usize);
@@ -104,7 +104,8 @@ impl Mixer {
         while turns.len() < count {
             let order = seed.stream("shuffle/source", &[*source, pass]).permutation(positions.len());
             let left = count - turns.len();
-            turns.extend(order.into_iter().skip(skip).take(left).map(|at| Draw { position: positions[at], pass }));
+            turns
+                .extend(order.into_iter().skip(skip).take(left).map(|at| SampledRow { position: positions[at], pass }));
             (pass, skip) = (pass.saturating_add(1), 0);
         }
         turns
@@ -122,7 +123,7 @@ pub(super) fn quotas(shares: &[f64], slots: usize) -> Vec<usize> {
         let chosen = match given.cmp(&slots) {
             std::cmp::Ordering::Equal => return quotas,
             std::cmp::Ordering::Less => (0..quotas.len()).rev().max_by(by_lack).map(|at| (at, quotas[at] + 1)),
-            // The ones given to those who had less than one are taken from who has most above its share.
+            // Sources with less than one row get one, taken from the source furthest above its share.
             std::cmp::Ordering::Greater => {
                 (0..quotas.len()).filter(|&at| quotas[at] > 1).min_by(by_lack).map(|at| (at, quotas[at] - 1))
             }

@@ -1,7 +1,7 @@
-//! Everything worth knowing about a data set before training on it, without stopping at the first problem.
+//! Data check: statistics and faults of a data set, without stopping at the first one.
 //!
-//! Decodes every image once at its stored size (two copies of it per thread in memory). What `open` would refuse is
-//! looked at as far as possible: rows with broken files are listed and left out; a folder no reader understands still
+//! Decodes every image once at its stored size (two copies of it per thread in memory). Data that `open` would refuse is
+//! read as far as possible: rows with broken files are listed and left out; a folder no reader understands still
 //! has all its image files decoded.
 
 use std::path::Path;
@@ -10,14 +10,17 @@ use mtl_task::{Target, TaskKind};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::dataset::{Dataset, Error, Labels, Part, Size, Skipped};
-use crate::duplicates::{self, Fingerprint, Likeness};
+use crate::dataset::{Dataset, Labels, Subset};
+use crate::error::{Error, Skipped};
+use crate::image::decode;
 use crate::readers::{self, OpenOptions};
-use crate::{decode, split};
+use crate::size::Size;
+use crate::split;
+use crate::split::duplicates::{self, Fingerprint, Likeness};
 
 mod words;
 
-/// What [`check`] found. `Display` writes it as tables.
+/// The findings of [`check`]. `Display` writes them as tables.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// The data set's name.
@@ -28,7 +31,7 @@ pub struct Report {
     pub channels: usize,
     /// Why training on it would be refused, if it would.
     pub refused: Option<String>,
-    /// Rows on the data set's own training, validation and test sides, if it has them.
+    /// Rows on the data set's own training, validation and test subsets, if it has them.
     pub parts: Option<[usize; 3]>,
     /// One entry a task.
     pub tasks: Vec<TaskReport>,
@@ -46,9 +49,9 @@ pub struct Report {
     pub exact_pairs: usize,
     /// Pairs of rows with nearly the same image.
     pub near_pairs: usize,
-    /// Those pairs that have different classes or lie on different sides.
+    /// Those pairs that have different classes or are in different subsets.
     pub crossing: Vec<Crossing>,
-    /// What the reader saw and did not use.
+    /// Notes of the reader about things it ignored.
     pub notes: Vec<String>,
 }
 
@@ -78,7 +81,7 @@ pub struct ClassReport {
     pub name: String,
     /// Rows of it; for masks, rows with at least one pixel of it; for labels, rows with "yes".
     pub rows: usize,
-    /// Rows that say "no" (labels only).
+    /// Rows with "no" (labels only).
     pub no: usize,
     /// Share of labelled pixels (masks only).
     pub pixels: Option<f64>,
@@ -104,20 +107,20 @@ pub struct Crossing {
     pub likeness: Likeness,
     /// Classification tasks in which the two have different labels, with both labels.
     pub classes: Vec<String>,
-    /// The two sides, if they differ.
+    /// The two subsets, if they differ.
     pub parts: Option<String>,
 }
 
 impl Report {
     /// How many things need repair: broken files, a refusal, classes too small to split, exact duplicates that cross
-    /// classes or sides. Near duplicates are only suspects and do not count.
+    /// classes or subsets. Near duplicates are only suspects and do not count.
     pub fn problems(&self) -> usize {
         let crossing = self.crossing.iter().filter(|pair| pair.likeness == Likeness::Exact).count();
         self.broken.len() + usize::from(self.refused.is_some()) + self.small_classes.len() + crossing
     }
 }
 
-/// Opens the data set at `path` as leniently as possible and looks at all of it.
+/// Opens the data set at `path` as leniently as possible and stats at all of it.
 pub fn check(path: &Path, options: &OpenOptions) -> Report {
     let lenient = OpenOptions { max_broken: 1.0, ..options.clone() };
     match readers::open(path, &lenient) {
@@ -156,24 +159,24 @@ pub fn check(path: &Path, options: &OpenOptions) -> Report {
 pub fn check_dataset(dataset: &dyn Dataset) -> Report {
     let rows = dataset.len();
     let schema = dataset.schema();
-    let looks: Vec<Result<Look, Error>> = (0..rows).into_par_iter().map(|row| Look::at(dataset, row)).collect();
+    let stats: Vec<Result<RowStats, Error>> = (0..rows).into_par_iter().map(|row| RowStats::at(dataset, row)).collect();
     let mut report = Report {
         name: schema.name.clone(),
         rows,
         channels: schema.channels,
         broken: dataset.skipped().to_vec(),
         notes: dataset.notes().to_vec(),
-        tasks: tasks(dataset, &looks),
+        tasks: tasks(dataset, &stats),
         ..Report::default()
     };
-    let parts: Vec<Option<Part>> = (0..rows).map(|row| dataset.part(row)).collect();
+    let parts: Vec<Option<Subset>> = (0..rows).map(|row| dataset.subset(row)).collect();
     if parts.iter().any(Option::is_some) {
         let count = |part| parts.iter().filter(|&&p| p == Some(part)).count();
-        report.parts = Some([count(Part::Train), count(Part::Validation), count(Part::Test)]);
+        report.parts = Some([count(Subset::Train), count(Subset::Validation), count(Subset::Test)]);
     }
     let mut moments = vec![[0.0; 2]; schema.channels];
     let mut pixels = 0.0;
-    for look in looks.iter().flatten() {
+    for look in stats.iter().flatten() {
         pixels += look.pixels as f64;
         for (sum, of_row) in moments.iter_mut().zip(&look.moments) {
             sum[0] += of_row[0];
@@ -183,14 +186,14 @@ pub fn check_dataset(dataset: &dyn Dataset) -> Report {
     report.mean = moments.iter().map(|[sum, _]| sum / pixels.max(1.0) / 255.0).collect();
     let std = |[sum, square]: &[f64; 2]| (square / pixels.max(1.0) - (sum / pixels.max(1.0)).powi(2)).max(0.0).sqrt();
     report.std = moments.iter().map(|moments| std(moments) / 255.0).collect();
-    report.sizes = sizes(looks.iter().flatten().filter_map(|look| look.size).collect());
-    for (row, look) in looks.iter().enumerate() {
+    report.sizes = sizes(stats.iter().flatten().filter_map(|look| look.size).collect());
+    for (row, look) in stats.iter().enumerate() {
         if let Err(error) = look {
             report.broken.push(Skipped { path: dataset.row_name(row).into(), reason: error.to_string() });
         }
     }
     report.small_classes = small_classes(dataset);
-    let prints: Vec<Option<Fingerprint>> = looks.into_iter().map(|look| look.ok().map(|look| look.print)).collect();
+    let prints: Vec<Option<Fingerprint>> = stats.into_iter().map(|look| look.ok().map(|look| look.print)).collect();
     let pairs = duplicates::pairs(&prints);
     report.exact_pairs = pairs.iter().filter(|pair| pair.2 == Likeness::Exact).count();
     report.near_pairs = pairs.len() - report.exact_pairs;
@@ -198,20 +201,20 @@ pub fn check_dataset(dataset: &dyn Dataset) -> Report {
     report
 }
 
-/// What one row contributes.
-struct Look {
+/// Statistics of one row.
+struct RowStats {
     size: Option<Size>,
     pixels: usize,
     /// Sum and sum of squares of each channel.
     moments: Vec<[f64; 2]>,
-    /// One a task, for masks: pixels a class, the unlabelled ones last.
+    /// One per task, for masks: pixels per class, the unlabelled ones last.
     masks: Vec<Option<Vec<u64>>>,
-    /// One a task, for dense maps: measured pixels, smallest and largest value.
+    /// One per task, for dense maps: measured pixels, smallest and largest value.
     dense: Vec<Option<(usize, [f32; 2])>>,
     print: Fingerprint,
 }
 
-impl Look {
+impl RowStats {
     fn at(dataset: &dyn Dataset, row: usize) -> Result<Self, Error> {
         let native = dataset.native_size(row);
         let size = native.unwrap_or(Size { height: 64, width: 64 });
@@ -256,12 +259,12 @@ impl Look {
     }
 }
 
-fn tasks(dataset: &dyn Dataset, looks: &[Result<Look, Error>]) -> Vec<TaskReport> {
+fn tasks(dataset: &dyn Dataset, stats: &[Result<RowStats, Error>]) -> Vec<TaskReport> {
     let labels: Vec<Vec<Labels>> = (0..dataset.len()).map(|row| dataset.labels(row)).collect();
     let reports = dataset.schema().tasks.iter().enumerate().map(|(at, task)| {
         let column = || labels.iter().map(move |labels| &labels[at]);
-        let masks = || looks.iter().flatten().filter_map(move |look| look.masks[at].as_ref());
-        let dense = || looks.iter().flatten().filter_map(move |look| Some((look.pixels, look.dense[at].as_ref()?)));
+        let masks = || stats.iter().flatten().filter_map(move |look| look.masks[at].as_ref());
+        let dense = || stats.iter().flatten().filter_map(move |look| Some((look.pixels, look.dense[at].as_ref()?)));
         let labelled: u64 = masks().flat_map(|counts| counts.iter().rev().skip(1)).sum();
         let unlabelled: u64 = masks().filter_map(|counts| counts.last()).sum();
         let class = |class: usize, name: &String| {
@@ -299,7 +302,7 @@ fn tasks(dataset: &dyn Dataset, looks: &[Result<Look, Error>]) -> Vec<TaskReport
     reports.collect()
 }
 
-/// Three images are the least that can be learnt, validated and tested.
+/// Classes with fewer than three images, one each for training, validation and test.
 fn small_classes(dataset: &dyn Dataset) -> Vec<String> {
     let rows: Vec<usize> = (0..dataset.len()).collect();
     let counts = split::class_counts(dataset, &rows);
@@ -330,13 +333,13 @@ fn crossing(dataset: &dyn Dataset, (first, second, likeness): (usize, usize, Lik
             _ => None,
         })
         .collect();
-    let name = |part: Option<Part>| match part {
-        Some(Part::Train) | None => "train",
-        Some(Part::Validation) => "validation",
-        Some(Part::Test) => "test",
+    let name = |part: Option<Subset>| match part {
+        Some(Subset::Train) | None => "train",
+        Some(Subset::Validation) => "validation",
+        Some(Subset::Test) => "test",
     };
-    let sides = [first, second].map(|row| name(dataset.part(row)));
-    let parts = (sides[0] != sides[1]).then(|| sides.join(" / "));
+    let subsets = [first, second].map(|row| name(dataset.subset(row)));
+    let parts = (subsets[0] != subsets[1]).then(|| subsets.join(" / "));
     (!classes.is_empty() || parts.is_some()).then(|| Crossing {
         rows: [first, second].map(|row| dataset.row_name(row)),
         likeness,
@@ -346,8 +349,8 @@ fn crossing(dataset: &dyn Dataset, (first, second, likeness): (usize, usize, Lik
 }
 
 fn sizes(sizes: Vec<Size>) -> Option<Sizes> {
-    let of = |side: fn(&Size) -> usize| {
-        let mut values: Vec<usize> = sizes.iter().map(side).collect();
+    let of = |subset: fn(&Size) -> usize| {
+        let mut values: Vec<usize> = sizes.iter().map(subset).collect();
         values.sort_unstable();
         Some([*values.first()?, values[values.len() / 2], *values.last()?])
     };
@@ -360,7 +363,7 @@ fn sizes(sizes: Vec<Size>) -> Option<Sizes> {
 /// All image files below a folder that no reader opens.
 fn raw(path: &Path) -> Report {
     let files = readers::images_below(path).unwrap_or_default();
-    let looks: Vec<Result<Size, Skipped>> = files
+    let stats: Vec<Result<Size, Skipped>> = files
         .par_iter()
         .map(|file| {
             let image = decode::read_file(file).and_then(|bytes| {
@@ -377,9 +380,9 @@ fn raw(path: &Path) -> Report {
         .collect();
     Report {
         name: path.display().to_string(),
-        sizes: sizes(looks.iter().flatten().copied().collect()),
+        sizes: sizes(stats.iter().flatten().copied().collect()),
         notes: vec![format!("{} image files were found and decoded one by one", files.len())],
-        broken: looks.into_iter().filter_map(Result::err).collect(),
+        broken: stats.into_iter().filter_map(Result::err).collect(),
         ..Report::default()
     }
 }

@@ -1,6 +1,6 @@
-//! Bytes of one image file to pixels, refusing what would hurt later.
+//! Image decoding with limits.
 //!
-//! PNG, JPEG, WebP, BMP and GIF (first frame), told apart by content and not by file name; 8 or 16 bits; grey or
+//! PNG, JPEG, WebP, BMP and GIF (first frame), recognised by content and not by file name; 8 or 16 bits; grey or
 //! colour, with or without alpha; EXIF orientation applied. Sizes are checked in the header, before a pixel buffer
 //! exists, so that a file of 100 bytes that claims 60000 x 60000 pixels costs nothing. Two things the `image` crate
 //! lets pass are refused here: a JPEG that ends before its end marker (it would become half grey) and CMYK JPEGs
@@ -12,49 +12,11 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use crate::dataset::{Error, Size};
-use crate::resize;
+use crate::error::{Error, Problem};
+use crate::image::resize;
+use crate::size::{MAX_BYTES, MAX_SIDE, Size};
 
-/// Longest side of an image, in pixels.
-pub const MAX_SIDE: u32 = 16_384;
-/// Largest file and largest decoded image, in bytes.
-pub const MAX_BYTES: u64 = 256 << 20;
-
-/// Why bytes are not a usable image.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
-    /// No bytes.
-    #[error("the file is empty (0 bytes)")]
-    Empty,
-    /// No known magic number.
-    #[error("not an image (PNG, JPEG, WebP, BMP and GIF are read)")]
-    NotAnImage,
-    /// An image format that is not read.
-    #[error("{0} images are not read; convert it to PNG")]
-    Unsupported(String),
-    /// The data ends too early.
-    #[error("truncated: the data ends before the image does")]
-    Truncated,
-    /// Four colour components.
-    #[error("a CMYK JPEG (4 colour components); convert it to RGB first")]
-    Cmyk,
-    /// Header beyond the limits.
-    #[error("{width} x {height} pixels, beyond the limit of {MAX_SIDE} a side and {} MiB decoded", MAX_BYTES >> 20)]
-    TooLarge {
-        /// Columns.
-        width: u32,
-        /// Rows.
-        height: u32,
-    },
-    /// File beyond the limits.
-    #[error("a file of {} MiB, beyond the limit of {} MiB", .0 >> 20, MAX_BYTES >> 20)]
-    FileTooLarge(u64),
-    /// Anything else the decoder says.
-    #[error("damaged: {0}")]
-    Damaged(String),
-}
-
-/// What the header says.
+/// Facts in the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Size after EXIF orientation.
@@ -137,7 +99,7 @@ pub fn is_grey(image: &DynamicImage) -> bool {
     }
 }
 
-/// The alpha channel as 0 or 1 a pixel (1 from half opaque on), or `None` if there is none.
+/// The alpha channel as 0 or 1 per pixel (1 from half opaque on), or `None` without alpha.
 pub fn alpha_mask(image: &DynamicImage) -> Option<Vec<u8>> {
     image.color().has_alpha().then(|| image.to_rgba8().pixels().map(|pixel| u8::from(pixel.0[3] >= 128)).collect())
 }

@@ -1,16 +1,14 @@
-//! Pixels to the size a network wants: images smoothly, masks without inventing values.
+//! Image resizing: antialiased bilinear interpolation (triangle filter whose support grows with the ratio).
 //!
-//! Both are *stretched* to the asked size, whatever the aspect: an image and its mask stay aligned pixel by pixel and
-//! nothing is cut off. Images use a convolution with a triangle filter whose support grows with the scale (antialiased
-//! bilinear); masks and dense maps take the value at each target pixel's centre. A 256 x 128 photo to 128 x 64 costs
-//! about 0.2 ms.
+//! Images are *stretched* to the target size without regard to the aspect ratio, as masks and dense maps are ([`crate::image::area`]): both
+//! stay aligned pixel by pixel and nothing is cut off. A 256 x 128 photo to 128 x 64 costs about 0.2 ms.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use crate::dataset::Size;
+use crate::size::Size;
 
 /// `[channels, H, W]` bytes at `size`. Alpha is composited over white; 16 bits become 8; colour becomes luma if
 /// `channels` is 1, grey is repeated if it is 3.
@@ -54,21 +52,6 @@ pub(crate) fn luma(planes: &[u8]) -> Vec<u8> {
     red.iter().zip(green).zip(blue).map(|pixel| weigh(pixel) as u8).collect()
 }
 
-/// Nearest neighbour for masks and dense maps: target pixel i takes source pixel floor((i + 1/2) from / to).
-pub fn nearest<T: Copy>(pixels: &[T], from: Size, to: Size) -> Vec<T> {
-    if from == to {
-        return pixels.to_vec();
-    }
-    let source = |i: usize, from: usize, to: usize| ((2 * i + 1) * from / (2 * to)).min(from - 1);
-    let columns: Vec<usize> = (0..to.width).map(|x| source(x, from.width, to.width)).collect();
-    let mut out = Vec::with_capacity(to.height * to.width);
-    for y in 0..to.height {
-        let row = &pixels[source(y, from.height, to.height) * from.width..][..from.width];
-        out.extend(columns.iter().map(|&x| row[x]));
-    }
-    out
-}
-
 fn over_white(image: &DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.to_rgb8();
@@ -101,7 +84,7 @@ fn stretch(pixels: Vec<u8>, channels: usize, from: Size, to: Size) -> Vec<u8> {
 /// One kind of pixel at a time: `Resizer::resize`, which takes any, would have the compiler make code for thirteen kinds,
 /// and that alone took it longer than the rest of this crate.
 fn convolved<P: PixelTrait>(pixels: &[u8], from: Size, to: Size) -> Vec<u8> {
-    // Sizes are bounded by `decode::MAX_SIDE` and the buffers match them, which is all the resizer can object to.
+    // Sizes are bounded by `crate::size::MAX_SIDE` and the buffers match them, which is all the resizer can object to.
     let source =
         TypedImageRef::<P>::from_buffer(from.width as u32, from.height as u32, pixels).expect("buffer of that size");
     let mut bytes = vec![0; to.height * to.width * P::size()];
@@ -116,17 +99,6 @@ fn convolved<P: PixelTrait>(pixels: &[u8], from: Size, to: Size) -> Vec<u8> {
 mod tests {
     use super::*;
     use image::{Rgb, Rgba, RgbaImage};
-
-    #[test]
-    fn nearest_takes_centres_and_invents_nothing() {
-        let from = Size { height: 2, width: 4 };
-        let pixels = [0, 1, 2, 3, 4, 5, 6, 7];
-        // Halving: centres at 1 and 3 of 4 columns, at 1 of 2 rows.
-        assert_eq!(nearest(&pixels, from, Size { height: 1, width: 2 }), [5, 7]);
-        let doubled = nearest(&pixels, from, Size { height: 4, width: 8 });
-        assert_eq!(doubled[..8], [0, 0, 1, 1, 2, 2, 3, 3]);
-        assert_eq!(doubled[16..24], [4, 4, 5, 5, 6, 6, 7, 7]);
-    }
 
     #[test]
     fn halving_averages_neighbours() {

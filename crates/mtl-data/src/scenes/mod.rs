@@ -13,7 +13,7 @@
 //!
 //! # How a scene comes about
 //! With `d` the difficulty, from back to front:
-//! 1. Ground: one of four (meadow, sea, sand, studio), whatever the class; a soft horizon at 50 to 75 % of the height,
+//! 1. Ground: one of four (meadow, sea, sand, studio), independent of the class; a soft horizon at 50 to 75 % of the height,
 //!    colours shifted by up to `0.10 d`, a soft texture of amplitude `0.12 d`. Its depth falls from 1.0 at the upper
 //!    edge to 0.7 at the lower one.
 //! 2. Object: the class is drawn evenly, proportions vary by `6 + 12 d` per cent, size by `1 - 0.45 d`, position
@@ -27,11 +27,11 @@
 //! 4. Exposure: fog of share `1.5 d u^3` (`u` uniform; at most 0.92), gain `1 +- 0.35 d`, colour cast `+- 0.1 d`,
 //!    sensor noise of standard deviation `28 d` of 255.
 //!
-//! Shapes are drawn analytically at the asked size (no picture is ever resized): labels are those of the pixel's
+//! Shapes are drawn analytically at the requested size (no picture is ever resized): labels are those of the pixel's
 //! centre, edges in the image are anti-aliased. The scene of a row is a function of the seed and the row alone, so data
 //! sets of different `count` share their first rows, and the scene is the same one at every square size.
 //!
-//! Class and parts inform each other: a triangle is a roof, a fin or a sail depending on what else there is.
+//! Class and parts inform each other: a triangle is a roof, a fin or a sail, depending on the other parts.
 
 mod canvas;
 mod objects;
@@ -41,8 +41,10 @@ use mtl_rng::Seed;
 use mtl_task::{Target, Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{self, Dataset, Labels, Sample, Schema, Size};
-use crate::readers::hash;
+use crate::dataset::{Dataset, Labels, Sample, Schema};
+use crate::facts::{LabelFacts, RowFacts, Wanted};
+use crate::image::fingerprint::{SMALL, hash};
+use crate::size::Size;
 use canvas::Frame;
 use objects::Painter;
 
@@ -90,17 +92,17 @@ pub const PARTS: [&str; 5] = ["background", "body", "top", "limb", "detail"];
 pub struct Config {
     /// Number of rows. Default 2,000: enough to learn from in a minute, few enough to stay in any cache.
     pub count: usize,
-    /// Height and width, in pixels, when nothing else is asked for. Default 64. Scenes have no native resolution; at 32
+    /// Height and width, in pixels, unless a size is requested. Default 64. Scenes have no native resolution; at 32
     /// the smallest details are two pixels wide.
     pub size: usize,
     /// From 0 (large, clean, every class in its own colours) to 1 (small, hidden, foggy, noisy, in any colour). Default
-    /// 0.5: a small convolutional network taught 1,500 scenes of 32x32 has an accuracy of 0.93 and a mIoU of 0.71 after
+    /// 0.5: a small convolutional network trained on 1,500 scenes of 32x32 has an accuracy of 0.93 and a mIoU of 0.71 after
     /// 300 steps of 32, 0.98 and 0.77 after 600.
     pub difficulty: f64,
     /// The classes that occur, in label order. Default: all six.
     pub classes: Vec<Class>,
-    /// What the scenes are a function of. Default 0. It is apart from the run's seed, so that two runs that differ in
-    /// their seed see the same data.
+    /// Seed of the scenes. Default 0. It is separate from the run's seed, so that runs with different seeds see the same
+    /// data.
     pub seed: u64,
 }
 
@@ -118,7 +120,7 @@ pub struct Error {
     pub key: &'static str,
     /// Its value.
     pub value: String,
-    /// What it should be.
+    /// The allowed values.
     pub advice: &'static str,
 }
 
@@ -130,7 +132,7 @@ pub struct Scenes {
 }
 
 impl Scenes {
-    /// Scenes as configured. Nothing is drawn before it is asked for.
+    /// Scenes as configured. Scenes are drawn on request.
     ///
     /// # Errors
     /// A count or size of 0, a difficulty outside `[0, 1]`, no classes or one class twice.
@@ -163,7 +165,7 @@ impl Scenes {
         Ok(Self { config, schema })
     }
 
-    /// What was asked for.
+    /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -232,12 +234,21 @@ impl Dataset for Scenes {
         vec![Labels::Class(self.class(row)), Labels::Pixels, Labels::Pixels]
     }
 
-    fn sample(&self, row: usize, size: Size) -> Result<Sample, dataset::Error> {
+    fn sample(&self, row: usize, size: Size) -> Result<Sample, crate::error::Error> {
         Ok(self.draw(row, size))
     }
 
-    /// Of what the scene is a function of; the same scene at another size has the same.
-    fn content_hash(&self, row: usize) -> Result<Option<u64>, dataset::Error> {
+    /// Equal scenes have equal hashes, so there is no fingerprint; labels are those of 32 x 32 pixels.
+    fn facts(&self, row: usize, wanted: Wanted) -> Result<RowFacts, crate::error::Error> {
+        let content = if wanted.content { self.content_hash(row)? } else { None };
+        let sample = wanted.labels.then(|| self.draw(row, SMALL));
+        let labels = sample.iter().flat_map(|sample| self.schema.tasks.iter().zip(&sample.targets));
+        let labels = labels.map(|(task, target)| LabelFacts::of(target, &task.kind)).collect();
+        Ok(RowFacts { content, fingerprint: None, labels })
+    }
+
+    /// Hash of the scene's inputs, equal for all sizes.
+    fn content_hash(&self, row: usize) -> Result<Option<u64>, crate::error::Error> {
         let Config { difficulty, classes, seed, .. } = &self.config;
         Ok(Some(hash(format!("scene {seed} {row} {difficulty} {classes:?}").as_bytes())))
     }

@@ -1,19 +1,19 @@
-//! Rows to batches: decoding and augmentation in worker threads, ahead of the consumer, in an order that no number of
-//! threads changes.
+//! Batch loading: decoding and augmentation in worker threads, ahead of the consumer, in an order that does not depend on
+//! the number of threads.
 //!
-//! * Epoch `e` visits the rows in the order of the stream `("shuffle", [e])`, or, of several sources, as
-//!   [`crate::mixing`] says; the view of a row is drawn from `("augment", [pass, row])`, where `pass` is how often its
-//!   source was gone through before (`e`, if every row comes once an epoch). Batch `i` of epoch `e` is therefore a
-//!   function of the seed alone, and a run resumed at `(e, i)` sees what it would have seen.
+//! * Epoch `e` visits the rows in the order of the stream `("shuffle", [e])`, or, of several sources, by
+//!   [`crate::sampling`]; the view of a row is drawn from `("augment", [pass, row])`, where `pass` is the number of earlier passes
+//!   over its source (`e`, if every row comes once per epoch). Batch `i` of epoch `e` is therefore a
+//!   function of the seed alone, and a run resumed at `(e, i)` sees the same batches as without the interruption.
 //! * Workers are threads of the loader's own (never rayon's, which the kernels compute on). They take one row at a
 //!   time, work at most [`AHEAD`] batches ahead, and go on into the next epoch.
 //! * Decoded and resized samples are kept, as bytes, until the budget is full. Rows are visited about equally
-//!   often, so the first to come stay: a cache that evicts the oldest would always miss.
+//!   often, so the first samples stay cached: eviction of the oldest would always miss.
 //!
 //! Memory is at most `cache_bytes` plus `AHEAD + 1` batches.
 
 mod cache;
-mod feed;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -26,32 +26,33 @@ use mtl_task::Target;
 use serde::{Deserialize, Serialize};
 
 use crate::augment;
-use crate::dataset::{self, Dataset, Sample, Schema, Size};
-use crate::mixing::{self, Draw, Mixer, Mixing};
+use crate::dataset::{Dataset, Sample, Schema};
+use crate::sampling::{self, Mixer, SampledRow, Sampling};
+use crate::size::Size;
 use cache::Cache;
-pub use feed::{Epoch, Feed};
+pub use stream::{BatchStream, Epoch};
 
 /// Batches under construction or finished that the consumer has not taken yet.
 pub const AHEAD: usize = 3;
 
-/// One step's images and labels, on the host.
+/// Images and labels of one batch, on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// `[B, C, H, W]` in `[-1, 1]`: `byte / 127.5 - 1`.
     pub images: Vec<f32>,
     /// `[B, C, H, W]`.
     pub shape: [usize; 4],
-    /// One target a task, in schema order.
+    /// One target per task, in schema order.
     pub targets: Vec<Target>,
     /// The rows of the data set, in batch order.
     pub rows: Vec<usize>,
 }
 
-/// How batches are made.
+/// Loader settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Images a batch. Default 64. If there are fewer rows, a batch is all of them.
+    /// Images per batch. Default 64. With fewer rows, a batch is all of them.
     pub batch: usize,
     /// Worker threads. Default 2: with cached images one keeps up with a small network, the second is for the first
     /// epoch. 0 counts as 1.
@@ -63,8 +64,8 @@ pub struct Config {
     pub augment: augment::Config,
     /// A new order every epoch. Default true; without it rows come as given.
     pub shuffle: bool,
-    /// How often each source of the data is seen, where rows are shuffled. Default: every row once an epoch.
-    pub mixing: Mixing,
+    /// How often each source of the data is seen, where rows are shuffled. Default: every row once per epoch.
+    pub sampling: Sampling,
     /// Leave out an epoch's last batch if it is smaller than the others. Default true: batch statistics and learning
     /// rate then mean the same at every step. A batch that is an epoch's only one always stays.
     pub drop_last: bool,
@@ -78,7 +79,7 @@ impl Default for Config {
             cache_bytes: 512 << 20,
             augment: augment::Config::default(),
             shuffle: true,
-            mixing: Mixing::default(),
+            sampling: Sampling::default(),
             drop_last: true,
         }
     }
@@ -91,8 +92,9 @@ impl Config {
     }
 }
 
-/// Why there is no batch.
+/// Errors of batch loading.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The data set could not deliver a row.
     #[error("row {row} ({name}) of `{dataset}`: {source}")]
@@ -103,8 +105,8 @@ pub enum Error {
         row: usize,
         /// The row's name.
         name: String,
-        /// What is wrong with it.
-        source: Box<dataset::Error>,
+        /// Its fault.
+        source: Box<crate::error::Error>,
     },
     /// The data set delivered something that does not fit its own schema.
     #[error("row {row} ({name}) of `{dataset}` does not fit its schema: {problem}; its `Dataset::sample` is at fault")]
@@ -115,7 +117,7 @@ pub enum Error {
         row: usize,
         /// The row's name.
         name: String,
-        /// What differs.
+        /// The difference.
         problem: String,
     },
     /// The code that decodes or augments panicked.
@@ -130,47 +132,47 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
-    /// The system refused a thread.
-    #[error("cannot start worker thread {index}: {source}; ask for fewer with `workers`")]
+    /// A thread could not be started.
+    #[error("cannot start worker thread {index}: {source}; lower `workers`")]
     Thread {
-        /// Which one.
+        /// Number of the thread.
         index: usize,
         /// The system's reason.
         source: std::io::Error,
     },
-    /// Nothing to load.
-    #[error("no rows of `{dataset}` were asked for: this side of the split is empty")]
+    /// No rows.
+    #[error("no rows of `{dataset}` were requested: this subset is empty")]
     NoRows {
         /// The data set's name.
         dataset: String,
     },
-    /// A row that is not there.
-    #[error("row {row} was asked for, but `{dataset}` has {len} rows (0 to {})", .len.saturating_sub(1))]
+    /// A row that does not exist.
+    #[error("row {row} was requested, but `{dataset}` has {len} rows (0 to {})", .len.saturating_sub(1))]
     NoSuchRow {
         /// The data set's name.
         dataset: String,
-        /// The row asked for.
+        /// The requested row.
         row: usize,
         /// The data set's length.
         len: usize,
     },
-    /// A batch of nothing.
+    /// A batch size of 0.
     #[error("batch = 0: a batch holds at least one image")]
     EmptyBatch,
-    /// Images of nothing.
+    /// An image size of 0.
     #[error("an image size of {height}x{width}: both sides must be at least 1 pixel")]
     EmptySize {
-        /// Height asked for.
+        /// Requested height.
         height: usize,
-        /// Width asked for.
+        /// Requested width.
         width: usize,
     },
     /// A value in the augmentation's configuration.
     #[error(transparent)]
     Augment(#[from] augment::Error),
-    /// Sources that cannot be mixed as asked.
+    /// Sources that cannot be sampled with the chosen strategy.
     #[error(transparent)]
-    Mixing(#[from] mixing::Error),
+    Sampling(#[from] sampling::Error),
 }
 
 /// Makes batches of some rows of a data set; see the module's documentation.
@@ -179,7 +181,7 @@ pub struct Loader {
     shared: Arc<Shared>,
 }
 
-/// What the consumer and the workers both need.
+/// State shared by the consumer and the workers.
 struct Shared {
     dataset: Arc<dyn Dataset>,
     rows: Vec<usize>,
@@ -192,11 +194,11 @@ struct Shared {
 }
 
 impl Loader {
-    /// A loader of `rows` at `size`. Nothing is decoded and no thread is started before batches are asked for.
+    /// A loader of `rows` at `size`. Nothing is decoded and no thread is started before the first batch is requested.
     ///
     /// # Errors
     /// No rows, a row the data set does not have, an empty batch or size, a wrong value in `config.augment` or
-    /// `config.mixing`.
+    /// `config.sampling`.
     pub fn new(
         dataset: Arc<dyn Dataset>,
         rows: Vec<usize>,
@@ -218,21 +220,21 @@ impl Loader {
             return Err(Error::EmptySize { height: size.height, width: size.width });
         }
         config.augment.validate()?;
-        let sources: Vec<usize> = rows.iter().map(|&row| dataset.source(row)).collect();
+        let sources: Vec<usize> = rows.iter().map(|&row| dataset.origin(row)).collect();
         let slots =
             if config.drop_last { rows.len().min(batches(rows.len(), &config) * config.batch) } else { rows.len() };
-        let mixer = Mixer::new(config.mixing, &sources, config.batch, slots)?;
+        let mixer = Mixer::new(config.sampling, &sources, config.batch, slots)?;
         let cache = Cache::new(rows.len(), config.cache_bytes);
         let waited_ns = AtomicU64::new(0);
         Ok(Self { shared: Arc::new(Shared { dataset, rows, size, config, seed, mixer, cache, waited_ns }) })
     }
 
-    /// Batches an epoch; at least 1.
+    /// Batches per epoch; at least 1.
     pub fn batches(&self) -> usize {
         self.shared.batches()
     }
 
-    /// Number of rows an epoch draws from.
+    /// Number of rows that an epoch draws from.
     pub fn rows(&self) -> usize {
         self.shared.rows.len()
     }
@@ -242,20 +244,20 @@ impl Loader {
     /// # Errors
     /// A thread that cannot be started.
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> Result<Epoch, Error> {
-        Ok(Epoch { feed: Feed::start(Arc::clone(&self.shared), epoch, first_batch, Some(epoch + 1))? })
+        Ok(Epoch { stream: BatchStream::start(Arc::clone(&self.shared), epoch, first_batch, Some(epoch + 1))? })
     }
 
-    /// Batches without end, from batch `first_batch` of `epoch` on. Workers go on into the next epoch while the
-    /// consumer still has this one's last batches, so that nothing stalls in between.
+    /// Batches without end, from batch `first_batch` of `epoch` on. Workers continue into the next epoch while the
+    /// consumer takes the last batches of this one, so that epochs follow without a stall.
     ///
     /// # Errors
     /// A thread that cannot be started.
-    pub fn stream(&self, epoch: u64, first_batch: usize) -> Result<Feed, Error> {
+    pub fn stream(&self, epoch: u64, first_batch: usize) -> Result<BatchStream, Error> {
         let past = (first_batch / self.batches()) as u64; // batch n of an epoch of n is batch 0 of the next
-        Feed::start(Arc::clone(&self.shared), epoch + past, first_batch % self.batches(), None)
+        BatchStream::start(Arc::clone(&self.shared), epoch + past, first_batch % self.batches(), None)
     }
 
-    /// How long consumers of this loader have been blocked, all in all.
+    /// Total time that consumers of this loader were blocked.
     pub fn waited(&self) -> Duration {
         Duration::from_nanos(self.shared.waited_ns.load(Ordering::Relaxed))
     }
@@ -266,7 +268,7 @@ impl Loader {
     }
 }
 
-/// Batches an epoch.
+/// Batches per epoch.
 fn batches(rows: usize, config: &Config) -> usize {
     if config.drop_last { (rows / config.batch).max(1) } else { rows.div_ceil(config.batch) }
 }
@@ -277,16 +279,16 @@ impl Shared {
     }
 
     /// Positions in `rows` in the order of `epoch`.
-    fn order(&self, epoch: u64) -> Vec<Draw> {
+    fn order(&self, epoch: u64) -> Vec<SampledRow> {
         if self.config.shuffle {
             self.mixer.epoch(self.seed, epoch)
         } else {
-            (0..self.rows.len()).map(|position| Draw { position, pass: epoch }).collect()
+            (0..self.rows.len()).map(|position| SampledRow { position, pass: epoch }).collect()
         }
     }
 
-    /// The view of a row that its turn brings.
-    fn sample(&self, draw: Draw) -> Result<Sample, Error> {
+    /// The augmented sample of a draw.
+    fn sample(&self, draw: SampledRow) -> Result<Sample, Error> {
         let row = self.rows[draw.position];
         let decode = || checked_sample(self.dataset.as_ref(), row, self.size);
         let mut sample = self.cache.get_or_insert(draw.position, decode)?;
@@ -316,7 +318,7 @@ pub fn batch_of(dataset: &dyn Dataset, rows: &[usize], size: Size) -> Result<Bat
     Ok(assemble(dataset.schema(), rows.to_vec(), &samples, size))
 }
 
-/// One row, and the certainty that it has the size and the targets that the schema promises.
+/// One row, checked for the size and the targets of the schema.
 fn checked_sample(dataset: &dyn Dataset, row: usize, size: Size) -> Result<Sample, Error> {
     let schema = dataset.schema();
     let (name, place) = (|| dataset.row_name(row), || schema.name.clone());
@@ -352,7 +354,7 @@ fn target_len(target: &Target) -> usize {
     }
 }
 
-/// Samples that were checked, side by side.
+/// A batch of checked samples.
 fn assemble(schema: &Schema, rows: Vec<usize>, samples: &[Sample], size: Size) -> Batch {
     let shape = [samples.len(), schema.channels, size.height, size.width];
     let mut images = Vec::with_capacity(shape.iter().product());

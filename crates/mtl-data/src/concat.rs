@@ -1,27 +1,27 @@
-//! Several data sets as one: each brings its rows and the labels it has.
+//! Concatenation of data sets (as PyTorch's `ConcatDataset`): each contributes its rows and its labels.
 //!
 //! * **Tasks** are the union, in the order in which sources name them. An equal name with an equal kind (and the same
 //!   classes in the same order) is one task, and its labels pool; an equal name with another kind is an error, because
-//!   class 3 here would be class 3 there. [`Source::tasks`] leaves tasks out, [`Source::rename`] tells apart what only has
-//!   the same name (two class folders both call their task `class`). Where a source has no such task its rows are
+//!   class 3 here would be class 3 there. [`Component::tasks`] leaves tasks out, [`Component::rename`] separates tasks that only share
+//!   a name (two class folders both call their task `class`). Where a source has no such task its rows are
 //!   unlabelled for it, which every loss and score passes over.
 //! * **Rows** are those of the first source, then those of the second, and so on, named `SOURCE/ROW`.
 //! * **Images** are of three channels as soon as one source is in colour: the grey value, three times.
-//! * **Sides** of the split are each source's own: see [`crate::split`].
-//! * **How often** a source is seen is [`crate::mixing`]'s business.
+//! * **Subsets** of the split are each source's own: see [`crate::split`].
+//! * **Sampling** of rows from the sources: see [`crate::sampling`].
 //!
-//! Cost: a list of columns a source; rows are decoded by the source they come from.
+//! Cost: a list of columns per source; rows are decoded by the source they come from.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use mtl_data::{Dataset, Labels, Scenes, Sources, scenes, sources::Source};
+//! use mtl_data::{Dataset, Labels, Scenes, ConcatDataset, scenes, concat::Component};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let drawn = |seed| Scenes::new(scenes::Config { count: 4, seed, ..Default::default() }).map(Arc::new);
 //! let only = |tasks: &[&str]| Some(tasks.iter().map(|&task| task.into()).collect());
-//! let classes = Source { tasks: only(&["class"]), ..Source::new(drawn(1)?) };
-//! let masks = Source { name: Some("masks".into()), tasks: only(&["parts"]), ..Source::new(drawn(2)?) };
-//! let both = Sources::new(vec![classes, masks])?;
-//! assert_eq!((both.len(), both.source(3), both.source(4)), (8, 0, 1));
+//! let classes = Component { tasks: only(&["class"]), ..Component::new(drawn(1)?) };
+//! let masks = Component { name: Some("masks".into()), tasks: only(&["parts"]), ..Component::new(drawn(2)?) };
+//! let both = ConcatDataset::new(vec![classes, masks])?;
+//! assert_eq!((both.len(), both.origin(3), both.origin(4)), (8, 0, 1));
 //! assert_eq!(both.row_name(4), "masks/scene-000000");
 //! assert_eq!(both.labels(4), [Labels::Missing, Labels::Pixels]);
 //! # Ok(())
@@ -29,20 +29,24 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use mtl_registry::UnknownName;
 use mtl_task::{Target, Task, TaskKind};
 
-use crate::dataset::{Dataset, Error, Labels, Part, Sample, Schema, Size, Skipped};
+use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
+use crate::error::{Error, Skipped};
+use crate::facts::{FileFacts, LabelFacts, RowFacts, Wanted};
+use crate::size::Size;
 
 /// Longest name of a source, and of all of them together: run folders are named by it.
 const LONGEST_NAME: usize = 60;
 
-/// One of the data sets that are put together.
+/// One of the data sets to be concatenated.
 #[derive(Clone)]
-pub struct Source {
-    /// What rows and messages call it. Default: the data set's name. Of equal names the later ones get a number.
+pub struct Component {
+    /// Its name in row names and messages. Default: the data set's name. Of equal names the later ones get a number.
     pub name: Option<String>,
     /// The data set.
     pub dataset: Arc<dyn Dataset>,
@@ -52,15 +56,15 @@ pub struct Source {
     pub rename: BTreeMap<String, String>,
 }
 
-impl Source {
+impl Component {
     /// All tasks of a data set, under the names it gives.
     pub fn new(dataset: Arc<dyn Dataset>) -> Self {
         Self { name: None, dataset, tasks: None, rename: BTreeMap::new() }
     }
 }
 
-/// The data set made of several; see the module's documentation.
-pub struct Sources {
+/// The concatenated data set; see the module's documentation.
+pub struct ConcatDataset {
     schema: Schema,
     sources: Vec<Member>,
     skipped: Vec<Skipped>,
@@ -76,12 +80,12 @@ struct Member {
     first: usize,
 }
 
-impl Sources {
-    /// Puts data sets together.
+impl ConcatDataset {
+    /// Concatenates data sets.
     ///
     /// # Errors
     /// No data set, a name that is not one, a task that a source does not have, one task name for two things.
-    pub fn new(parts: Vec<Source>) -> Result<Self, Error> {
+    pub fn new(parts: Vec<Component>) -> Result<Self, Error> {
         if parts.is_empty() {
             return Err(wrong("no source is named: at least one is needed".into()));
         }
@@ -124,12 +128,12 @@ impl Sources {
 
     /// The source of a row, and the row there.
     fn place(&self, row: usize) -> (&Member, usize) {
-        let source = &self.sources[self.source(row)];
+        let source = &self.sources[self.origin(row)];
         (source, row - source.first)
     }
 }
 
-impl Dataset for Sources {
+impl Dataset for ConcatDataset {
     fn schema(&self) -> &Schema {
         &self.schema
     }
@@ -150,9 +154,9 @@ impl Dataset for Sources {
         source.columns.iter().map(|column| column.map_or(Labels::Missing, &mut take)).collect()
     }
 
-    fn part(&self, row: usize) -> Option<Part> {
+    fn subset(&self, row: usize) -> Option<Subset> {
         let (source, own) = self.place(row);
-        source.dataset.part(own)
+        source.dataset.subset(own)
     }
 
     fn sample(&self, row: usize, size: Size) -> Result<Sample, Error> {
@@ -175,6 +179,20 @@ impl Dataset for Sources {
         source.dataset.content_hash(own)
     }
 
+    fn facts(&self, row: usize, wanted: Wanted) -> Result<RowFacts, Error> {
+        let (member, own) = self.place(row);
+        let RowFacts { content, fingerprint, labels } = member.dataset.facts(own, wanted)?;
+        let mut labels: Vec<Option<LabelFacts>> = labels.into_iter().map(Some).collect();
+        let mut take = |column: usize| labels.get_mut(column).and_then(Option::take).unwrap_or(LabelFacts::Missing);
+        let columns = member.columns.iter().filter(|_| wanted.labels);
+        let labels = columns.map(|column| column.map_or(LabelFacts::Missing, &mut take)).collect();
+        Ok(RowFacts { content, fingerprint, labels })
+    }
+
+    fn files(&self) -> Vec<(&Path, &FileFacts)> {
+        self.sources.iter().flat_map(|member| member.dataset.files()).collect()
+    }
+
     fn native_size(&self, row: usize) -> Option<Size> {
         let (source, own) = self.place(row);
         source.dataset.native_size(own)
@@ -184,11 +202,11 @@ impl Dataset for Sources {
         &self.skipped
     }
 
-    fn sources(&self) -> Vec<String> {
+    fn origins(&self) -> Vec<String> {
         self.sources.iter().map(|source| source.name.clone()).collect()
     }
 
-    fn source(&self, row: usize) -> usize {
+    fn origin(&self, row: usize) -> usize {
         self.sources.partition_point(|source| source.first <= row).saturating_sub(1)
     }
 
@@ -201,7 +219,7 @@ impl Dataset for Sources {
 /// first so many. Within a source the order stays; with one source all of it does.
 pub fn spread(dataset: &dyn Dataset, rows: &[usize]) -> Vec<usize> {
     let mut by_source: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    rows.iter().for_each(|&row| by_source.entry(dataset.source(row)).or_default().push(row));
+    rows.iter().for_each(|&row| by_source.entry(dataset.origin(row)).or_default().push(row));
     let mut keyed: Vec<(f64, usize, usize)> = Vec::with_capacity(rows.len());
     for (source, rows) in by_source {
         let count = rows.len() as f64;
@@ -212,7 +230,7 @@ pub fn spread(dataset: &dyn Dataset, rows: &[usize]) -> Vec<usize> {
 }
 
 /// A name each, no two alike: a repeated one gets the first number that is free.
-fn names(parts: &[Source]) -> Result<Vec<String>, Error> {
+fn names(parts: &[Component]) -> Result<Vec<String>, Error> {
     let mut names: Vec<String> = Vec::new();
     for part in parts {
         let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -244,13 +262,13 @@ fn together(names: &[String]) -> String {
     }
 }
 
-/// The tasks a source brings: where it has them, and what they are called here.
-fn chosen(part: &Source, source: &str) -> Result<Vec<(usize, Task)>, Error> {
+/// The tasks of a source: their positions there, and their names here.
+fn chosen(part: &Component, source: &str) -> Result<Vec<(usize, Task)>, Error> {
     let own = &part.dataset.schema().tasks;
     let find = |key: &'static str, name: &str| {
         own.iter().position(|task| task.name == name).ok_or_else(|| Error::NoSuchTask {
-            source_name: source.to_owned(),
-            unknown: UnknownName::new(key, name, own.iter().map(|task| task.name.as_str())),
+            origin: source.to_owned(),
+            unknown: Box::new(UnknownName::new(key, name, own.iter().map(|task| task.name.as_str()))),
         })
     };
     for name in part.rename.keys() {
@@ -293,7 +311,7 @@ fn apart([first, second]: [&str; 2], [known, other]: [&Task; 2]) -> Error {
 }
 
 fn wrong(problem: String) -> Error {
-    Error::Sources { problem }
+    Error::Concat { problem }
 }
 
 #[cfg(test)]

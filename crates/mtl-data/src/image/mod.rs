@@ -1,0 +1,8 @@
+//! Images, masks and depth maps: decoding, resizing, fingerprints, and the meaning of mask values.
+
+pub mod area;
+pub mod decode;
+pub mod fingerprint;
+pub mod mask;
+pub mod palette;
+pub mod resize;

@@ -1,0 +1,29 @@
+//! Rows of a data set of image files: one image and one label per task, from names and tables alone.
+
+use std::path::PathBuf;
+
+use crate::dataset::Subset;
+
+/// A row's label for one task.
+#[derive(Clone, Debug)]
+pub(super) enum Label {
+    Class(usize),
+    /// One cell per label of a multi-label task.
+    YesNo(Vec<Option<bool>>),
+    /// One or more mask files; several are united.
+    Mask(Vec<PathBuf>),
+    /// The image's own alpha channel.
+    Alpha,
+    Depth(PathBuf),
+    Missing,
+}
+
+/// One image with its labels, before any file is opened.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub image: PathBuf,
+    /// One per task.
+    pub labels: Vec<Label>,
+    /// The subset that the data set's authors assigned.
+    pub subset: Option<Subset>,
+}
