@@ -1,13 +1,14 @@
-//! The trivial baseline: the best constant prediction, from the labels of the training split alone.
+//! Baseline: the best constant prediction, from the labels of the training split.
 //!
 //! | kind of task | constant |
 //! |---|---|
-//! | classification | the most frequent class (the first of equals) |
-//! | multi-label | for each label the more frequent answer (no, where equal or never labelled) |
+//! | classification | the most frequent class (the first one on a tie) |
+//! | multi-label | the more frequent value of each label (no on a tie or without labels) |
 //! | segmentation | background everywhere |
 //! | dense | the mean of all labelled pixels |
 //!
-//! Its scores come from the same accumulators as the model's: feed [`Baseline::predict`] to a [`crate::MetricSet`].
+//! Its scores come from the same accumulators as the model's: add the output of [`Baseline::predict`] to a
+//! [`crate::MetricSet`].
 
 use mtl_task::{Target, TaskKind};
 
@@ -15,26 +16,26 @@ use crate::Error;
 use crate::metric_set::{Prediction, kind_of_target};
 use crate::multi_label::check_binary;
 
-/// Counts of training labels, and the constant prediction that follows from them.
+/// Counts of training labels, and the constant prediction derived from them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Baseline {
     kind: TaskKind,
-    /// Classification: how often each class. Multi-label: how often each label is yes.
+    /// Classification: count of each class. Multi-label: count of yes of each label.
     yes: Vec<u64>,
-    /// Multi-label: how often each label is no.
+    /// Multi-label: count of no of each label.
     no: Vec<u64>,
     sum: f64,
     n: u64,
 }
 
 impl Baseline {
-    /// A baseline that has seen no label yet.
+    /// A baseline without labels.
     pub fn new(kind: &TaskKind) -> Self {
         let outputs = kind.outputs();
         Self { kind: kind.clone(), yes: vec![0; outputs], no: vec![0; outputs], sum: 0.0, n: 0 }
     }
 
-    /// Counts labels. Only those of the training split: the majority of the test split is knowledge of the answers.
+    /// Counts labels. They must be those of the training split: counts of the test split would leak its labels.
     ///
     /// # Errors
     /// A target of another kind, a class outside the range, a label that is neither 0, 1 nor NaN, an infinite value.
@@ -75,7 +76,7 @@ impl Baseline {
         Ok(())
     }
 
-    /// The constant prediction, in the shape of `like`; `None` if no training label was ever seen.
+    /// The constant prediction, in the shape of `like`; `None` without training labels.
     ///
     /// # Errors
     /// A target of another kind.
@@ -95,13 +96,13 @@ impl Baseline {
         }))
     }
 
-    /// What is predicted, in words for a table: ``always `rust` ``; `None` if no training label was ever seen.
+    /// Description for tables: ``always `rust` ``; `None` without training labels.
     pub fn describe(&self) -> Option<String> {
         (self.n > 0).then(|| match &self.kind {
             TaskKind::Classification { classes } => {
                 format!("always `{}`", classes.get(self.majority()).map_or("", String::as_str))
             }
-            TaskKind::MultiLabel { .. } => "the more frequent answer for each label".to_owned(),
+            TaskKind::MultiLabel { .. } => "the more frequent value of each label".to_owned(),
             TaskKind::Segmentation { .. } => "all background".to_owned(),
             TaskKind::Dense { unit } => format!("always {:.3} {unit}", self.mean()),
         })
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_learnt_from_train_are_scored_on_test() {
+    fn constants_from_train_are_scored_on_test() {
         // Train: class 2 twice, class 1 twice, so 1 wins as the first of equals; one of four test labels is 1.
         let kind = TaskKind::Classification { classes: names(3) };
         let train = [Target::Class(vec![2, 2, 0, -1]), Target::Class(vec![1, 1])];
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_it_predicts() {
+    fn describes_its_prediction() {
         let mut baseline = Baseline::new(&TaskKind::Classification { classes: names(3) });
         assert_eq!(baseline.describe(), None);
         baseline.learn(&Target::Class(vec![1, 1, 0])).unwrap();

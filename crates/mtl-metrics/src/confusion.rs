@@ -1,4 +1,4 @@
-//! Confusion matrix of a classification task, and the scores that follow from it.
+//! Classification: confusion matrix, accuracy, balanced accuracy and macro F1.
 //!
 //! With `C[t][p]` images of class `t` predicted as `p`, `recall_t = C[t][t] / sum_p C[t][p]` and
 //! `F1_c = 2 TP / (2 TP + FP + FN)`.
@@ -6,7 +6,7 @@
 use crate::error::{Error, same_length};
 use crate::score::{Score, mean_defined, ratio};
 
-/// Counts of (truth, prediction) pairs. `n` of its scores: images with a label.
+/// Confusion matrix: counts of (truth, prediction) pairs. `n` of its scores is the number of labelled images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -20,8 +20,8 @@ impl Confusion {
         Self { classes, counts: vec![0; classes * classes] }
     }
 
-    /// Adds one batch: `labels[i]` in `0..classes`, or [`mtl_task::Target::NO_CLASS`] (-1) where missing, in which
-    /// case `predicted[i]` is not looked at.
+    /// Adds one batch: `labels[i]` in `0..classes`, or [`mtl_task::Target::NO_CLASS`] (-1) where missing; `predicted[i]` is
+    /// ignored there.
     ///
     /// # Errors
     /// Slices of different lengths; a class outside the range.
@@ -51,8 +51,8 @@ impl Confusion {
     /// Another number of classes.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         if self.classes != other.classes {
-            let words = |confusion: &Self| format!("{} classes", confusion.classes);
-            return Err(Error::Merge { left: words(self), right: words(other) });
+            let describe = |confusion: &Self| format!("{} classes", confusion.classes);
+            return Err(Error::Merge { left: describe(self), right: describe(other) });
         }
         self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
         Ok(())
@@ -63,22 +63,22 @@ impl Confusion {
         self.classes
     }
 
-    /// How often class `truth` was predicted as class `predicted`; 0 for classes there are not.
+    /// Number of labels of class `truth` predicted as class `predicted`; 0 for classes out of range.
     pub fn count(&self, truth: usize, predicted: usize) -> u64 {
         if truth < self.classes && predicted < self.classes { self.counts[truth * self.classes + predicted] } else { 0 }
     }
 
-    /// Labels counted so far.
+    /// Number of labels.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Share of labels predicted right.
+    /// Fraction of labels predicted correctly.
     pub fn accuracy(&self) -> Option<f64> {
         ratio((0..self.classes).map(|class| self.count(class, class)).sum(), self.total())
     }
 
-    /// Mean recall over the classes present in the truth (Brodersen et al. 2010); chance is `1 / classes present`.
+    /// Mean recall over the classes present in the truth (Brodersen et al. 2010); chance level is `1 / classes present`.
     pub fn balanced_accuracy(&self) -> Option<f64> {
         mean_defined((0..self.classes).map(|class| ratio(self.count(class, class), self.truths(class))))
     }
@@ -88,12 +88,12 @@ impl Confusion {
         mean_defined((0..self.classes).map(|class| self.f1(class)))
     }
 
-    /// F1 (which is also the Dice coefficient) of one class; `None` if it was neither true nor predicted anywhere.
+    /// F1 score (equal to the Dice coefficient) of one class; `None` if the class is in neither truth nor prediction.
     pub fn f1(&self, class: usize) -> Option<f64> {
         ratio(2 * self.count(class, class), self.truths(class) + self.predictions(class))
     }
 
-    /// Intersection over union (Jaccard index) of one class; `None` if it was neither true nor predicted anywhere.
+    /// Intersection over union (Jaccard index) of one class; `None` if the class is in neither truth nor prediction.
     pub fn iou(&self, class: usize) -> Option<f64> {
         let hits = self.count(class, class);
         ratio(hits, self.truths(class) + self.predictions(class) - hits)
@@ -108,12 +108,12 @@ impl Confusion {
             .collect()
     }
 
-    /// Labels of class `class`.
+    /// Number of labels of class `class`.
     pub(crate) fn truths(&self, class: usize) -> u64 {
         (0..self.classes).map(|predicted| self.count(class, predicted)).sum()
     }
 
-    /// Predictions of class `class` where there is a label.
+    /// Number of predictions of class `class` on labelled images.
     pub(crate) fn predictions(&self, class: usize) -> u64 {
         (0..self.classes).map(|truth| self.count(truth, class)).sum()
     }

@@ -1,11 +1,11 @@
-//! Errors of dense regression (depth, height ...), pooled over all labelled pixels.
+//! Dense regression (depth, height): RMSE and MAE, pooled over all labelled pixels.
 //!
 //! `RMSE = sqrt(mean (p - t)^2)`, `MAE = mean |p - t|`, both in the unit of the labels.
 
 use crate::error::{Error, same_length};
 use crate::score::{Direction, Score};
 
-/// Sums of errors. `n` of its scores: labelled pixels.
+/// Sums of errors. `n` of its scores is the number of labelled pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
     unit: String,
@@ -20,10 +20,10 @@ impl Dense {
         Self { unit: unit.into(), square: 0.0, absolute: 0.0, n: 0 }
     }
 
-    /// Adds one batch: `truth` NaN where missing, in which case the prediction is not looked at.
+    /// Adds one batch. `truth` is NaN where missing; the prediction is ignored there.
     ///
     /// # Errors
-    /// Slices of different lengths; an infinite label; a NaN or infinite prediction for a label that is there.
+    /// Slices of different lengths; an infinite label; a NaN or infinite prediction for a label that is present.
     pub fn add(&mut self, truth: &[f32], predicted: &[f32]) -> Result<(), Error> {
         same_length(truth.len(), predicted.len())?;
         let (mut square, mut absolute, mut n) = (0.0, 0.0, 0);
@@ -56,8 +56,8 @@ impl Dense {
     /// Another unit.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         if self.unit != other.unit {
-            let words = |dense: &Self| format!("values in `{}`", dense.unit);
-            return Err(Error::Merge { left: words(self), right: words(other) });
+            let describe = |dense: &Self| format!("values in `{}`", dense.unit);
+            return Err(Error::Merge { left: describe(self), right: describe(other) });
         }
         self.square += other.square;
         self.absolute += other.absolute;
@@ -65,12 +65,12 @@ impl Dense {
         Ok(())
     }
 
-    /// Root mean square error.
+    /// Root mean squared error, in the unit of the labels.
     pub fn rmse(&self) -> Option<f64> {
         (self.n > 0).then(|| (self.square / self.n as f64).sqrt())
     }
 
-    /// Mean absolute error.
+    /// Mean absolute error, in the unit of the labels.
     pub fn mae(&self) -> Option<f64> {
         (self.n > 0).then(|| self.absolute / self.n as f64)
     }

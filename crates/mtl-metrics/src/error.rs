@@ -1,24 +1,25 @@
-//! What can be wrong with the numbers handed to an accumulator.
+//! Errors of accumulators.
 
-/// Input that cannot be right. The accumulator is as it was before the call.
+/// Invalid input. The accumulator is unchanged.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Truth and prediction of different sizes.
-    #[error("{truth} labels but {predicted} predictions: hand over one prediction for each label, missing ones too")]
+    #[error("{truth} labels but {predicted} predictions: one prediction per label is needed, missing labels included")]
     Length {
-        /// Labels handed over.
+        /// Number of labels.
         truth: usize,
-        /// Predictions handed over.
+        /// Number of predictions.
         predicted: usize,
     },
-    /// A slice that cannot be cut into rows.
-    #[error("{len} values cannot be cut into {into} equal {rows}: check the shape of the batch")]
+    /// A slice whose length is not divisible into rows.
+    #[error("{len} values are not divisible into {into} equal {rows}: check the shape of the batch")]
     Shape {
-        /// Values handed over.
+        /// Number of values.
         len: usize,
-        /// Parts wanted.
+        /// Number of parts.
         into: usize,
-        /// What a part is: `images`, `labels`.
+        /// Kind of the parts: `images`, `labels`.
         rows: &'static str,
     },
     /// A label or prediction outside the classes.
@@ -28,17 +29,17 @@ pub enum Error {
         what: &'static str,
         /// Its position in the slice.
         index: usize,
-        /// The class found there.
+        /// The class.
         value: i64,
-        /// How many there are.
+        /// Number of classes.
         classes: usize,
     },
-    /// A yes/no label that is neither.
+    /// A yes/no label that is neither 0, 1 nor NaN.
     #[error("label {index} is {value}, but yes/no labels are 1, 0 or NaN (missing)")]
     NotBinary {
         /// Its position in the slice.
         index: usize,
-        /// The value found there.
+        /// The value.
         value: f32,
     },
     /// An infinite label, or a prediction that is NaN or infinite.
@@ -48,25 +49,25 @@ pub enum Error {
         what: &'static str,
         /// Its position in the slice.
         index: usize,
-        /// The value found there.
+        /// The value.
         value: f32,
-        /// What to do.
+        /// Advice for the user.
         hint: &'static str,
     },
     /// A target or prediction of another kind than the task.
-    #[error("a {expected} score was given {found}: check that the head serves this kind of task")]
+    #[error("{found} added to a {expected} score: check that the head serves this kind of task")]
     Kind {
-        /// The kind of the accumulator.
+        /// Kind of the accumulator.
         expected: &'static str,
-        /// What came.
+        /// Kind of the target or prediction.
         found: &'static str,
     },
     /// Merging accumulators of different tasks.
     #[error("cannot merge scores of {left} with scores of {right}: they are of different tasks")]
     Merge {
-        /// This one.
+        /// The accumulator merged into.
         left: String,
-        /// The other one.
+        /// The other accumulator.
         right: String,
     },
 }
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_say_where_and_what_to_do() {
+    fn messages_have_position_and_advice() {
         let error = Error::Class { what: "label", index: 7, value: 4, classes: 3 };
         assert_eq!(error.to_string(), "label 7 is class 4, but the task has 3 classes (0 to 2): check the class list");
     }

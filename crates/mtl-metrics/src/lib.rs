@@ -1,9 +1,9 @@
-//! Streaming scores over plain slices, each with its unit, its direction and the number of labels it rests on.
+//! Evaluation metrics: streaming scores with unit, direction and number of labels.
 //!
-//! An accumulator is fed batch after batch, holds only counts and sums (never the predictions), and gives a list of
-//! [`Score`]s at the end. Two accumulators of two parts of the data can be merged. Missing labels are skipped with the
-//! sentinels of [`mtl_task::Target`]. **A score without a label to rest on is absent, never NaN and never 0**: the
-//! methods return `None`, and `scores()` leaves it out.
+//! An accumulator takes one batch after another and keeps counts and sums, never the predictions. It returns a list of
+//! [`Score`]s. Accumulators of two parts of the data can be merged. Missing labels, marked by the sentinels of
+//! [`mtl_task::Target`], are skipped. **A score without labels is absent, never NaN and never 0**: the methods return `None`,
+//! and `scores()` omits it.
 //!
 //! | accumulator | scores |
 //! |---|---|
@@ -13,12 +13,12 @@
 //! | [`Dense`] | `rmse`, `mae` |
 //! | [`Psnr`] | `psnr` |
 //!
-//! [`MetricSet`] chooses the accumulator for a task; [`Baseline`] is the constant prediction every model must beat.
-//! Counts are `u64`, sums `f64`. Counts do not depend on the order of the images; the sums of [`Dense`], [`Psnr`] and
-//! `dice_image` do in their last bits, so merge in a fixed order where bytes matter.
+//! [`MetricSet`] is the accumulator of any kind of task. [`Baseline`] is the best constant prediction, and [`skill_score`]
+//! compares a model with it. Counts are `u64`, sums `f64`. Counts do not depend on the order of the images; the sums of
+//! [`Dense`], [`Psnr`] and `dice_image` do in their last bits, so merge in a fixed order for identical bytes.
 //!
-//! Cost: one or two passes over the slices; memory `classes^2` counters. Input that cannot be right (other lengths, a
-//! label outside the classes, a NaN prediction) is an [`Error`] that leaves the accumulator as it was.
+//! Cost: one or two passes over the slices; memory `classes^2` counters. Invalid input (slices of different lengths, a label
+//! outside the classes, a NaN prediction) is an [`Error`] and leaves the accumulator unchanged.
 //!
 //! ```
 //! use mtl_metrics::{Baseline, MetricSet, Prediction};
@@ -47,6 +47,7 @@ mod error;
 mod mask;
 mod metric_set;
 mod multi_label;
+mod primary;
 mod psnr;
 mod score;
 
@@ -57,5 +58,6 @@ pub use error::Error;
 pub use mask::MaskConfusion;
 pub use metric_set::{MetricSet, Prediction};
 pub use multi_label::MultiLabel;
+pub use primary::{primary_first, primary_score, skill_score};
 pub use psnr::Psnr;
 pub use score::{Direction, Score};

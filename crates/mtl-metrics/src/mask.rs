@@ -1,11 +1,11 @@
-//! Scores of segmentation: pooled over all pixels, and Dice image by image.
+//! Segmentation: IoU, Dice and pixel accuracy over all pixels, and Dice per image.
 //!
 //! * Pooled: one confusion matrix over all labelled pixels of all images. `Dice_c = 2 TP / (2 TP + FP + FN)`,
-//!   `IoU_c = TP / (TP + FP + FN)`; a class neither true nor predicted anywhere has neither. Large objects weigh more.
-//! * Per image (`dice_image`): for each foreground class (all but 0) the mean of its Dice over the images **whose truth
-//!   has it**, then the mean over those classes. With one foreground class this is the usual "mean Dice a case". An
-//!   image whose truth is empty has no Dice (0/0 when nothing is predicted, 0 for a single wrong pixel), so it is left
-//!   out of `dice_image`; pixels falsely marked on it still lower the pooled Dice and IoU.
+//!   `IoU_c = TP / (TP + FP + FN)`; a class in neither truth nor prediction has no score. Large objects weigh more.
+//! * Per image (`dice_image`): for each foreground class (all but 0) the mean of its Dice over the images **whose truth has
+//!   the class**, then the mean over those classes. With one foreground class this is the usual "mean Dice per case". The
+//!   Dice of an image with empty truth is undefined without predictions and 0 for a single wrong pixel, so such images are
+//!   left out; their false positives still lower the pooled Dice and IoU.
 
 use crate::confusion::Confusion;
 use crate::error::{Error, divide, same_length};
@@ -13,20 +13,20 @@ use crate::score::{Score, mean_defined};
 
 /// Counts over pixels and sums over images.
 ///
-/// `n` of the pooled scores counts labelled pixels, `n` of `dice_image` the images that have foreground and of
-/// `dice_image/CLASS` the images that have the class.
+/// `n` of the pooled scores is the number of labelled pixels, `n` of `dice_image` that of images with foreground, and `n` of
+/// `dice_image/CLASS` that of images with the class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaskConfusion {
     names: Vec<String>,
     pixels: Confusion,
-    /// Sum of the per-image Dice of each class, and over how many images.
+    /// Sum of the per-image Dice of each class, and the number of images.
     dice_sums: Vec<f64>,
     dice_images: Vec<u64>,
     foreground_images: u64,
 }
 
 impl MaskConfusion {
-    /// An empty count for classes called `names`, in mask-value order; class 0 is the background.
+    /// Empty counts for classes called `names`, in mask-value order; class 0 is the background.
     pub fn new(names: &[String]) -> Self {
         let classes = names.len();
         Self {
@@ -39,10 +39,10 @@ impl MaskConfusion {
     }
 
     /// Adds one batch, both `[images, height, width]` row-major. Pixels whose truth is
-    /// [`mtl_task::Target::NO_PIXEL`] (255) are ignored, whatever is predicted there.
+    /// [`mtl_task::Target::NO_PIXEL`] (255) are ignored.
     ///
     /// # Errors
-    /// Slices of different lengths or not cut into images evenly; a class outside the range.
+    /// Slices of different lengths or not divisible into images; a class outside the range.
     pub fn add(&mut self, truth: &[u8], predicted: &[u8], images: usize) -> Result<(), Error> {
         same_length(truth.len(), predicted.len())?;
         let size = divide(truth.len(), images, "images")?;
@@ -68,8 +68,8 @@ impl MaskConfusion {
     /// Other classes.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         if self.names != other.names {
-            let words = |mask: &Self| format!("classes {}", mask.names.join(", "));
-            return Err(Error::Merge { left: words(self), right: words(other) });
+            let describe = |mask: &Self| format!("classes {}", mask.names.join(", "));
+            return Err(Error::Merge { left: describe(self), right: describe(other) });
         }
         self.pixels.merge(&other.pixels)?;
         self.dice_sums.iter_mut().zip(&other.dice_sums).for_each(|(mine, theirs)| *mine += theirs);
@@ -83,7 +83,7 @@ impl MaskConfusion {
         &self.pixels
     }
 
-    /// Share of labelled pixels predicted right.
+    /// Fraction of labelled pixels predicted correctly.
     pub fn pixel_accuracy(&self) -> Option<f64> {
         self.pixels.accuracy()
     }
@@ -115,7 +115,7 @@ impl MaskConfusion {
     }
 
     /// `miou`, `pixel_accuracy`, `dice_image`, then `dice/CLASS` and `iou/CLASS` for every class, and
-    /// `dice_image/CLASS` where there are several foreground classes; those that are defined.
+    /// `dice_image/CLASS` for several foreground classes; those that are defined.
     pub fn scores(&self) -> Vec<Score> {
         let n = self.pixels.total() as usize;
         let mut scores = vec![
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn ignored_pixels_and_empty_truth() {
         let mut mask = MaskConfusion::new(&names(2));
-        // The 255s are ignored whatever is predicted there, even a class there is not.
+        // Predictions at 255 are ignored, even a class out of range.
         mask.add(&[255, 255, 0, 0], &[1, 9, 0, 0], 1).unwrap();
         assert_eq!((mask.pixel_accuracy(), mask.dice_image(), mask.dice(1)), (Some(1.0), None, None));
         mask.add(&[255; 4], &[0; 4], 1).unwrap();

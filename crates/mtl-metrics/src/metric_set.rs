@@ -1,19 +1,19 @@
-//! The accumulator that fits a task, chosen from its kind.
+//! Accumulator of one task of any kind.
 
 use mtl_task::{Target, TaskKind};
 
 use crate::{Confusion, Dense, Error, MaskConfusion, MultiLabel, Score};
 
-/// Decisions of a model for one batch of one task, on the host, laid out as the [`Target`] of the same kind.
+/// Predictions of a model for one batch of one task, on the host, in the layout of the [`Target`] of the same kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prediction {
-    /// `[B]` class indices (arg max of the logits).
+    /// `[B]` class indices.
     Class(Vec<u32>),
-    /// `[B, labels]` yes or no (logit above 0).
+    /// `[B, labels]` yes or no.
     MultiLabel(Vec<bool>),
     /// `[B, H, W]` class indices.
     Mask(Vec<u8>),
-    /// `[B, H, W]` values.
+    /// `[B, H, W]` values in the unit of the labels.
     Dense(Vec<f32>),
 }
 
@@ -44,7 +44,7 @@ impl MetricSet {
     /// Adds one batch of `images` images.
     ///
     /// # Errors
-    /// A target or prediction of another kind, and what the accumulator itself refuses.
+    /// A target or prediction of another kind; the errors of the accumulator of this kind.
     pub fn add(&mut self, truth: &Target, predicted: &Prediction, images: usize) -> Result<(), Error> {
         match (&mut *self, truth, predicted) {
             (Self::Classification(scores), Target::Class(truth), Prediction::Class(predicted)) => {
@@ -88,7 +88,7 @@ impl MetricSet {
         }
     }
 
-    /// The scores that are defined, the most telling first.
+    /// The defined scores, the primary score first.
     pub fn scores(&self) -> Vec<Score> {
         match self {
             Self::Classification(scores) => scores.scores(),
@@ -108,7 +108,7 @@ impl MetricSet {
     }
 }
 
-/// The kind of task a target belongs to, as [`TaskKind::name`] calls it.
+/// The kind of task of a target, as in [`TaskKind::name`].
 pub(crate) fn kind_of_target(target: &Target) -> &'static str {
     match target {
         Target::Class(_) => "classification",

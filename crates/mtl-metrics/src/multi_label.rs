@@ -1,4 +1,4 @@
-//! Scores of tasks with several yes/no labels an image.
+//! Multi-label classification: label accuracy, macro F1 and exact match.
 
 use crate::error::{Error, divide, same_length};
 use crate::score::{Score, mean_defined, ratio};
@@ -12,9 +12,9 @@ struct Cells {
     false_no: u64,
 }
 
-/// Counts for each label, and of rows that are right as a whole.
+/// Counts per label, and of rows with every label correct.
 ///
-/// `n` of `label_accuracy` and `macro_f1` counts labelled cells, `n` of `exact_match` fully labelled rows.
+/// `n` of `label_accuracy` and `macro_f1` is the number of labelled cells, `n` of `exact_match` that of fully labelled rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MultiLabel {
     cells: Vec<Cells>,
@@ -23,7 +23,7 @@ pub struct MultiLabel {
 }
 
 impl MultiLabel {
-    /// An empty count for `labels` labels an image.
+    /// Empty counts for `labels` labels per image.
     pub fn new(labels: usize) -> Self {
         Self { cells: vec![Cells::default(); labels], full_rows: 0, exact_rows: 0 }
     }
@@ -31,7 +31,7 @@ impl MultiLabel {
     /// Adds one batch, both `[images, labels]` row-major: `truth` 1, 0 or NaN (missing), `predicted` yes or no.
     ///
     /// # Errors
-    /// Slices of different lengths or not cut into rows evenly; a label that is neither 0, 1 nor NaN.
+    /// Slices of different lengths or not divisible into rows; a label that is neither 0, 1 nor NaN.
     pub fn add(&mut self, truth: &[f32], predicted: &[bool]) -> Result<(), Error> {
         same_length(truth.len(), predicted.len())?;
         let labels = self.cells.len();
@@ -67,8 +67,8 @@ impl MultiLabel {
     /// Another number of labels.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         if self.cells.len() != other.cells.len() {
-            let words = |scores: &Self| format!("{} labels", scores.cells.len());
-            return Err(Error::Merge { left: words(self), right: words(other) });
+            let describe = |scores: &Self| format!("{} labels", scores.cells.len());
+            return Err(Error::Merge { left: describe(self), right: describe(other) });
         }
         for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
             mine.true_yes += theirs.true_yes;
@@ -81,7 +81,7 @@ impl MultiLabel {
         Ok(())
     }
 
-    /// Mean over the labels of the share of their cells predicted right; labels without a cell are left out.
+    /// Mean over the labels of the accuracy of their cells; labels without labelled cells are left out.
     pub fn label_accuracy(&self) -> Option<f64> {
         mean_defined(self.cells.iter().map(|cell| {
             let right = cell.true_yes + cell.true_no;
@@ -89,20 +89,20 @@ impl MultiLabel {
         }))
     }
 
-    /// Mean over the labels of the F1 of "yes". Labels that are "yes" in neither truth nor prediction are left out
-    /// (scikit-learn counts them as 0, with a warning).
+    /// Mean over the labels of the F1 score of "yes". Labels without "yes" in truth and prediction are left out (scikit-learn
+    /// counts them as 0, with a warning).
     pub fn macro_f1(&self) -> Option<f64> {
         mean_defined(
             self.cells.iter().map(|cell| ratio(2 * cell.true_yes, 2 * cell.true_yes + cell.false_yes + cell.false_no)),
         )
     }
 
-    /// Share of the fully labelled rows with every label right (subset accuracy); rows with a missing label are out.
+    /// Subset accuracy: fraction of the fully labelled rows with every label correct.
     pub fn exact_match(&self) -> Option<f64> {
         ratio(self.exact_rows, self.full_rows)
     }
 
-    /// `label_accuracy`, `macro_f1`, `exact_match`, those that are defined.
+    /// The defined ones of `label_accuracy`, `macro_f1`, `exact_match`.
     pub fn scores(&self) -> Vec<Score> {
         let cells: u64 = self.cells.iter().map(|c| c.true_yes + c.true_no + c.false_yes + c.false_no).sum();
         [

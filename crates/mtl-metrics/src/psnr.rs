@@ -1,13 +1,13 @@
-//! Peak signal-to-noise ratio of reconstructed images.
+//! PSNR: peak signal-to-noise ratio of reconstructed images.
 //!
-//! `PSNR = 10 log10(2^2 / MSE)` in dB for images in `[-1, 1]` (peak to peak 2), computed image by image and averaged.
-//! An image's PSNR is capped at [`Psnr::CAP_DB`]: identical images would have an infinite one, and a single such image
-//! would make the mean infinite too. The cap is an MSE of 4e-10, far below the half level of 8-bit images (1.5e-5).
+//! `PSNR = 10 log10(2^2 / MSE)` in dB for images in `[-1, 1]` (peak to peak 2), computed per image and averaged.
+//! An image's PSNR is at most [`Psnr::CAP_DB`]: that of identical images is infinite, and would make the mean infinite. The
+//! cap corresponds to an MSE of 4e-10, far below half a grey step of 8-bit images (1.5e-5).
 
 use crate::error::{Error, divide, same_length};
 use crate::score::{Direction, Score};
 
-/// Sum of per-image PSNR. `n` of its score: images.
+/// Sum of PSNR over images. `n` of its score is the number of images.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Psnr {
     sum_db: f64,
@@ -25,16 +25,16 @@ impl Psnr {
     }
 
     /// Adds one batch, both `[images, ...]` row-major with values in `[-1, 1]`. Reconstructions outside the range are
-    /// not clamped: clamp them first if the picture written to disk is what shall be scored.
+    /// not clamped: clamp them first to score the picture as written to disk.
     ///
     /// # Errors
-    /// Slices of different lengths or not cut into images evenly; NaN or infinite values.
+    /// Slices of different lengths or not divisible into images; NaN or infinite values.
     pub fn add(&mut self, original: &[f32], reconstruction: &[f32], images: usize) -> Result<(), Error> {
         same_length(original.len(), reconstruction.len())?;
         let size = divide(original.len(), images, "images")?;
         for (what, values) in [("original image value", original), ("reconstructed image value", reconstruction)] {
             if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-                let hint = "image values are finite; a model that makes others has diverged: lower the learning rate";
+                let hint = "image values must be finite; the model has diverged: lower the learning rate";
                 return Err(Error::NonFinite { what, index, value: values[index], hint });
             }
         }
@@ -45,7 +45,7 @@ impl Psnr {
             let square: f64 =
                 original.iter().zip(reconstruction).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
             let mse = square / size as f64;
-            // MSE 0 gives +infinity, which the cap takes care of.
+            // MSE 0 gives +infinity, which the cap bounds.
             self.sum_db += (10.0 * (Self::PEAK_TO_PEAK.powi(2) / mse).log10()).min(Self::CAP_DB);
             self.images += 1;
         }

@@ -1,16 +1,16 @@
-//! A score: a number that knows its name, unit, direction and how many labels it rests on.
+//! Score: a value with name, unit, direction and number of labels.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// Which way is better.
+/// Direction of improvement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
-    /// Accuracy, IoU, Dice, PSNR ...
+    /// Accuracy, IoU, Dice, PSNR.
     HigherIsBetter,
-    /// Errors.
+    /// RMSE, MAE.
     LowerIsBetter,
 }
 
@@ -32,42 +32,42 @@ impl Direction {
     }
 }
 
-/// One number in a table. `value` is always finite.
+/// One value of a table. It is always finite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Stable name for tables and files: `accuracy`, `dice/lesion` ...
+    /// Stable name for tables and files, such as `accuracy` or `dice/lesion`.
     pub name: String,
-    /// The number, in `unit`.
+    /// The value, in `unit`.
     pub value: f64,
     /// `fraction` (0 to 1), `dB`, or the unit of the task's labels.
     pub unit: Cow<'static, str>,
-    /// Which way is better.
+    /// Direction of improvement.
     pub direction: Direction,
-    /// How many labels it rests on: images, cells or pixels, as its accumulator says.
+    /// Number of labels: images, cells or pixels, as documented by the accumulator.
     pub n: usize,
 }
 
 impl Score {
-    /// The unit of shares between 0 and 1.
+    /// The unit of fractions between 0 and 1.
     pub const FRACTION: &'static str = "fraction";
 
-    /// A share between 0 and 1, higher is better.
+    /// A fraction between 0 and 1, higher is better.
     pub fn fraction(name: impl Into<String>, value: f64, n: usize) -> Self {
         Self { name: name.into(), value, unit: Self::FRACTION.into(), direction: Direction::HigherIsBetter, n }
     }
 
-    /// Whether this score is strictly better than the same score of something else.
+    /// Whether this score is strictly better than `other`, a score of the same name.
     pub fn better_than(&self, other: &Self) -> bool {
         self.direction.better(self.value, other.value)
     }
 }
 
-/// `numerator / denominator`, `None` for nothing out of nothing.
+/// `numerator / denominator`, `None` for a denominator of 0.
 pub(crate) fn ratio(numerator: u64, denominator: u64) -> Option<f64> {
     (denominator > 0).then(|| numerator as f64 / denominator as f64)
 }
 
-/// The mean of the values that are defined, `None` if none is.
+/// Mean of the defined values, `None` without any.
 pub(crate) fn mean_defined(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     let (sum, n) = values.flatten().fold((0.0, 0u64), |(sum, n), value| (sum + value, n + 1));
     (n > 0).then(|| sum / n as f64)
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn direction_decides_what_better_means() {
+    fn better_follows_the_direction() {
         assert!(Direction::HigherIsBetter.better(2.0, 1.0));
         assert!(Direction::LowerIsBetter.better(1.0, 2.0));
         for direction in [Direction::HigherIsBetter, Direction::LowerIsBetter] {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn means_skip_what_is_undefined() {
+    fn means_skip_undefined_values() {
         assert_eq!(mean_defined([Some(1.0), None, Some(2.0)].into_iter()), Some(1.5));
         assert_eq!(mean_defined([None, None].into_iter()), None);
         assert_eq!(ratio(0, 0), None);
