@@ -1,5 +1,5 @@
-//! Holding a network against a golden: the first step's outputs, loss, gradients and running statistics, the
-//! parameters after five steps, and the outputs in evaluation mode. `recording.py` says what is in a file.
+//! Comparison of a network with recorded reference values (a golden): the first step's outputs, loss, gradients and running statistics, the
+//! parameters after five steps, and the outputs in evaluation mode. `recording.py` documents the files.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use mtl_rng::Seed;
 use mtl_tensor::optim::{self, Optimizer, collect};
 use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, gradcheck, serial, to_f64};
 
-/// Tensors by the names the program gave them.
+/// Tensors by the names in the recording program.
 pub type Named = Vec<(String, Tensor)>;
 
 /// One file.
@@ -33,7 +33,7 @@ impl Golden {
         self.tensors.iter().filter_map(strip).collect()
     }
 
-    /// Both have the same names, and each tensor's largest difference is within `tolerance` of its largest value.
+    /// Checks that the names are equal and that each tensor's largest difference is within `tolerance` of its largest value.
     fn same(&self, prefix: &str, found: impl IntoIterator<Item = (String, Tensor)>, tolerance: f64) {
         let mut expected = self.group(prefix);
         for (key, found) in found {
@@ -61,7 +61,7 @@ pub struct Network<'a> {
     pub pass: Box<dyn Fn(&Ctx) -> (Named, Tensor) + 'a>,
 }
 
-/// Compares the network `build` makes: in f32 and f64, and in f64 once more with the code for accelerators.
+/// Compares the network of `build`: in f32 and f64, and in f64 once more with the code for accelerators.
 pub fn compare(
     name: &str,
     optimizer: optim::Config,
@@ -78,11 +78,11 @@ pub fn compare(
 fn follow(golden: &Golden, network: Network<'_>, config: optim::Config, lr: f64, tolerance: f64) {
     let Network { params, inputs, pass } = network;
     params.load(&golden.group("before/")).unwrap();
-    let mut optimizer = Optimizer::new(config, &params.trained(), |_| 1.0).unwrap();
+    let mut optimizer = Optimizer::new(config, &params.trainable(), |_| 1.0).unwrap();
     for step in 0..5 {
         let (outputs, loss) = pass(&Ctx::train(Seed::new(0), step));
         let store = backward(&loss).unwrap();
-        let grads = collect(&store, &params.trained());
+        let grads = collect(&store, &params.trainable());
         if step == 0 {
             golden.same("output/", outputs, tolerance);
             golden.same("loss", [(String::new(), loss)], tolerance);
@@ -99,7 +99,7 @@ fn tensors(vars: BTreeMap<String, Var>) -> Named {
     vars.into_iter().map(|(name, var)| (name, var.as_tensor().clone())).collect()
 }
 
-/// An empty store; the golden's numbers are loaded into what is built on it.
+/// An empty store; the golden's values are loaded into its parameters.
 pub fn params(dtype: DType) -> Params {
     Params::new(Seed::new(0), dtype, &Device::Cpu)
 }

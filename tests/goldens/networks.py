@@ -66,7 +66,7 @@ class Resnet(nn.Module):
         return taps
 
 
-class Tutorial(nn.Module):
+class ConvNet(nn.Module):
     """Taps at strides 2 and 4."""
 
     def __init__(self, channels, widths):
@@ -128,7 +128,7 @@ class Decoder(nn.Module):
         return F.pixel_shuffle(self.last(x), self.stride)
 
 
-class TutorialSegmentation(nn.Module):
+class FcnSegmentation(nn.Module):
     def __init__(self, channels, size, classes):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, 64, 3, padding=1)
@@ -140,7 +140,7 @@ class TutorialSegmentation(nn.Module):
         return F.interpolate(x, self.size, mode="bilinear", align_corners=False)
 
 
-class Reconstruction(nn.Module):
+class Autoencoder(nn.Module):
     """On the tap of stride 4, here the last one."""
 
     def __init__(self, tap_channels, channels):

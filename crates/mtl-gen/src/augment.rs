@@ -1,8 +1,9 @@
-//! Differentiable augmentation of what a critic sees, real and generated alike (Zhao et al. 2020, arXiv 2006.10738).
+//! DiffAugment: differentiable augmentation of real and generated images before the discriminator (Zhao et al. 2020, arXiv
+//! 2006.10738).
 //!
-//! Colour: `contrast (saturation x + (1 - saturation) grey(x)) + brightness`, a product with a 3x3 matrix of the image's own
-//! (contrast is about mid-grey, not about the image's mean as in the paper). Translation is by whole pixels. Cutout multiplies
-//! with a mask. Uncovered pixels become 0, mid-grey.
+//! Colour: `contrast (saturation x + (1 - saturation) grey(x)) + brightness`, a product with one 3x3 matrix per image (contrast
+//! is relative to mid-grey, in the paper to the image's mean). Translation is by whole pixels. Cutout multiplies with a mask.
+//! Uncovered pixels become 0, mid-grey.
 
 use mtl_rng::Stream;
 use mtl_tensor::{DType, Tensor, ops};
@@ -10,18 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// Which augmentations a critic sees through.
+/// Strength of each augmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Largest shift, as a share of the side. Default 0.125, the paper's.
+    /// Largest shift as a fraction of the side, 0 to 0.5. Default 0.125, as in the paper.
     pub translation: f64,
-    /// Side of the square that is cut out, as a share of the image's side. Default 0: it keeps critics from learning small
-    /// data sets by heart, which takes more epochs than a short run has. The paper's is 0.5: for a few hundred images.
+    /// Side of the square that is cut out, as a fraction of the image's side, 0 to 1. Default 0; the paper has 0.5. It prevents
+    /// the discriminator from overfitting to a few hundred images over many epochs.
     pub cutout: f64,
-    /// Strength of the colour changes, 0 to 1. Default 0, for the same reason. The paper's is 1.
+    /// Strength of the colour changes, 0 to 1. Default 0; the paper has 1. It serves the same purpose.
     pub colour: f64,
-    /// Standard deviation of noise added to every pixel, in units of pixels in `[-1, 1]` (Sonderby et al. 2017, arXiv
+    /// Standard deviation of noise added to every pixel value in `[-1, 1]`, 0 to 1 (instance noise, Sonderby et al. 2017, arXiv
     /// 1610.04490). Default 0.
     pub noise: f64,
 }
@@ -33,7 +34,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Leaves images as they are.
+    /// No augmentation.
     pub const fn none() -> Self {
         Self { translation: 0.0, cutout: 0.0, colour: 0.0, noise: 0.0 }
     }
@@ -41,24 +42,23 @@ impl Config {
     /// # Errors
     /// A value outside its range.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let within = |value: f64, top: f64| (0.0..=top).contains(&value);
-        if within(self.translation, 0.5)
-            && within(self.cutout, 1.0)
-            && within(self.colour, 1.0)
-            && within(self.noise, 1.0)
-        {
-            return Ok(());
+        for (key, value, max) in [
+            ("translation", self.translation, 0.5),
+            ("cutout", self.cutout, 1.0),
+            ("colour", self.colour, 1.0),
+            ("noise", self.noise, 1.0),
+        ] {
+            if !(0.0..=max).contains(&value) {
+                return Err(Error::option(key, value, format!("must lie between 0 and {max}")));
+            }
         }
-        Err(Error::Option {
-            key: "augment",
-            problem: format!("{self:?}: `translation` lies in 0 to 0.5, the others in 0 to 1"),
-        })
+        Ok(())
     }
 
-    /// Augments each image of `[B, C, H, W]` in its own way.
+    /// Augments images `[B, C, H, W]`, each with random values of its own.
     ///
     /// # Errors
-    /// Another rank than 4.
+    /// A tensor of another rank than 4.
     pub fn apply(&self, images: &Tensor, stream: &mut Stream) -> Result<Tensor, Error> {
         let mut x = images.clone();
         if self.colour > 0.0 {
@@ -114,7 +114,7 @@ fn cut_out(x: &Tensor, share: f64, stream: &mut Stream) -> Result<Tensor, Error>
     let (tall, wide) = ((height as f64 * share).round() as usize, (width as f64 * share).round() as usize);
     let mut mask = vec![1f32; batch * channels * height * width];
     for image in mask.chunks_exact_mut(channels * height * width) {
-        // The centre may be anywhere, so that on average less than the whole square is inside.
+        // The centre is uniform over the image, so part of the square may lie outside.
         let (cy, cx) = (stream.below(height), stream.below(width));
         let (top, left) = (cy.saturating_sub(tall / 2), cx.saturating_sub(wide / 2));
         let (bottom, right) = ((cy + tall - tall / 2).min(height), (cx + wide - wide / 2).min(width));

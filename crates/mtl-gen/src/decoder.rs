@@ -1,4 +1,4 @@
-//! From a latent vector and a class to an image: the decoder of the VAE, the generator of the GAN.
+//! Decoder: a latent vector and a class to an image. The VAE's decoder and the GAN's generator network.
 //!
 //! ```text
 //! c = [z ; embedding(class)]                                   [B, latent + embedding]
@@ -9,26 +9,26 @@
 //! ```
 //! `norm(x | c)` is group normalisation whose scale and shift are linear functions of `c` (as the conditional norms of
 //! Dumoulin et al. 2017, arXiv 1610.07629 and of BigGAN, arXiv 1809.11096, without their dependence on the batch).
-//! Little is computed at full resolution. A pixel shuffle would be cheaper still, but its four pixels of a block have
-//! biases of their own, and trunks that begin with a pixel unshuffle reward the resulting lattice of dots.
+//! Few channels are computed at full resolution. A pixel shuffle would be cheaper, but the four pixels of a block would have
+//! separate biases, and a discriminator whose trunk begins with a pixel unshuffle does not penalise the resulting dots.
 
 use mtl_tensor::layers::{Conv2d, Linear};
 use mtl_tensor::{Init, Scope, Tensor, ops};
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::Embedding;
-use crate::{Error, Setting};
+use crate::{Error, GeneratorInput};
 
-/// Named sizes.
+/// Sizes by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// 128, 64, 48 channels at 1/8, 1/4, 1/2 of the image's size: 13 M multiply-adds for an image of 32x32.
+    /// 128, 64, 48 channels at 1/8, 1/4, 1/2 of the image's size: 13 M multiply-adds for one 32x32 image.
     #[default]
     Xs,
-    /// 192, 128, 96 channels and a residual convolution a level.
+    /// 192, 128, 96 channels and one residual convolution per level.
     S,
-    /// 256, 192, 128 channels and a residual convolution a level.
+    /// 256, 192, 128 channels and one residual convolution per level.
     M,
 }
 
@@ -43,15 +43,15 @@ impl Preset {
     }
 }
 
-/// Size of the network.
+/// Architecture of the decoder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `xs` (default), `s` or `m`.
+    /// Size: `xs` (default), `s` or `m`.
     pub preset: Preset,
-    /// Length of the latent vector. Default 64.
+    /// Length of the latent vector, at least 1. Default 64.
     pub latent: usize,
-    /// Length of the class embedding. Default 32.
+    /// Length of the class embedding, at least 1. Default 32.
     pub embedding: usize,
 }
 
@@ -61,19 +61,32 @@ impl Default for Config {
     }
 }
 
-/// Cells of the coarse map that the first layer paints one by one; larger maps are interpolated from 8x8.
+impl Config {
+    /// # Errors
+    /// A vector of length 0.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        for (key, value) in [("latent", self.latent), ("embedding", self.embedding)] {
+            if value == 0 {
+                return Err(Error::option(key, value, "must be at least 1"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Largest number of cells of the coarse map that the linear layer computes directly; larger maps are interpolated from 8x8.
 const MAX_START_CELLS: usize = 64;
 
-/// Channels of the full-size map.
+/// Channels of the map at full resolution.
 const FULL_WIDTH: usize = 16;
 
-/// See the module.
+/// Latent vectors and classes to images; the module describes its layers.
 #[derive(Debug)]
 pub struct Decoder {
     config: Config,
     embedding: Embedding,
     start: Linear,
-    /// The map the first layer paints, and the coarsest one of the pyramid.
+    /// Size of the linear layer's map, and of the coarsest level.
     start_size: (usize, usize),
     base_size: (usize, usize),
     base_width: usize,
@@ -91,19 +104,14 @@ struct Level {
 }
 
 impl Decoder {
-    /// For the images and classes of `setting` (its taps are not used).
+    /// Builds the decoder for the image format and classes of `input` (its trunk and taps are not used).
     ///
     /// # Errors
-    /// A size that is not divisible by 8 or below 32, a latent of no dimensions, a name that is taken.
-    pub fn new(config: &Config, scope: &Scope, setting: &Setting<'_>) -> Result<Self, Error> {
-        setting.check()?;
-        if config.latent == 0 || config.embedding == 0 {
-            return Err(Error::Option {
-                key: "decoder",
-                problem: "`latent` and `embedding` must be at least 1".into(),
-            });
-        }
-        let (mut base_size, mut doublings) = (setting.size, 0);
+    /// An image format that is not supported, settings out of range, a parameter name that is taken.
+    pub fn new(config: &Config, scope: &Scope, input: &GeneratorInput<'_>) -> Result<Self, Error> {
+        input.check()?;
+        config.check()?;
+        let (mut base_size, mut doublings) = (input.size, 0);
         while base_size.0 % 2 == 0 && base_size.1 % 2 == 0 && base_size.0.min(base_size.1) >= 8 {
             base_size = (base_size.0 / 2, base_size.1 / 2);
             doublings += 1;
@@ -115,37 +123,37 @@ impl Decoder {
         let base_width = width(doublings);
         let levels = (1..doublings)
             .map(|level| {
-                let place = scope.scope(format!("level{level}"));
+                let place = scope.sub(format!("level{level}"));
                 let (from, to) = (width(doublings + 1 - level), width(doublings - level));
                 let residual = if config.preset == Preset::Xs {
                     None
                 } else {
-                    let place = place.scope("residual");
-                    // A quiet start: the residual branch begins as a small correction.
+                    let place = place.sub("residual");
+                    // Small initial weights: the residual branch starts as a small correction.
                     let init = Init::Normal { fan_in: to * 9, gain: 0.2 };
-                    let conv = Conv2d::with_init(&place.scope("conv"), (to, to), 3, 1, true, init)?;
-                    Some((ConditionalNorm::new(&place.scope("norm"), to, condition)?, conv))
+                    let conv = Conv2d::with_init(&place.sub("conv"), (to, to), 3, 1, true, init)?;
+                    Some((ConditionalNorm::new(&place.sub("norm"), to, condition)?, conv))
                 };
                 Ok(Level {
-                    norm: ConditionalNorm::new(&place.scope("norm"), from, condition)?,
-                    conv: Conv2d::new(&place.scope("conv"), (from, to), 3, 1, true)?,
+                    norm: ConditionalNorm::new(&place.sub("norm"), from, condition)?,
+                    conv: Conv2d::new(&place.sub("conv"), (from, to), 3, 1, true)?,
                     residual,
                 })
             })
             .collect::<Result<Vec<_>, Error>>()?;
         let finest = width(1);
-        // The first images are nearly grey: closer to a picture than saturated noise.
+        // Small initial weights give nearly grey images, which are closer to real ones than saturated noise.
         let gentle = Init::Normal { fan_in: FULL_WIDTH * 9, gain: 0.5 };
         Ok(Self {
             config: config.clone(),
             embedding: Embedding::new(
-                &scope.scope("embedding"),
-                setting.classes,
+                &scope.sub("embedding"),
+                input.classes,
                 config.embedding,
                 Init::Normal { fan_in: 1, gain: 1.0 },
             )?,
             start: Linear::with_init(
-                &scope.scope("start"),
+                &scope.sub("start"),
                 condition,
                 base_width * start_size.0 * start_size.1,
                 Init::Normal { fan_in: condition, gain: 1.0 },
@@ -154,9 +162,9 @@ impl Decoder {
             base_size,
             base_width,
             levels,
-            last_norm: ConditionalNorm::new(&scope.scope("last.norm"), finest, condition)?,
-            narrow: Conv2d::new(&scope.scope("last.narrow"), (finest, FULL_WIDTH), 3, 1, true)?,
-            paint: Conv2d::with_init(&scope.scope("last.paint"), (FULL_WIDTH, setting.channels), 3, 1, true, gentle)?,
+            last_norm: ConditionalNorm::new(&scope.sub("last.norm"), finest, condition)?,
+            narrow: Conv2d::new(&scope.sub("last.narrow"), (finest, FULL_WIDTH), 3, 1, true)?,
+            paint: Conv2d::with_init(&scope.sub("last.paint"), (FULL_WIDTH, input.channels), 3, 1, true, gentle)?,
         })
     }
 
@@ -165,10 +173,10 @@ impl Decoder {
         self.config.latent
     }
 
-    /// `z [B, latent]` and one label an image (negative where missing) to `[B, C, H, W]` in `(-1, 1)`.
+    /// `z [B, latent]` and one label per image (negative where missing) to images `[B, C, H, W]` in `(-1, 1)`.
     ///
     /// # Errors
-    /// A label that is no class, shapes that do not fit.
+    /// A label outside the classes, shapes that do not fit.
     pub fn forward(&self, z: &Tensor, labels: &[i32]) -> Result<Tensor, Error> {
         let batch = z.dim(0)?;
         if batch != labels.len() {
@@ -223,8 +231,8 @@ mod tests {
     use super::*;
 
     fn decoder(params: &Params, size: (usize, usize), channels: usize) -> Decoder {
-        let setting = Setting { trunk: &mtl_trunk::Config::default(), taps: &[], size, channels, classes: 2 };
-        Decoder::new(&Config { latent: 5, embedding: 3, ..Config::default() }, &params.scope("g"), &setting).unwrap()
+        let input = GeneratorInput { trunk: &mtl_trunk::Config::default(), taps: &[], size, channels, classes: 2 };
+        Decoder::new(&Config { latent: 5, embedding: 3, ..Config::default() }, &params.scope("g"), &input).unwrap()
     }
 
     fn noise(shape: (usize, usize), dtype: DType) -> Tensor {
@@ -244,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn class_and_latent_both_matter_and_images_do_not_see_each_other() {
+    fn class_and_latent_both_matter_and_images_are_independent() {
         let params = Params::new(Seed::new(1), DType::F64, &Device::Cpu);
         let decoder = decoder(&params, (32, 32), 1);
         let z = noise((2, 5), DType::F64);

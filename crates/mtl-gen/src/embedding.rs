@@ -1,10 +1,10 @@
-//! Class labels as vectors: a table with one row a class, and one more for "not labelled".
+//! Class embedding: a table with one row per class, and one row for missing labels.
 
 use mtl_tensor::{DType, Init, Scope, Tensor, Var};
 
 use crate::Error;
 
-/// A table `[K + 1, E]`; row `K` stands for a missing label, and is the only row without classes.
+/// Embedding table `[K + 1, E]`; row `K` is that of a missing label, and the only row of a generator without classes.
 #[derive(Clone, Debug)]
 pub struct Embedding {
     table: Var,
@@ -12,20 +12,20 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Rows of `width` values; `init` is their first value.
+    /// Table of rows with `width` values, initialised by `init`.
     ///
     /// # Errors
-    /// The name is taken.
+    /// A parameter name that is taken.
     pub fn new(scope: &Scope, classes: usize, width: usize, init: Init) -> Result<Self, Error> {
         Ok(Self { table: scope.param("weight", (classes + 1, width), init)?, classes })
     }
 
-    /// Rows of `labels`: `[B, E]`. Negative labels take the row of the unlabelled. With `frozen` the table is a constant.
+    /// Rows of `labels`: `[B, E]`. Negative labels take the row of missing labels. With `frozen` the table is a constant.
     ///
     /// # Errors
-    /// A label that is no class.
+    /// A label outside the classes.
     pub fn forward(&self, labels: &[i32], frozen: bool) -> Result<Tensor, Error> {
-        // A product with a one-hot matrix: its gradient is summed in one fixed order, which a scattered one is not.
+        // A product with a one-hot matrix: its gradient has a fixed order of summation, that of a scatter has not.
         let hot = one_hot(labels, self.classes, &self.table)?;
         let table = self.table.as_tensor();
         Ok(if frozen { hot.matmul(&table.detach())? } else { hot.matmul(table)? })

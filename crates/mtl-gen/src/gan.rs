@@ -1,134 +1,120 @@
-//! A class-conditional GAN (Goodfellow et al. 2014, arXiv 1406.2661) whose critic sees through the trunk.
+//! GAN: class-conditional generative adversarial network with the trunk as discriminator backbone (Goodfellow et al. 2014,
+//! arXiv 1406.2661).
 //!
-//! | mode | critic | its loss |
+//! | mode | discriminator | its loss |
 //! |---|---|---|
-//! | `scratch` | a trunk of its own of the same shape, from a random start, with a head on each tap | relativistic + aR1 + aR2 |
-//! | `live` | the same, started from the learnt trunk, learning at a quarter of the rate | relativistic + aR1 + aR2, + tasks |
-//! | `frozen` | the learnt trunk as it is, a fixed random projection, heads on each tap | hinge |
+//! | `scratch` | own trunk of the same architecture, randomly initialised, with a head on each tap | relativistic + aR1 + aR2 |
+//! | `finetuned` | the same, initialised from the shared trunk, with a quarter of the learning rate | relativistic + aR1 + aR2 + tasks |
+//! | `frozen` | the shared trunk as it is, a fixed random projection, heads on each tap | hinge |
 //! | `hybrid` | `scratch` and `frozen` together | both |
 //!
-//! Relativistic (Jolicoeur-Martineau 2018, arXiv 1807.00734; Huang et al. 2024, arXiv 2501.05441): critic
-//! `softplus(D(G z) - D(x))`, generator `softplus(D(x) - D(G z))`, a real and a generated image of the same class side by
-//! side. Approximated R1 and R2: `gamma / (2 sigma^2) mean (D(x) - D(x + sigma noise))^2` on real and on generated images,
-//! to first order in sigma the gradient penalties `gamma / 2 |grad D|^2`, without second-order gradients. Hinge: critic
-//! `max(0, 1 - D(x)) + max(0, 1 + D(G z))` a feature pixel, generator `-D(G z)`. Critics see every image through the same
-//! augmentation ([`crate::augment`]), generated ones without leaving a trace in running statistics: a critic's own trunk
-//! normalises by groups, or (`live`, if the learnt trunk has batch norm) with the learnt running statistics.
+//! Relativistic loss (Jolicoeur-Martineau 2018, arXiv 1807.00734; R3GAN, Huang et al. 2024, arXiv 2501.05441): discriminator
+//! `softplus(D(G z) - D(x))`, generator `softplus(D(x) - D(G z))`, on pairs of a real and a generated image of the same class.
+//! Approximated R1 and R2 penalties: `gamma / (2 sigma^2) mean (D(x) - D(x + sigma noise))^2` on real and on generated images.
+//! To first order in sigma they are the gradient penalties `gamma / 2 |grad D|^2`, without second-order gradients. Hinge loss,
+//! per feature pixel: discriminator `max(0, 1 - D(x)) + max(0, 1 + D(G z))`, generator `-D(G z)`. All images pass through the
+//! same augmentation ([`crate::augment`]). Generated images never enter running statistics: an own trunk has group
+//! normalisation, or (`finetuned` from a trunk with batch normalisation) uses the shared trunk's running statistics.
 //!
-//! Measured on built-in scenes at 32x32 with the `xs` trunk, 200 to 400 steps of 32 from a VAE's start: `frozen` sharpens
-//! shapes and keeps colours clean, `live` works but is rougher and takes twice the time a step, `scratch` destroys the
-//! VAE's shapes before its critic knows any; it is for runs of many thousand steps.
+//! In mode `finetuned` the losses of the labelled tasks on real images, times [`Config::task_weight`], are added to the
+//! discriminator's loss: its trunk keeps features that serve the tasks.
 //!
-//! In mode `live` the caller adds the tasks' losses on real images, [`Gan::task_weight`] times, to the critic's, so that its
-//! trunk stays one that serves the tasks: the tasks' heads read [`Gan::own_features`].
+//! Measured on built-in scenes at 32x32 with the `xs` trunk, 200 to 400 steps of 32 images from a VAE's decoder: `frozen`
+//! gives sharp shapes and clean colours; `finetuned` is rougher and takes twice the time per step; `scratch` loses the VAE's
+//! shapes before its discriminator is trained, and needs runs of many thousand steps.
 
 mod config;
+mod step;
 mod terms;
 
-use std::sync::{Mutex, PoisonError};
-
-use mtl_rng::{Seed, Stream};
-use mtl_tensor::layers::NormKind;
-use mtl_tensor::{Ctx, Scope, Tensor, ops, optim, with_constant_weights};
-use mtl_trunk::{Features, Trunk};
+use mtl_rng::Stream;
+use mtl_tensor::{Ctx, Scope, Tensor, optim};
+use mtl_trunk::Trunk;
 
 pub use config::{Config, Mode};
-use terms::{Mean, Sum, squared_gradient};
 
-use crate::critic::{Heads, Projection, Use};
+use crate::copy::copy_parameters;
+use crate::critic::{Heads, Projection};
 use crate::decoder::Decoder;
 use crate::prior::Prior;
-use crate::{Batch, Error, Generator, Loss, Phase, Setting, below, unknown_phase};
+use crate::{Batch, DecoderSource, Error, Generator, GeneratorInput, GeneratorStep, Phase, Prepare};
 
-/// A critic with a trunk of its own.
+/// A backbone of the discriminator's own.
 #[derive(Debug)]
 struct Own {
     trunk: Box<dyn Trunk>,
     heads: Heads,
 }
 
-/// Heads on the learnt trunk.
+/// Heads on the frozen shared trunk.
 #[derive(Debug)]
 struct Frozen {
     projection: Projection,
     heads: Heads,
 }
 
-/// See the module.
+/// Class-conditional GAN on the shared trunk.
 #[derive(Debug)]
 pub struct Gan {
     config: Config,
     scope: Scope,
     generator_name: String,
+    prior_name: String,
     generator: Decoder,
-    /// `N(0, I)`, or that of the VAE started from.
+    /// Distribution of the latents: `N(0, I)`, or that of the generator it starts from.
     prior: Prior,
     own: Option<Own>,
     frozen: Option<Frozen>,
     phases: Vec<Phase>,
-    kept: Mutex<Option<Shown>>,
-}
-
-/// One step's images and what the learnt trunk sees in them, the generated ones with their graph.
-#[derive(Debug)]
-struct Shown {
-    key: (Seed, u64, Tensor, Vec<i32>),
-    real: Tensor,
-    fake: Tensor,
-    real_features: Option<Features>,
-    fake_features: Option<Features>,
-}
-
-impl Shown {
-    fn is_of(&self, batch: &Batch<'_>, cx: &Ctx) -> bool {
-        let (seed, step, images, classes) = &self.key;
-        *seed == cx.seed && *step == cx.step && images.id() == batch.images.id() && classes == batch.classes
-    }
 }
 
 impl Gan {
-    /// A GAN whose parameters lie below `scope`: `generator`, and `critic.own`, `critic.frozen` as the mode needs.
+    /// Builds the GAN with its parameters in `scope`: `generator`, `prior`, and `critic.own`, `critic.frozen` as the mode needs.
     ///
     /// # Errors
-    /// A setting or option out of range, a name that is taken.
-    pub fn new(config: &Config, scope: &Scope, setting: &Setting<'_>) -> Result<Self, Error> {
-        config.check()?;
-        setting.check()?;
-        let critic = scope.scope("critic");
+    /// An image format that is not supported, settings out of range, a parameter name that is taken.
+    pub fn new(config: &Config, scope: &Scope, input: &GeneratorInput<'_>) -> Result<Self, Error> {
+        config.check().map_err(|error| error.below(&format!("generators.{}.gan", scope.name())))?;
+        input.check()?;
+        let critic = scope.sub("critic");
         let own = if config.mode.has_own_trunk() {
-            let place = critic.scope("own");
-            let trunk = own_trunk_config(config.mode, setting.trunk).build(&place.scope("trunk"), setting.channels)?;
-            let heads = Heads::new(&place.scope("heads"), trunk.taps(), config.head_width, setting.classes, false)?;
+            let place = critic.sub("own");
+            let trunk_scope = place.sub("trunk");
+            // A finetuned trunk has the architecture of the shared one, and uses its running statistics.
+            let trunk = if config.mode == Mode::Finetuned {
+                input.trunk.build(&trunk_scope, input.channels)?
+            } else {
+                input.trunk.batch_independent().build(&trunk_scope, input.channels)?
+            };
+            let heads = Heads::new(&place.sub("heads"), trunk.taps(), config.head_width, input.classes, false)?;
             Some(Own { trunk, heads })
         } else {
             None
         };
-        let frozen = if config.mode.uses_learnt_trunk() {
-            let place = critic.scope("frozen");
+        let frozen = if config.mode.uses_shared_trunk() {
+            let place = critic.sub("frozen");
+            let (taps, width) = (input.taps, config.head_width);
             Some(Frozen {
-                projection: Projection::new(&place.scope("projection"), setting.taps)?,
-                heads: Heads::new(
-                    &place.scope("heads"),
-                    setting.taps,
-                    config.head_width,
-                    setting.classes,
-                    config.spectral,
-                )?,
+                projection: Projection::new(&place.sub("projection"), taps)?,
+                heads: Heads::new(&place.sub("heads"), taps, width, input.classes, config.spectral)?,
             })
         } else {
             None
         };
-        let generator = scope.scope("generator");
-        // Heads that learn slower than this are fooled by ringing and saturated colours after some hundred steps.
+        let (generator, prior) = (scope.sub("generator"), scope.sub("prior"));
         let adam = optim::Config::Adam { beta1: 0.5, beta2: 0.99 };
-        let slower =
-            if config.mode == Mode::Live { vec![(format!("{}.own.trunk", critic.name()), 0.25)] } else { Vec::new() };
+        let lr_scales = if config.mode == Mode::Finetuned {
+            vec![(format!("{}.own.trunk", critic.name()), 0.25)]
+        } else {
+            Vec::new()
+        };
         let phases = vec![
-            Phase { name: "critic", prefixes: vec![critic.name().to_owned()], slower, optimizer: adam, lr: 5e-3 },
+            // With a lower learning rate of the heads, samples get ringing and saturated colours after some hundred steps.
+            Phase { name: "critic", prefixes: vec![critic.name().to_owned()], lr_scales, optimizer: adam, lr: 5e-3 },
             Phase {
                 name: "generator",
                 prefixes: vec![generator.name().to_owned()],
-                slower: vec![],
+                lr_scales: vec![],
                 optimizer: adam,
                 lr: 2e-4,
             },
@@ -137,161 +123,30 @@ impl Gan {
             config: config.clone(),
             scope: scope.clone(),
             generator_name: generator.name().to_owned(),
-            generator: Decoder::new(&config.decoder, &generator, setting)?,
-            prior: Prior::new(&scope.scope("prior"), setting.classes, config.decoder.latent)?,
+            prior_name: prior.name().to_owned(),
+            generator: Decoder::new(&config.decoder, &generator, input)?,
+            prior: Prior::new(&prior, input.classes, config.decoder.latent)?,
             own,
             frozen,
             phases,
-            kept: Mutex::new(None),
         })
     }
 
-    /// Starts from a trained VAE of the same decoder shape whose parameters live below `vae_name` in the same store: the
-    /// generator with its decoder's weights, latents with its fitted prior. The critic then sharpens blurred images
-    /// instead of leading out of noise, which takes a run of a minute from shapeless to recognisable.
+    /// Copies a trained decoder into the generator network, and its prior. The discriminator then improves blurred images
+    /// instead of noise, so that a run of one minute gives recognisable images.
     ///
     /// # Errors
-    /// A decoder of another shape; nothing has been changed then.
-    pub fn start_from_vae(&self, vae_name: &str) -> Result<(), Error> {
-        copy_below(&self.scope, &format!("{vae_name}.decoder"), &self.generator_name)?;
-        copy_below(&self.scope, &format!("{vae_name}.prior"), &format!("{}.prior", self.scope.name()))
+    /// A parameter of the source that is missing or has another shape; nothing is copied then.
+    pub fn start_from(&self, source: &DecoderSource<'_>) -> Result<(), Error> {
+        copy_parameters(&self.scope, source.decoder, &self.generator_name)?;
+        copy_parameters(&self.scope, source.prior, &self.prior_name)
     }
 
-    /// What the critic's own trunk sees in real images; `None` in mode `frozen`.
-    ///
-    /// # Errors
-    /// Shapes that do not fit.
-    pub fn own_features(&self, images: &Tensor) -> Result<Option<Features>, Error> {
-        Ok(match &self.own {
-            Some(own) => Some(own.trunk.forward(images, &Ctx::eval())?),
-            None => None,
-        })
+    fn stream_name(&self, purpose: &str) -> String {
+        format!("{}/{purpose}", self.scope.name())
     }
 
-    /// What the caller multiplies the tasks' losses on [`Gan::own_features`] by before it adds them to the critic's loss:
-    /// [`Config::task_weight`] in mode `live`, 0 in all others.
-    pub fn task_weight(&self) -> f64 {
-        if self.config.mode == Mode::Live { self.config.task_weight } else { 0.0 }
-    }
-
-    /// The generator network.
-    pub fn generator(&self) -> &Decoder {
-        &self.generator
-    }
-
-    /// What both phases of a step look at. The generator's phase takes what the critic's has made, which is what it would
-    /// make itself: the generator and the learnt trunk have not changed in between.
-    fn shown(&self, batch: &Batch<'_>, cx: &Ctx) -> Result<Shown, Error> {
-        let images = batch.images.dim(0)?;
-        if images != batch.classes.len() {
-            return Err(Error::Labels { labels: batch.classes.len(), images });
-        }
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(kept) = kept.filter(|kept| kept.is_of(batch, cx)) {
-            return Ok(kept);
-        }
-        let z = self.prior.sample(batch.classes, &mut cx.stream(&self.stream_name("latent")))?;
-        let fake = self.generator.forward(&z, batch.classes)?;
-        let mut stream = cx.stream(&self.stream_name("augment"));
-        let real = self.config.augment.apply(&batch.images.detach(), &mut stream)?;
-        let fake = self.config.augment.apply(&fake, &mut stream)?;
-        let (mut real_features, mut fake_features) = (None, None);
-        if self.frozen.is_some() {
-            real_features = Some(batch.trunk.forward(&real, &Ctx::eval())?.detach());
-            fake_features = Some(with_constant_weights(|| batch.trunk.forward(&fake, &Ctx::eval()))?);
-        }
-        let key = (cx.seed, cx.step, batch.images.clone(), batch.classes.to_vec());
-        Ok(Shown { key, real, fake, real_features, fake_features })
-    }
-
-    fn stream_name(&self, what: &str) -> String {
-        format!("{}/{what}", self.scope.name())
-    }
-
-    fn critic_loss(&self, batch: &Batch<'_>, cx: &Ctx) -> Result<Loss, Error> {
-        let shown = self.shown(batch, cx)?;
-        let class_weight = self.config.class_weight(batch.progress);
-        let n = batch.classes.len();
-        let mut sum = Sum::default();
-        if let Some(own) = &self.own {
-            let seen = Tensor::cat(&[&shown.real, &shown.fake.detach()], 0)?;
-            let noise = cx.noise(&self.stream_name("noise"), seen.shape(), seen.dtype(), seen.device())?;
-            let seen = Tensor::cat(&[&seen, &(&seen + (noise * self.config.sigma)?)?], 0)?;
-            let features = own.trunk.forward(&seen, &Ctx::eval())?;
-            let logits = own.heads.forward(&features, &batch.classes.repeat(4), class_weight, Use::Learn)?;
-            let (mut relativistic, mut penalty, mut gap) = (Mean::default(), Mean::default(), Mean::default());
-            for logits in &logits {
-                let verdict = logits.mean(1)?; // [4 B]: real, generated, both again with noise
-                let lead = (verdict.narrow(0, 0, n)? - verdict.narrow(0, n, n)?)?;
-                relativistic.add(ops::softplus(&lead.neg()?)?.mean_all()?)?;
-                let (before, after) = (verdict.narrow(0, 0, 2 * n)?, verdict.narrow(0, 2 * n, 2 * n)?);
-                penalty.add(squared_gradient(&before, &after, self.config.sigma)?)?;
-                gap.add(lead.mean_all()?)?;
-            }
-            sum.add("own", relativistic, 1.0)?;
-            // gamma / 2 for real and for generated images; the mean over both is half their sum.
-            sum.add("penalty", penalty, self.config.gamma)?;
-            sum.note("gap", gap)?;
-        }
-        if let (Some(frozen), Some(real), Some(fake)) = (&self.frozen, &shown.real_features, &shown.fake_features) {
-            let both = real.taps.iter().zip(&fake.taps).map(|(real, fake)| Tensor::cat(&[real, &fake.detach()], 0));
-            let mixed = frozen.projection.forward(&Features { taps: both.collect::<Result<_, _>>()? })?;
-            let logits = frozen.heads.forward(&mixed, &batch.classes.repeat(2), class_weight, Use::Learn)?;
-            let (mut hinge, mut gap) = (Mean::default(), Mean::default());
-            for logits in &logits {
-                let (real, fake) = (logits.narrow(0, 0, n)?, logits.narrow(0, n, n)?);
-                let missed =
-                    (ops::relu(&(real.neg()? + 1.0)?)?.mean_all()? + ops::relu(&(&fake + 1.0)?)?.mean_all()?)?;
-                hinge.add(missed)?;
-                gap.add((real.mean_all()? - fake.mean_all()?)?)?;
-            }
-            sum.add("frozen", hinge, self.frozen_weight())?;
-            sum.note("frozen_gap", gap)?;
-        }
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
-        sum.finish()
-    }
-
-    fn generator_loss(&self, batch: &Batch<'_>, cx: &Ctx) -> Result<Loss, Error> {
-        let shown = self.shown(batch, cx)?;
-        let class_weight = self.config.class_weight(batch.progress);
-        let mut sum = Sum::default();
-        if let Some(own) = &self.own {
-            // Two passes, so that the backward one covers the generated images alone.
-            let judge = |images: &Tensor| -> Result<Vec<Tensor>, Error> {
-                // The generator's turn: the critic's own weights are judges, not learners.
-                let features = with_constant_weights(|| own.trunk.forward(images, &Ctx::eval()))?;
-                own.heads.forward(&features, batch.classes, class_weight, Use::Judge)
-            };
-            let mut relativistic = Mean::default();
-            for (real, fake) in judge(&shown.real)?.iter().zip(&judge(&shown.fake)?) {
-                let lead = (real.mean(1)?.detach() - fake.mean(1)?)?;
-                relativistic.add(ops::softplus(&lead)?.mean_all()?)?;
-            }
-            sum.add("own", relativistic, 1.0)?;
-        }
-        if let (Some(frozen), Some(real), Some(fake)) = (&self.frozen, &shown.real_features, &shown.fake_features) {
-            let logits =
-                frozen.heads.forward(&frozen.projection.forward(fake)?, batch.classes, class_weight, Use::Judge)?;
-            let mut hinge = Mean::default();
-            for logits in &logits {
-                hinge.add(logits.mean_all()?.neg()?)?;
-            }
-            sum.add("frozen", hinge, self.frozen_weight())?;
-            if self.config.feature_matching > 0.0 {
-                let mut matching = Mean::default();
-                for (fake, real) in fake.taps.iter().zip(&real.taps) {
-                    let power = (optim::square_norm(real)? / real.elem_count().max(1) as f64).max(1e-12);
-                    let apart = (ops::batch_mean(fake)? - ops::batch_mean(real)?)?;
-                    matching.add((apart.sqr()?.mean_all()? / power)?)?;
-                }
-                sum.add("matching", matching, self.config.feature_matching)?;
-            }
-        }
-        sum.finish()
-    }
-
-    /// Weight of the frozen heads.
+    /// Weight of the heads on the frozen trunk.
     fn frozen_weight(&self) -> f64 {
         if self.own.is_some() { self.config.frozen_weight } else { 1.0 }
     }
@@ -302,22 +157,30 @@ impl Generator for Gan {
         &self.phases
     }
 
-    fn prepare(&self, trunk_name: &str, trunk: &dyn Trunk, images: &Tensor) -> Result<(), Error> {
-        if self.config.mode == Mode::Live {
-            copy_below(&self.scope, trunk_name, &format!("{}.critic.own.trunk", self.scope.name()))?;
+    fn prepare(&self, input: &Prepare<'_>) -> Result<Vec<String>, Error> {
+        if self.config.mode == Mode::Finetuned {
+            copy_parameters(&self.scope, input.trunk_name, &format!("{}.critic.own.trunk", self.scope.name()))?;
         }
         if let Some(frozen) = &self.frozen {
-            frozen.projection.calibrate(&trunk.forward(images, &Ctx::eval())?)?;
+            frozen.projection.calibrate(&input.trunk.forward(input.images, &Ctx::eval())?)?;
         }
-        Ok(())
+        let (own, name) = (self.scope.name(), &self.config.init_from);
+        if name == Config::RANDOM_START {
+            return Ok(Vec::new());
+        }
+        let note = match (input.generator)(name).and_then(|generator| generator.decoder_source()) {
+            Some(source) if *source.config == self.config.decoder => {
+                self.start_from(&source)?;
+                format!("generator `{own}` starts from the decoder and the prior of generator `{name}`")
+            }
+            Some(_) => format!("generator `{own}` starts at random: generator `{name}` has other decoder settings"),
+            None => format!("generator `{own}` starts at random: there is no decoder of a generator `{name}`"),
+        };
+        Ok(vec![note])
     }
 
-    fn phase_loss(&self, phase: &str, batch: &Batch<'_>, cx: &Ctx) -> Result<Loss, Error> {
-        match phase {
-            "critic" => self.critic_loss(batch, cx),
-            "generator" => self.generator_loss(batch, cx),
-            other => Err(unknown_phase(other, &self.phases)),
-        }
+    fn begin_step<'a>(&'a self, batch: &'a Batch<'a>, cx: &'a Ctx) -> Result<Box<dyn GeneratorStep + 'a>, Error> {
+        Ok(Box::new(step::Step::new(self, batch, cx)?))
     }
 
     fn sampled(&self) -> &str {
@@ -335,41 +198,4 @@ impl Generator for Gan {
     fn decode(&self, z: &Tensor, labels: &[i32]) -> Result<Tensor, Error> {
         self.generator.forward(z, labels)
     }
-}
-
-/// A trunk like the shared one whose normalisation leaves no trace of generated images.
-fn own_trunk_config(mode: Mode, shared: &mtl_trunk::Config) -> mtl_trunk::Config {
-    match shared.clone() {
-        // `live` has to have the shape of what it starts from; it runs on the learnt running statistics.
-        mtl_trunk::Config::Resnet(config) if mode != Mode::Live => {
-            mtl_trunk::Config::Resnet(mtl_trunk::resnet::Config { norm: NormKind::Group, ..config })
-        }
-        other => other,
-    }
-}
-
-/// Copies every parameter and buffer below `from` to its namesake below `to`.
-fn copy_below(scope: &Scope, from: &str, to: &str) -> Result<(), Error> {
-    let all = scope.params().all();
-    let mut pairs = Vec::new();
-    for (name, var) in all.iter().filter(|(name, _)| below(name, to)) {
-        let source = format!("{from}{}", &name[to.len()..]);
-        match all.get(&source) {
-            Some(value) if value.dims() == var.dims() => pairs.push((var, value)),
-            found => {
-                let problem = match found {
-                    Some(value) => format!("`{source}` is {:?} and `{name}` {:?}", value.dims(), var.dims()),
-                    None => format!("there is no `{source}` for `{name}`"),
-                };
-                return Err(Error::Option {
-                    key: "gan",
-                    problem: format!("cannot start `{to}` from `{from}`: {problem}"),
-                });
-            }
-        }
-    }
-    for (var, value) in pairs {
-        var.set(&value.as_tensor().detach().copy()?)?;
-    }
-    Ok(())
 }

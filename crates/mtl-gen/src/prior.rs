@@ -1,8 +1,8 @@
-//! A Gaussian a class over latent vectors, fitted to the encodings of training images.
+//! Prior: one Gaussian per class over latent vectors, fitted to the encodings of training images.
 //!
-//! The decoder only ever saw latents near encodings; `N(0, I)` also covers the gaps between them. Fitting a density to
-//! the encodings after training and sampling from it instead (Ghosh et al. 2020, arXiv 1903.12436) improves samples
-//! at no training cost. Mean and covariance are those of the aggregated posterior
+//! The decoder is trained on latents near encodings; `N(0, I)` also covers the gaps between them. A density fitted to the
+//! encodings after training (ex-post density estimation, Ghosh et al. 2020, arXiv 1903.12436) improves samples at no training
+//! cost. Mean and covariance are those of the aggregated posterior
 //! `q(z | class) = mean over images of N(mu_i, diag sigma_i^2)`: mean of `mu`, covariance of `mu` plus mean `sigma^2`.
 
 use mtl_rng::Stream;
@@ -11,11 +11,11 @@ use mtl_tensor::{Init, Scope, Tensor, Var, to_f64};
 use crate::Error;
 use crate::embedding::row_of;
 
-/// Images of the whole set that count into a class's covariance: with fewer images than dimensions its own estimate
-/// would be singular.
+/// Shrinkage of a class's covariance towards that of all images, as a number of images: with fewer images than dimensions the
+/// class's own estimate is singular.
 const SHRINKAGE: f64 = 32.0;
 
-/// Mean and Cholesky factor a class (the last row: all images), saved with the model. `N(0, I)` until fitted.
+/// Mean and Cholesky factor per class (last row: all images), stored with the model's parameters. `N(0, I)` before the fit.
 #[derive(Debug)]
 pub struct Prior {
     means: Var,
@@ -25,10 +25,10 @@ pub struct Prior {
 }
 
 impl Prior {
-    /// Standard normal for every class.
+    /// Standard normal distribution for every class.
     ///
     /// # Errors
-    /// The name is taken.
+    /// A parameter name that is taken.
     pub fn new(scope: &Scope, classes: usize, latent: usize) -> Result<Self, Error> {
         let rows = classes + 1;
         let prior = Self {
@@ -43,17 +43,17 @@ impl Prior {
         Ok(prior)
     }
 
-    /// Fits to `mu [N, latent]`, `variance [N, latent]` (row-major) and one label an image.
+    /// Fits to `mu [N, latent]`, `variance [N, latent]` (row-major) and one label per image.
     ///
     /// # Errors
-    /// No images, values that are not finite, a label that is no class.
+    /// No images, values that are not finite, a label outside the classes.
     pub fn fit(&self, mu: &[f64], variance: &[f64], labels: &[i32]) -> Result<(), Error> {
         let latent = self.latent;
         if labels.is_empty() || mu.len() != labels.len() * latent || variance.len() != mu.len() {
             return Err(Error::Labels { labels: labels.len(), images: mu.len() / latent });
         }
         if !mu.iter().chain(variance).all(|v| v.is_finite()) {
-            return Err(Error::NotFinite { what: "an encoding" });
+            return Err(Error::NonFinite { what: "an encoding".to_owned() });
         }
         let rows = labels.iter().map(|&label| row_of(label, self.classes)).collect::<Result<Vec<_>, _>>()?;
         let all: Vec<usize> = (0..labels.len()).collect();
@@ -75,10 +75,10 @@ impl Prior {
         self.set(means, factors)
     }
 
-    /// One latent vector a label, `[B, latent]`, drawn in order: two batches from one stream are one larger batch.
+    /// One latent vector per label, `[B, latent]`, drawn in order: two batches from one stream equal one larger batch.
     ///
     /// # Errors
-    /// A label that is no class.
+    /// A label outside the classes.
     pub fn sample(&self, labels: &[i32], stream: &mut Stream) -> Result<Tensor, Error> {
         let latent = self.latent;
         let (means, factors) = (to_f64(&self.means)?, to_f64(&self.factors)?);

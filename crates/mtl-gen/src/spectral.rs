@@ -1,28 +1,28 @@
 //! Spectral normalisation (Miyato et al. 2018, arXiv 1802.05957): a weight divided by its largest singular value.
 //!
-//! `W / sigma` with `sigma = u^T W v`; `u` is a saved buffer improved by one power iteration a critic step, `v` follows
+//! `W / sigma` with `sigma = u^T W v`. `u` is a stored buffer, updated by one power iteration per discriminator step; `v` follows
 //! from it. `u` and `v` are constants to the gradient, which flows through `W` in numerator and denominator.
 
 use mtl_tensor::{Init, Scope, Tensor, Var};
 
 use crate::Error;
 
-/// The left singular vector of one weight.
+/// Left singular vector of one weight.
 #[derive(Debug)]
 pub struct Spectral {
     u: Var,
 }
 
 impl Spectral {
-    /// For a weight with `rows` outputs.
+    /// Vector for a weight with `rows` outputs.
     ///
     /// # Errors
-    /// The name is taken.
+    /// A parameter name that is taken.
     pub fn new(scope: &Scope, rows: usize) -> Result<Self, Error> {
         Ok(Self { u: scope.buffer("u", (rows, 1), Init::Normal { fan_in: 1, gain: 1.0 })? })
     }
 
-    /// `weight [O, ...]` divided by its largest singular value as known so far; `improve` takes a power iteration first.
+    /// `weight [O, ...]` divided by the current estimate of its largest singular value; `improve` takes a power iteration first.
     ///
     /// # Errors
     /// Another number of rows.

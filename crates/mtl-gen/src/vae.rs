@@ -1,97 +1,87 @@
-//! A variational auto-encoder (Kingma and Welling 2014, arXiv 1312.6114) whose encoder is the trunk.
+//! VAE: variational autoencoder whose encoder is the trunk (Kingma and Welling 2014, arXiv 1312.6114).
 //!
 //! ```text
 //! trunk taps -> mu, log sigma^2 -> z = mu + sigma noise -> decoder(z, class) -> x^
 //! ```
-//! Likelihood: a Gaussian with the one variance that is best for the batch (Rybkin et al. 2021, arXiv 2006.13202), with a
-//! floor at the grey steps of 8-bit images: `s^2 = mse + s0^2`, `s0 = 1/255` (images span 2, a step is 2/255). Per pixel
-//! and counted from the floor, the loss of reconstruction is `log(s / s0)` nats: positive, about 3 for a young model, and
-//! without a weight to tune. With `D = C H W` values an image, the loss is
+//! The likelihood is a Gaussian whose variance is the optimal one for the batch (sigma-VAE, Rybkin et al. 2021, arXiv
+//! 2006.13202), with a floor at the quantisation of 8-bit images: `s^2 = mse + s0^2`, `s0 = 1/255` (images span 2, a grey step
+//! is 2/255). The reconstruction term per pixel, relative to the floor, is `log(s / s0)` nats: positive, about 3 at the start
+//! of training, and without a weight to tune. With `D = C H W` values per image, the loss is
 //!
 //! ```text
-//! total = log(s / s0) + beta KL / D          (+ perceptual, in the stage of its own)
+//! total = log(s / s0) + beta KL / D          (+ perceptual, in the VAE's own stage)
 //! KL = sum over latent dimensions of (mu^2 + sigma^2 - 1 - log sigma^2) / 2, mean over the batch
 //! ```
-//! which is `1/D` of the negative evidence bound plus a constant: of the same order as the other tasks' losses.
+//! which is `1/D` of the negative evidence lower bound plus a constant: on the scale of the other tasks' losses.
 //!
-//! Perceptual: the same likelihood in the frozen trunk's features, normalised to unit length at each pixel (Zhang et
-//! al. 2018, arXiv 1801.03924): `w mean over taps of log(s_l / s_l0)`, `s_l^2 = mean |n(f_l(x)) - n(f_l(x^))|^2 + s_l0^2`.
+//! The perceptual term is the same likelihood of the frozen trunk's features, normalised to unit length at each pixel (LPIPS,
+//! Zhang et al. 2018, arXiv 1801.03924): `w mean over taps of log(s_l / s_l0)`,
+//! `s_l^2 = mean |n(f_l(x)) - n(f_l(x^))|^2 + s_l0^2`.
 //!
-//! New images come from a Gaussian a class fitted to the encodings ([`Vae::fit_prior`]), or from `N(0, I)` before.
+//! Sampling draws latents from one Gaussian per class, fitted to the encodings of training images ([`Generator::prior_fit`]);
+//! before the fit from `N(0, I)`.
+
+mod config;
+mod stage;
 
 use mtl_rng::Stream;
 use mtl_tensor::layers::{Conv2d, Linear};
 use mtl_tensor::{Ctx, Init, Mode, Scope, Tensor, ops, optim, with_constant_weights};
 use mtl_trunk::{Features, TapSpec, Trunk};
-use serde::{Deserialize, Serialize};
 
-use crate::decoder::{self, Decoder};
+pub use config::Config;
+
+use crate::decoder::Decoder;
 use crate::prior::Prior;
-use crate::{Batch, Error, Generator, Loss, Phase, Setting, unknown_phase, value};
+use crate::{
+    Batch, DecoderSource, Error, Generator, GeneratorInput, GeneratorStep, JointObjective, Loss, Phase, Prepare,
+    PriorFit, value,
+};
 
-/// Options of the VAE.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Size of the decoder.
-    pub decoder: decoder::Config,
-    /// Weight of the KL term. Default 1, the evidence bound: the likelihood's variance adapts, so none needs tuning.
-    pub beta: f64,
-    /// Nats a latent dimension may carry for free (Kingma et al. 2016, arXiv 1606.04934). Default 0: no dimension is
-    /// protected from being given up.
-    pub free_bits: f64,
-    /// Weight of the perceptual loss in the stage of its own. Default 0: with 1 a step takes two to three times as long, and
-    /// in a stage of half a minute the steps are worth more than the slightly crisper outlines.
-    pub perceptual: f64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { decoder: decoder::Config::default(), beta: 1.0, free_bits: 0.0, perceptual: 0.0 }
-    }
-}
-
-/// Floor of the pixel deviation: half the distance of grey levels.
+/// Floor of the pixel deviation: half a grey step.
 const PIXEL_FLOOR: f64 = 1.0 / 255.0;
 /// Floor of the mean squared feature distance (unit vectors differ by at most 4).
 const FEATURE_FLOOR: f64 = 0.01;
-/// `log sigma^2` stays within plus and minus this.
+/// Bound of `|log sigma^2|`.
 const LOGVAR_BOUND: f64 = 8.0;
-/// Cells of the map that is flattened into the encoder's last layer.
+/// Largest number of cells of the map that is flattened into the encoder's last layer.
 const MAX_CELLS: usize = 64;
-/// Channels of that map.
+/// Channels of the map that is flattened.
 const ENCODER_WIDTH: usize = 64;
 
-/// Mean and log variance of the posterior of each image, `[B, latent]`.
+/// Posterior of each image: a Gaussian with diagonal covariance.
 #[derive(Clone, Debug)]
 pub struct Encoding {
-    /// Means.
+    /// Means, `[B, latent]`.
     pub mu: Tensor,
-    /// Log variances, within +-8.
+    /// Log variances, `[B, latent]`, within +-8.
     pub logvar: Tensor,
 }
 
-/// What [`Vae::loss`] finds.
+/// Loss of the VAE with its parts.
 #[derive(Clone, Debug)]
-pub struct VaeLoss {
-    /// The scalar to descend; see the module for its scale.
+pub struct Elbo {
+    /// The loss: a scalar. The module describes its scale.
     pub total: Tensor,
-    /// `[B, C, H, W]`.
+    /// Reconstructions, `[B, C, H, W]`.
     pub reconstruction: Tensor,
-    /// Nats an image.
+    /// KL divergence in nats per image.
     pub kl: f64,
-    /// Mean squared error of pixels in `[-1, 1]`.
+    /// Mean squared error of pixel values in `[-1, 1]`.
     pub mse: f64,
 }
 
-/// See the module.
+/// Variational autoencoder behind the shared trunk.
 #[derive(Debug)]
 pub struct Vae {
     config: Config,
     name: String,
-    /// Parts of the encoder after the trunk: the deepest tap and, if there is one, the tap before it, pixels unshuffled.
+    /// Name prefixes of the parameters of decoder and prior.
+    decoder_name: String,
+    prior_name: String,
+    /// Second input of the encoder after the deepest tap: the tap before it, pixel-unshuffled.
     finer: Option<usize>,
-    /// Side of the windows that are averaged before the last layer.
+    /// Side of the average-pooling windows before the last layer.
     pool: usize,
     mix: Conv2d,
     heads: Linear,
@@ -101,51 +91,47 @@ pub struct Vae {
 }
 
 impl Vae {
-    /// A VAE behind a trunk with these taps.
+    /// Builds the VAE with its parameters in `scope`: `encoder`, `decoder`, `prior`.
     ///
     /// # Errors
-    /// A setting or option out of range, a name that is taken.
-    pub fn new(config: &Config, scope: &Scope, setting: &Setting<'_>) -> Result<Self, Error> {
-        setting.check()?;
-        let positive = |value: f64| value.is_finite() && value >= 0.0;
-        if !positive(config.beta) || !positive(config.free_bits) || !positive(config.perceptual) {
-            return Err(Error::Option {
-                key: "vae",
-                problem: "`beta`, `free_bits` and `perceptual` must be 0 or more".into(),
-            });
-        }
-        let taps = setting.taps;
+    /// An image format that is not supported, inputs out of range, a parameter name that is taken.
+    pub fn new(config: &Config, scope: &Scope, input: &GeneratorInput<'_>) -> Result<Self, Error> {
+        input.check()?;
+        config.check().map_err(|error| error.below(&format!("generators.{}.vae", scope.name())))?;
+        let taps = input.taps;
         let Some(&deepest) = taps.last() else {
             return Err(Error::NoTaps);
         };
         let finer = taps.len().checked_sub(2).filter(|&at| deepest.stride.is_multiple_of(taps[at].stride));
         let unshuffled = |tap: TapSpec| tap.channels * (deepest.stride / tap.stride).pow(2);
         let inputs = deepest.channels + finer.map_or(0, |at| unshuffled(taps[at]));
-        let (height, width) = (setting.size.0 / deepest.stride, setting.size.1 / deepest.stride);
+        let (height, width) = (input.size.0 / deepest.stride, input.size.1 / deepest.stride);
         let mut pool = 1;
         while (height / pool) * (width / pool) > MAX_CELLS {
             pool += 1;
         }
         let flat = ENCODER_WIDTH * (height / pool) * (width / pool);
         let latent = config.decoder.latent;
-        let encoder = scope.scope("encoder");
+        let [encoder, decoder, prior] = ["encoder", "decoder", "prior"].map(|name| scope.sub(name));
         Ok(Self {
+            decoder_name: decoder.name().to_owned(),
+            prior_name: prior.name().to_owned(),
             finer,
             pool,
-            mix: Conv2d::new(&encoder.scope("mix"), (inputs, ENCODER_WIDTH), 1, 1, true)?,
-            // Small at first: every posterior starts near the prior, and the KL term near zero.
+            mix: Conv2d::new(&encoder.sub("mix"), (inputs, ENCODER_WIDTH), 1, 1, true)?,
+            // Small initial weights: posteriors start near the prior, and the KL term near zero.
             heads: Linear::with_init(
-                &encoder.scope("heads"),
+                &encoder.sub("heads"),
                 flat,
                 2 * latent,
                 Init::Normal { fan_in: flat, gain: 0.5 },
             )?,
-            decoder: Decoder::new(&config.decoder, &scope.scope("decoder"), setting)?,
-            prior: Prior::new(&scope.scope("prior"), setting.classes, latent)?,
+            decoder: Decoder::new(&config.decoder, &decoder, input)?,
+            prior: Prior::new(&prior, input.classes, latent)?,
             phases: vec![Phase {
                 name: "vae",
                 prefixes: vec![scope.name().to_owned()],
-                slower: Vec::new(),
+                lr_scales: Vec::new(),
                 optimizer: optim::Config::Adam { beta1: 0.9, beta2: 0.99 },
                 lr: 2e-3,
             }],
@@ -175,12 +161,12 @@ impl Vae {
         Ok(Encoding { mu: both.narrow(1, 0, latent)?.contiguous()?, logvar })
     }
 
-    /// Loss of one batch: one task of a joint step where `features` are those of the step's trunk pass, and one step of
-    /// a stage of its own where they are detached. In [`Mode::Eval`] `z` is `mu`, without noise.
+    /// Negative evidence lower bound of one batch, scaled as the module describes. Gradients reach the trunk unless `features`
+    /// are detached. In [`Mode::Eval`] `z` is `mu`, without noise.
     ///
     /// # Errors
     /// Labels or shapes that do not fit.
-    pub fn loss(&self, features: &Features, images: &Tensor, classes: &[i32], cx: &Ctx) -> Result<VaeLoss, Error> {
+    pub fn elbo(&self, features: &Features, images: &Tensor, classes: &[i32], cx: &Ctx) -> Result<Elbo, Error> {
         let encoding = self.encode(features)?;
         let z = if cx.mode == Mode::Eval {
             encoding.mu.clone()
@@ -200,45 +186,48 @@ impl Vae {
         let counted = (ops::relu(&(per_dimension - self.config.free_bits)?)? + self.config.free_bits)?.sum_all()?;
         let values = (images.elem_count() / images.dim(0)?.max(1)) as f64;
         let total = (log_deviation(&mse, PIXEL_FLOOR * PIXEL_FLOOR)? + (counted * (self.config.beta / values))?)?;
-        Ok(VaeLoss { total, kl, mse: value(&mse)?, reconstruction })
+        Ok(Elbo { total, kl, mse: value(&mse)?, reconstruction })
     }
 
-    /// The perceptual loss of a reconstruction, before its weight: a scalar. `features` are the trunk's of the real
-    /// images; no gradient reaches them, and none of those that reach the trunk's parameters is meant to be used.
+    /// Perceptual loss of reconstructions, before its weight: a scalar. `features` are the trunk's features of the real images,
+    /// and get no gradient; nor do the trunk's parameters.
     ///
     /// # Errors
     /// Shapes that do not fit.
     pub fn perceptual(trunk: &dyn Trunk, features: &Features, reconstruction: &Tensor) -> Result<Tensor, Error> {
-        let seen = with_constant_weights(|| trunk.forward(reconstruction, &Ctx::eval()))?;
+        let fake = with_constant_weights(|| trunk.forward(reconstruction, &Ctx::eval()))?;
         let mut total: Option<Tensor> = None;
-        for (real, seen) in features.taps.iter().zip(&seen.taps) {
-            let distance = (unit_length(seen)? - unit_length(&real.detach())?)?.sqr()?.sum(1)?.mean_all()?;
+        for (real, fake) in features.taps.iter().zip(&fake.taps) {
+            let distance = (unit_length(fake)? - unit_length(&real.detach())?)?.sqr()?.sum(1)?.mean_all()?;
             let term = log_deviation(&distance, FEATURE_FLOOR)?;
             total = Some(match total {
                 Some(total) => (total + term)?,
                 None => term,
             });
         }
-        Ok((total.ok_or(Error::NoTaps)? / seen.taps.len() as f64)?)
+        Ok((total.ok_or(Error::NoTaps)? / fake.taps.len() as f64)?)
     }
 
-    /// Fits the prior that [`Generator::sample`] draws from to the encodings of training images and their labels (in one
-    /// order). It is saved with the model; call it again after further training.
+    /// Fits the prior to the encodings of training images and their classes, in the same order.
     ///
     /// # Errors
-    /// Not one label an image, encodings that are not finite.
+    /// Another number of classes than images, encodings that are not finite.
     pub fn fit_prior(&self, encodings: &[Encoding], classes: &[i32]) -> Result<(), Error> {
         let (mut mu, mut variance) = (Vec::new(), Vec::new());
         for encoding in encodings {
-            mu.extend(mtl_tensor::to_f64(&encoding.mu)?);
-            variance.extend(mtl_tensor::to_f64(&encoding.logvar)?.into_iter().map(f64::exp));
+            let (more_mu, more_variance) = encoding.moments()?;
+            mu.extend(more_mu);
+            variance.extend(more_variance);
         }
         self.prior.fit(&mu, &variance, classes)
     }
+}
 
-    /// The network that turns latents into images.
-    pub fn decoder(&self) -> &Decoder {
-        &self.decoder
+impl Encoding {
+    /// Means and variances on the host, row-major.
+    fn moments(&self) -> Result<(Vec<f64>, Vec<f64>), Error> {
+        let logvar = mtl_tensor::to_f64(&self.logvar)?;
+        Ok((mtl_tensor::to_f64(&self.mu)?, logvar.into_iter().map(f64::exp).collect()))
     }
 }
 
@@ -247,24 +236,12 @@ impl Generator for Vae {
         &self.phases
     }
 
-    fn prepare(&self, _: &str, _: &dyn Trunk, _: &Tensor) -> Result<(), Error> {
-        Ok(())
+    fn prepare(&self, _: &Prepare<'_>) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
     }
 
-    fn phase_loss(&self, phase: &str, batch: &Batch<'_>, cx: &Ctx) -> Result<Loss, Error> {
-        if phase != "vae" {
-            return Err(unknown_phase(phase, &self.phases));
-        }
-        let features = batch.trunk.forward(batch.images, &cx.with_mode(Mode::Eval))?.detach();
-        let own = self.loss(&features, batch.images, batch.classes, cx)?;
-        let mut terms = vec![("mse", own.mse), ("kl", own.kl)];
-        let mut total = own.total;
-        if self.config.perceptual > 0.0 {
-            let perceptual = Self::perceptual(batch.trunk, &features, &own.reconstruction)?;
-            terms.push(("perceptual", value(&perceptual)?));
-            total = (total + (perceptual * self.config.perceptual)?)?;
-        }
-        Ok(Loss { total, terms })
+    fn begin_step<'a>(&'a self, batch: &'a Batch<'a>, cx: &'a Ctx) -> Result<Box<dyn GeneratorStep + 'a>, Error> {
+        Ok(Box::new(stage::Step { vae: self, batch, cx }))
     }
 
     fn sampled(&self) -> &str {
@@ -281,6 +258,30 @@ impl Generator for Vae {
 
     fn decode(&self, z: &Tensor, labels: &[i32]) -> Result<Tensor, Error> {
         self.decoder.forward(z, labels)
+    }
+
+    fn joint(&self) -> Option<&dyn JointObjective> {
+        Some(self)
+    }
+
+    fn prior_fit(&self) -> Option<Box<dyn PriorFit + '_>> {
+        Some(Box::new(stage::Fit::new(self)))
+    }
+
+    fn decoder_source(&self) -> Option<DecoderSource<'_>> {
+        let (decoder, prior) = (&self.decoder_name, &self.prior_name);
+        Some(DecoderSource { config: &self.config.decoder, decoder, prior })
+    }
+}
+
+impl JointObjective for Vae {
+    fn loss(&self, features: &Features, images: &Tensor, classes: &[i32], cx: &Ctx) -> Result<Loss, Error> {
+        let elbo = self.elbo(features, images, classes, cx)?;
+        Ok(Loss { total: elbo.total, terms: vec![("mse".to_owned(), elbo.mse), ("kl".to_owned(), elbo.kl)] })
+    }
+
+    fn reconstruct(&self, features: &Features, classes: &[i32]) -> Result<Tensor, Error> {
+        self.decoder.forward(&self.encode(features)?.mu, classes)
     }
 }
 

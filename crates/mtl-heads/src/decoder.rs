@@ -1,15 +1,16 @@
-//! From features back to full resolution, after U-Net (Ronneberger et al. 2015, arXiv 1505.04597).
+//! U-Net-like decoder: features to full resolution (Ronneberger et al. 2015, arXiv 1505.04597).
 //!
-//! From the deepest tap upwards: double the size, join the next finer tap, 3x3 convolution, normalisation, ReLU. At the
-//! finest tap a 3x3 convolution gives `outputs * stride^2` channels, and pixel shuffling turns them into full
-//! resolution: nothing wide is ever computed there.
+//! From the deepest tap upwards: upsample to the next finer tap, concatenate with it, 3x3 convolution, normalisation, ReLU.
+//! At the finest tap a 3x3 convolution gives `outputs * stride^2` channels, which a pixel shuffle brings to full resolution:
+//! no wide layer runs there.
 
 use mtl_tensor::layers::{Conv2d, ConvNorm, NormKind};
 use mtl_tensor::{Ctx, Scope, Tensor, ops};
 use mtl_trunk::Features;
 
-use crate::{Place, Result};
+use crate::{HeadInput, Result};
 
+/// The decoder; its upsampling steps go from the deepest tap to the finest.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     steps: Vec<Step>,
@@ -25,11 +26,11 @@ struct Step {
 }
 
 impl Decoder {
-    pub(crate) fn new(scope: &Scope, place: &Place, norm: NormKind, outputs: usize) -> Result<Self> {
+    pub(crate) fn new(scope: &Scope, input: &HeadInput, norm: NormKind, outputs: usize) -> Result<Self> {
         let mut steps = Vec::new();
-        let mut below = place.deepest()?;
-        for &tap in place.taps.iter().rev().skip(1) {
-            let at = scope.scope(format!("up{}", tap.stride));
+        let mut below = input.deepest()?;
+        for &tap in input.taps.iter().rev().skip(1) {
+            let at = scope.sub(format!("up{}", tap.stride));
             steps.push(Step {
                 conv: ConvNorm::new(&at, (below.channels + tap.channels, tap.channels), 3, 1, norm)?,
                 factor: below.stride / tap.stride,
@@ -37,7 +38,7 @@ impl Decoder {
             below = tap;
         }
         let last =
-            Conv2d::new(&scope.scope("last"), (below.channels, outputs * below.stride * below.stride), 3, 1, true)?;
+            Conv2d::new(&scope.sub("last"), (below.channels, outputs * below.stride * below.stride), 3, 1, true)?;
         Ok(Self { steps, last, stride: below.stride })
     }
 

@@ -1,11 +1,12 @@
-//! A task's network, its loss and its decisions.
+//! Task heads: networks on the trunk's features, their losses and their predictions.
 //!
-//! A [`Head`] reads the shared [`Features`], gives logits, a loss that is the mean over the labels that are PRESENT (and
-//! `None` if none is), and the decisions its scores are computed from. A new kind of head is one file with a `Config`
-//! that builds it, and one line in [`HEADS`]; which head serves a task follows from the task's kind unless the
-//! configuration names another.
+//! A [`Head`] maps the trunk's [`Features`] to logits. Its loss is the mean over the labels that are present, and `None`
+//! without labels. Its predictions are the input of the metrics. By default the kind of a task determines its head; the
+//! configuration can name another. A new kind of head is one file whose settings implement [`HeadConfig`], and one line in
+//! the registry below.
 //!
-//! Cost, relative to the `s` trunk: classification nothing, segmentation and dense regression about half of it each.
+//! Cost, relative to the `s` trunk: classification and multi-label negligible, segmentation and dense regression about half
+//! of it each.
 //!
 //! ```
 //! use mtl_rng::Seed;
@@ -15,12 +16,12 @@
 //! let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
 //! let trunk = mtl_trunk::Config::default().build(&params.scope("trunk"), 3)?;
 //! let task = Task::new("leaf", TaskKind::Segmentation { classes: vec!["background".into(), "leaf".into()] });
-//! let place = mtl_heads::Place { taps: trunk.taps().to_vec(), height: 32, width: 32, class_counts: None };
-//! let head = mtl_heads::Config::for_task(&task.kind).build(&params.scope("heads.leaf"), &task, &place)?;
+//! let input = mtl_heads::HeadInput { taps: trunk.taps().to_vec(), height: 32, width: 32, class_counts: None };
+//! let head = mtl_heads::Config::for_task(&task.kind).build(&params.scope("heads.leaf"), &task, &input)?;
 //! let images = Tensor::zeros((1, 3, 32, 32), DType::F32, &Device::Cpu)?;
 //! let logits = head.forward(&trunk.forward(&images, &Ctx::eval())?, &Ctx::eval())?;
 //! assert_eq!(logits.dims(), [1, 2, 32, 32]);
-//! assert!(head.loss(&logits, &task.kind.missing(1, 32, 32))?.is_none()); // nobody labelled it
+//! assert!(head.loss(&logits, &task.kind.missing(1, 32, 32))?.is_none()); // no labels, no loss
 //! # Ok(())
 //! # }
 //! ```
@@ -29,194 +30,138 @@ mod class_weights;
 pub mod classification;
 mod decoder;
 pub mod dense;
+mod error;
 pub mod multi_label;
-pub mod reconstruction;
+mod pooled;
 pub mod segmentation;
 
+pub use error::{Error, Result};
+
+use error::wrong_target;
 use mtl_metrics::Prediction;
-use mtl_registry::Entry;
 use mtl_task::{Target, Task, TaskKind};
 use mtl_tensor::layers::NormKind;
-use mtl_tensor::{Ctx, Scope, Tensor};
+use mtl_tensor::{Ctx, Scope, Tensor, to_f64};
 use mtl_trunk::{Features, TapSpec};
-use serde::{Deserialize, Serialize};
 
-/// What can be wrong with a head.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The head serves another kind of task.
-    #[error(
-        "task `{task}` is {kind}, which the head `{head}` does not serve; leave out `heads.{task}` to get the head that does"
-    )]
-    Kind {
-        /// The task.
-        task: String,
-        /// Its kind.
-        kind: &'static str,
-        /// The head asked for.
-        head: &'static str,
-    },
-    /// Settings out of range.
-    #[error("heads.{task}: {problem}")]
-    Config {
-        /// The task.
-        task: String,
-        /// What is wrong and what is allowed.
-        problem: String,
-    },
-    /// A tensor operation failed.
-    #[error(transparent)]
-    Tensor(#[from] mtl_tensor::Error),
-}
-
-/// `Result` of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
-
-/// Where a head is put: on which features, for which images.
+/// Input of a head: the trunk's taps, the image size, the training label counts.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct HeadInput {
     /// The trunk's taps, finest first.
     pub taps: Vec<TapSpec>,
-    /// Image rows.
+    /// Height of the images, in pixels.
     pub height: usize,
-    /// Image columns.
+    /// Width of the images, in pixels.
     pub width: usize,
-    /// Training labels of each class (images or pixels), for class weights.
+    /// Training labels per class (images or pixels), for class weights. `None`: all classes weigh the same.
     pub class_counts: Option<Vec<u64>>,
 }
 
-impl Place {
+impl HeadInput {
     fn deepest(&self) -> Result<TapSpec> {
-        self.taps.last().copied().ok_or_else(|| mtl_tensor::Error::Msg("the trunk offers no features".into()).into())
+        self.taps.last().copied().ok_or_else(|| mtl_tensor::Error::Msg("the trunk has no taps".into()).into())
     }
 }
 
-/// A task's network on the shared features.
+/// Network, loss and predictions of one task.
 pub trait Head: Send + Sync + std::fmt::Debug {
-    /// Features to logits: `[B, K]` for image tasks, `[B, K, H, W]` for pixel tasks.
+    /// Features to logits: `[B, K]` for image-level tasks, `[B, K, H, W]` for pixel-level tasks.
     ///
     /// # Errors
     /// Shapes that do not fit.
     fn forward(&self, features: &Features, cx: &Ctx) -> Result<Tensor>;
 
-    /// What the loss never falls below: balancers that take its logarithm refuse one that can be negative.
-    fn least_loss(&self) -> f64 {
+    /// Lower bound of the loss. Default 0. Balancers that take the logarithm of losses refuse a negative bound.
+    fn min_loss(&self) -> f64 {
         0.0
     }
 
-    /// Scalar mean over the labels that are present; `None` if there are none.
+    /// Loss: a scalar, the mean over the labels that are present. `None` without labels.
     ///
     /// # Errors
     /// Labels of another kind or number than the logits.
     fn loss(&self, logits: &Tensor, target: &Target) -> Result<Option<Tensor>>;
 
-    /// Decisions, on the host, from what [`Head::probabilities`] gives (or an average of several such).
+    /// Predictions on the host, from the output of [`Head::probabilities`] or an average of several outputs.
     ///
     /// # Errors
-    /// Shapes that do not fit.
+    /// [`Error::NonFinite`] for NaN or infinite values; shapes that do not fit.
     fn predict(&self, probabilities: &Tensor) -> Result<Prediction>;
 
-    /// Probabilities (classification, segmentation: softmax; multi-label: logistic) or values (dense), same shape as the
-    /// logits.
+    /// Probabilities (classification and segmentation: softmax; multi-label: sigmoid) or values (dense regression), in the
+    /// shape of the logits and without their graph.
     ///
     /// # Errors
     /// Shapes that do not fit.
     fn probabilities(&self, logits: &Tensor) -> Result<Tensor>;
 }
 
-/// Which head serves a task, and its settings: one table `[heads.TASK.classification]` in a configuration file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Config {
-    /// See [`classification`].
-    Classification(classification::Config),
-    /// See [`multi_label`].
-    MultiLabel(multi_label::Config),
-    /// See [`segmentation`].
-    Segmentation(segmentation::Config),
-    /// See [`dense`].
-    Dense(dense::Config),
+/// Settings of a head. A type from another crate that implements this trait is built in the same way as the built-in ones.
+pub trait HeadConfig: Send + Sync + std::fmt::Debug {
+    /// Builds the head for a task that it serves, with its parameters in `scope`.
+    ///
+    /// # Errors
+    /// Settings out of range, a parameter name that is taken.
+    fn build(&self, scope: &Scope, task: &Task, input: &HeadInput) -> Result<Box<dyn Head>>;
+
+    /// Whether the head fits this kind of task.
+    fn serves(&self, kind: &TaskKind) -> bool;
+
+    /// The normalisation of its layers. Default: none.
+    fn norm(&self) -> Option<NormKind> {
+        None
+    }
+}
+
+mtl_registry::registry! {
+    /// Head of a task and its settings: one table `[heads.TASK.classification]` in a configuration file.
+    pub enum Config: "head" as dyn HeadConfig;
+    /// All heads.
+    pub const HEADS;
+
+    Classification(classification::Config), "classification",
+        "pooled features to one class per image; cross-entropy, label smoothing, class weights";
+    MultiLabel(multi_label::Config), "multi_label",
+        "pooled features to yes or no per label; binary cross-entropy, missing cells allowed";
+    Segmentation(segmentation::Config), "segmentation",
+        "U-Net-like decoder to one class per pixel; cross-entropy and Dice, class weights", "Ronneberger et al. 2015, arXiv 1505.04597";
+    Dense(dense::Config), "dense",
+        "U-Net-like decoder to one value per pixel (depth); Huber loss", "Ronneberger et al. 2015, arXiv 1505.04597";
 }
 
 impl Config {
-    /// The head that serves a kind of task by default.
+    /// The default head of a kind of task, with its default settings: the first of [`HEADS`] that serves the kind.
+    ///
+    /// # Panics
+    /// Never: a test holds the list to one head for each kind.
     pub fn for_task(kind: &TaskKind) -> Self {
-        match kind {
-            TaskKind::Classification { .. } => Self::Classification(Default::default()),
-            TaskKind::MultiLabel { .. } => Self::MultiLabel(Default::default()),
-            TaskKind::Segmentation { .. } => Self::Segmentation(Default::default()),
-            TaskKind::Dense { .. } => Self::Dense(Default::default()),
-        }
+        let mut all = HEADS.iter().map(|entry| (entry.item.default)());
+        all.find(|config| config.member().serves(kind)).expect("every kind of task has a head")
     }
 
-    /// How it normalises, if it does.
+    /// The normalisation of its layers, if there is one.
     pub fn norm(&self) -> Option<NormKind> {
-        match self {
-            Self::Classification(_) | Self::MultiLabel(_) => None,
-            Self::Segmentation(config) => (config.network == segmentation::Network::Unet).then_some(config.norm),
-            Self::Dense(config) => Some(config.norm),
-        }
+        self.member().norm()
     }
 
-    /// Its name in configuration files.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Classification(_) => "classification",
-            Self::MultiLabel(_) => "multi_label",
-            Self::Segmentation(_) => "segmentation",
-            Self::Dense(_) => "dense",
-        }
-    }
-
-    /// Builds the head.
+    /// Builds the head with its parameters in `scope`.
     ///
     /// # Errors
-    /// A task of another kind, settings out of range.
-    pub fn build(&self, scope: &Scope, task: &Task, place: &Place) -> Result<Box<dyn Head>> {
-        let wrong = |head| Err(Error::Kind { task: task.name.clone(), kind: task.kind.name(), head });
-        Ok(match (self, &task.kind) {
-            (Self::Classification(config), TaskKind::Classification { .. }) => {
-                Box::new(classification::Classification::new(config, scope, task, place)?)
-            }
-            (Self::MultiLabel(config), TaskKind::MultiLabel { .. }) => {
-                Box::new(multi_label::MultiLabel::new(config, scope, task, place)?)
-            }
-            (Self::Segmentation(config), TaskKind::Segmentation { .. }) => {
-                Box::new(segmentation::Segmentation::new(config, scope, task, place)?)
-            }
-            (Self::Dense(config), TaskKind::Dense { .. }) => Box::new(dense::Dense::new(config, scope, place)?),
-            (Self::Classification(_) | Self::MultiLabel(_) | Self::Segmentation(_) | Self::Dense(_), _) => {
-                return wrong(self.name());
-            }
-        })
+    /// A task of a kind that this head does not serve, settings out of range, a parameter name that is taken.
+    pub fn build(&self, scope: &Scope, task: &Task, input: &HeadInput) -> Result<Box<dyn Head>> {
+        if !self.member().serves(&task.kind) {
+            return Err(Error::Kind { task: task.name.clone(), kind: task.kind.name(), head: self.name() });
+        }
+        self.member().build(scope, task, input)
     }
 }
 
-/// All heads: name, one line, default configuration.
-pub const HEADS: &[Entry<fn() -> Config>] = &[
-    Entry {
-        name: "classification",
-        summary: "pooled features to one class an image; cross-entropy, label smoothing, class weights",
-        item: || Config::Classification(Default::default()),
-    },
-    Entry {
-        name: "multi_label",
-        summary: "pooled features to yes or no for each label; binary cross-entropy, each cell may be missing",
-        item: || Config::MultiLabel(Default::default()),
-    },
-    Entry {
-        name: "segmentation",
-        summary: "U-Net-like decoder to one class a pixel; cross-entropy + Dice, class weights",
-        item: || Config::Segmentation(Default::default()),
-    },
-    Entry {
-        name: "dense",
-        summary: "the same decoder to one number a pixel (depth); Huber loss over labelled pixels",
-        item: || Config::Dense(Default::default()),
-    },
-];
-
-/// `[B, K, ...]` to the index of the largest, row-major `[B, ...]`.
-fn argmax(scores: &Tensor) -> Result<Vec<u32>> {
-    Ok(scores.detach().argmax(1)?.flatten_all()?.to_vec1::<u32>()?)
+/// `[B, K, ...]` probabilities to the index of the largest, row-major `[B, ...]`.
+fn argmax(probabilities: &Tensor, task: &str) -> Result<Vec<u32>> {
+    let probabilities = probabilities.detach();
+    // A comparison with NaN is false, so the arg max of NaN would be class 0. The sum is finite only if every value is.
+    if to_f64(&probabilities.sum_all()?)?.iter().any(|sum| !sum.is_finite()) {
+        return Err(Error::NonFinite { task: task.to_owned() });
+    }
+    Ok(probabilities.argmax(1)?.flatten_all()?.to_vec1::<u32>()?)
 }

@@ -1,26 +1,26 @@
-//! Any subset of labels an image: pooled features to one logit a label; binary cross-entropy over the cells present.
+//! Multi-label head: pooled features and a linear layer, with binary cross-entropy per label.
 
 use mtl_metrics::Prediction;
-use mtl_task::{Target, Task};
+use mtl_task::{Target, Task, TaskKind};
 use mtl_tensor::ops::loss;
 use mtl_tensor::{Ctx, Scope, Tensor, to_f64};
 use mtl_trunk::Features;
 use serde::{Deserialize, Serialize};
 
-use crate::classification::{Pool, Vectorise};
-use crate::{Error, Head, Place, Result};
+use crate::pooled::{Layers, Pool, Pooled};
+use crate::{Error, Head, HeadConfig, HeadInput, Result, wrong_target};
 
-/// Settings of the head.
+/// Settings of the multi-label head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `average`, `pyramid` (default) or `flatten`; see [`Pool`].
+    /// Pooling: `average`, `pyramid` (default) or `flatten`; see [`Pool`].
     pub pool: Pool,
-    /// Width of a hidden layer with ReLU, none by default.
+    /// Width of a hidden layer with ReLU. Default: no hidden layer.
     pub hidden: Option<usize>,
-    /// Share of pooled features set to zero while learning. Default 0.2.
+    /// Dropout probability of the pooled features in training. Default 0.2.
     pub dropout: f64,
-    /// Weight of the yes labels of each column; all 1 by default.
+    /// Weight of the positive examples of each label, in label order. Default: all 1.
     pub positive_weights: Option<Vec<f64>>,
 }
 
@@ -30,20 +30,30 @@ impl Default for Config {
     }
 }
 
-/// See the module. Logits `[B, labels]`.
+impl HeadConfig for Config {
+    fn build(&self, scope: &Scope, task: &Task, input: &HeadInput) -> Result<Box<dyn Head>> {
+        Ok(Box::new(MultiLabel::new(self, scope, task, input)?))
+    }
+
+    fn serves(&self, kind: &TaskKind) -> bool {
+        matches!(kind, TaskKind::MultiLabel { .. })
+    }
+}
+
+/// Multi-label head: logits `[B, labels]`.
 #[derive(Debug)]
 pub struct MultiLabel {
-    name: String,
-    vector: Vectorise,
+    task: String,
+    network: Pooled,
     positive_weights: Option<Vec<f64>>,
 }
 
 impl MultiLabel {
-    /// Built on `place`.
+    /// Builds the head with its parameters in `scope`.
     ///
     /// # Errors
-    /// Settings out of range.
-    pub fn new(config: &Config, scope: &Scope, task: &Task, place: &Place) -> Result<Self> {
+    /// Settings out of range, a parameter name that is taken.
+    pub fn new(config: &Config, scope: &Scope, task: &Task, input: &HeadInput) -> Result<Self> {
         let labels = task.kind.outputs();
         if let Some(weights) = &config.positive_weights
             && (weights.len() != labels || weights.iter().any(|w| !w.is_finite() || *w < 0.0))
@@ -51,19 +61,20 @@ impl MultiLabel {
             let problem = format!("positive_weights = {weights:?}; {labels} weights of at least 0 are needed");
             return Err(Error::Config { task: task.name.clone(), problem });
         }
-        let vector = Vectorise::new(scope, task, place, config.pool, config.hidden, config.dropout, labels)?;
-        Ok(Self { name: task.name.clone(), vector, positive_weights: config.positive_weights.clone() })
+        let layers = Layers { pool: config.pool, hidden: config.hidden, dropout: config.dropout };
+        let network = Pooled::new(scope, task, input, layers)?;
+        Ok(Self { task: task.name.clone(), network, positive_weights: config.positive_weights.clone() })
     }
 }
 
 impl Head for MultiLabel {
     fn forward(&self, features: &Features, cx: &Ctx) -> Result<Tensor> {
-        self.vector.forward(features, cx)
+        self.network.forward(features, cx)
     }
 
     fn loss(&self, logits: &Tensor, target: &Target) -> Result<Option<Tensor>> {
         let Target::MultiLabel(values) = target else {
-            return Err(Error::Kind { task: self.name.clone(), kind: "labelled otherwise", head: "multi_label" });
+            return Err(wrong_target(&self.task, target, "multi_label"));
         };
         if target.present() == 0 {
             return Ok(None);
@@ -72,7 +83,11 @@ impl Head for MultiLabel {
     }
 
     fn predict(&self, probabilities: &Tensor) -> Result<Prediction> {
-        Ok(Prediction::MultiLabel(to_f64(&probabilities.detach())?.into_iter().map(|p| p > 0.5).collect()))
+        let probabilities = to_f64(&probabilities.detach())?;
+        if probabilities.iter().any(|p| !p.is_finite()) {
+            return Err(Error::NonFinite { task: self.task.clone() });
+        }
+        Ok(Prediction::MultiLabel(probabilities.into_iter().map(|p| p > 0.5).collect()))
     }
 
     fn probabilities(&self, logits: &Tensor) -> Result<Tensor> {

@@ -1,10 +1,12 @@
-//! Shared encoders: images in, features at strides 2, 4 and 8 out.
+//! Shared encoders (trunks) and parameter sharing: images in, multi-scale features of each task out.
 //!
-//! A [`Trunk`] is the part of the model all tasks share: heads read its [`Features`], the VAE encodes with it, the
-//! GAN's critic looks through it. A new trunk is one file with a `Config` that builds it, and one line in [`TRUNKS`].
+//! A [`Trunk`] is a convolutional encoder with several outputs, its taps: features at strides 2, 4 and 8. Heads read its
+//! [`Features`], the VAE encodes with it, and the GAN's discriminator can use it as its backbone. A
+//! [`Sharing`](sharing::Sharing) decides which features each task gets. A new trunk is one file whose settings implement
+//! [`TrunkConfig`], and one line in the registry below.
 //!
-//! Cost: `resnet` `s` has 0.7 M parameters and takes 115 M multiply-adds an image of 64x64 forward, three times that
-//! to train; `xs` a fifth, `m` four times as much.
+//! Cost for one 64x64 image: `resnet` `s` has 0.7 M parameters and takes 115 M multiply-adds forward, three times that in
+//! training; `xs` takes a fifth, `m` four times as much.
 //!
 //! ```
 //! use mtl_rng::Seed;
@@ -19,123 +21,83 @@
 //! # }
 //! ```
 
-pub mod resnet;
-pub mod tutorial;
+mod encoders;
+mod features;
+pub mod sharing;
 
-use mtl_registry::Entry;
+pub use encoders::{convnet, resnet};
+pub use features::{Features, TapSpec, TaskFeatures};
+
+use features::check_size;
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::{Ctx, Result, Scope, Tensor};
-use serde::{Deserialize, Serialize};
 
-/// One resolution a trunk offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TapSpec {
-    /// Image pixels a feature pixel.
-    pub stride: usize,
-    /// Feature channels.
-    pub channels: usize,
-}
-
-/// Features at several strides, finest first: `taps[i]` is `[B, channels, H / stride, W / stride]`.
-#[derive(Clone, Debug)]
-pub struct Features {
-    /// In the order of [`Trunk::taps`].
-    pub taps: Vec<Tensor>,
-}
-
-impl Features {
-    /// The coarsest tap: the most abstract one.
-    ///
-    /// # Errors
-    /// A trunk without taps.
-    pub fn deepest(&self) -> Result<&Tensor> {
-        self.taps.last().ok_or_else(|| mtl_tensor::Error::Msg("the trunk offers no features".into()))
-    }
-
-    /// The same numbers cut off from the graph.
-    pub fn detach(&self) -> Self {
-        Self { taps: self.taps.iter().map(Tensor::detach).collect() }
-    }
-}
-
-/// A shared encoder.
+/// An encoder: images to features at several strides.
 pub trait Trunk: Send + Sync + std::fmt::Debug {
-    /// What it offers, finest first.
+    /// Stride and channels of each tap, finest first.
     fn taps(&self) -> &[TapSpec];
-    /// `[B, C, H, W]` images in `[-1, 1]` to features; `H` and `W` divisible by the largest stride.
+
+    /// `[B, C, H, W]` images in `[-1, 1]` to features. `H` and `W` must be divisible by the largest stride.
     ///
     /// # Errors
     /// Shapes that do not fit.
     fn forward(&self, images: &Tensor, cx: &Ctx) -> Result<Features>;
 }
 
-/// That a batch of images can be halved down to the largest stride without losing rows or columns.
-fn check_size(images: &Tensor, taps: &[TapSpec]) -> Result<()> {
-    let (_, _, height, width) = images.dims4()?;
-    let stride = taps.last().map_or(1, |tap| tap.stride);
-    if !height.is_multiple_of(stride) || !width.is_multiple_of(stride) {
-        return Err(mtl_tensor::Error::Msg(format!(
-            "images of {height}x{width} pixels: this trunk needs height and width divisible by {stride}; resize or pad them"
-        )));
+/// Settings of a trunk. A type from another crate that implements this trait is built in the same way as the built-in ones.
+pub trait TrunkConfig: Send + Sync + std::fmt::Debug {
+    /// Builds the trunk for images of `channels` channels, with its parameters in `scope`.
+    ///
+    /// # Errors
+    /// A parameter name that is taken.
+    fn build(&self, scope: &Scope, channels: usize) -> Result<Box<dyn Trunk>>;
+
+    /// The normalisation of its layers. Default: none.
+    fn norm(&self) -> Option<NormKind> {
+        None
     }
-    Ok(())
+
+    /// The same trunk with layers that treat each image independently of its batch: group instead of batch normalisation. A
+    /// discriminator uses it, so that generated images do not enter running statistics.
+    fn batch_independent(&self) -> Box<dyn TrunkConfig>;
 }
 
-/// Which trunk, and how it is built: one table `[model.trunk.resnet]` in a configuration file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Config {
-    /// See [`tutorial`].
-    Tutorial(tutorial::Config),
-    /// See [`resnet`].
-    Resnet(resnet::Config),
-}
+mtl_registry::registry! {
+    /// Trunk and its settings: one table `[model.trunk.resnet]` in a configuration file. Default: `resnet`.
+    pub enum Config: "trunk" as dyn TrunkConfig = Resnet;
+    /// All trunks.
+    pub const TRUNKS;
 
-impl Default for Config {
-    fn default() -> Self {
-        Self::Resnet(resnet::Config::default())
-    }
+    Resnet(resnet::Config), "resnet", "residual encoder with taps at strides 2, 4 and 8; presets xs, s, m; batch or group norm",
+        "He et al. 2016, arXiv 1512.03385";
+    Convnet(convnet::Config), "convnet", "two 3x3 convolutions (64, 128 channels), each with ReLU and a 2x2 max-pool";
 }
 
 impl Config {
-    /// Its name in configuration files.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Tutorial(_) => "tutorial",
-            Self::Resnet(_) => "resnet",
-        }
-    }
-
-    /// How it normalises, if it does.
-    pub fn norm(&self) -> Option<NormKind> {
-        match self {
-            Self::Tutorial(_) => None,
-            Self::Resnet(config) => Some(config.norm),
-        }
-    }
-
-    /// Builds the trunk for images of `channels` channels.
+    /// Builds the trunk for images of `channels` channels, with its parameters in `scope`.
     ///
     /// # Errors
-    /// A name that is taken.
+    /// A parameter name that is taken.
     pub fn build(&self, scope: &Scope, channels: usize) -> Result<Box<dyn Trunk>> {
-        Ok(match self {
-            Self::Tutorial(config) => Box::new(tutorial::Tutorial::new(config, scope, channels)?),
-            Self::Resnet(config) => Box::new(resnet::Resnet::new(config, scope, channels)?),
-        })
+        self.member().build(scope, channels)
+    }
+
+    /// The normalisation of its layers, if there is one.
+    pub fn norm(&self) -> Option<NormKind> {
+        self.member().norm()
     }
 }
 
-/// All trunks: name, one line, default configuration.
-pub const TRUNKS: &[Entry<fn() -> Config>] = &[
-    Entry {
-        name: "resnet",
-        summary: "residual encoder with taps at strides 2, 4 and 8; presets xs, s, m; batch or group norm",
-        item: || Config::Resnet(resnet::Config::default()),
-    },
-    Entry {
-        name: "tutorial",
-        summary: "two 3x3 convolutions (64, 128 channels), each with ReLU and a 2x2 max-pool",
-        item: || Config::Tutorial(tutorial::Config::default()),
-    },
-];
+impl TrunkConfig for Config {
+    fn build(&self, scope: &Scope, channels: usize) -> Result<Box<dyn Trunk>> {
+        self.member().build(scope, channels)
+    }
+
+    fn norm(&self) -> Option<NormKind> {
+        self.member().norm()
+    }
+
+    fn batch_independent(&self) -> Box<dyn TrunkConfig> {
+        self.member().batch_independent()
+    }
+}

@@ -1,16 +1,16 @@
-//! Terms of the losses: means over taps, weighted sums with names, the approximated gradient penalty.
+//! Terms of the GAN's losses: means over taps, weighted sums with names, the approximated gradient penalty.
 
 use mtl_tensor::Tensor;
 
 use crate::{Error, Loss, value};
 
-/// Mean squared length of the gradient of verdicts by their images, from verdicts before and after noise of standard
-/// deviation `sigma` on each pixel: `E (sigma noise . grad)^2 = sigma^2 |grad|^2`, to first order in sigma.
+/// Mean squared norm of the gradient of scores with respect to the images, from scores before and after noise of standard
+/// deviation `sigma` on each pixel value: `E (sigma noise . grad)^2 = sigma^2 |grad|^2`, to first order in sigma.
 pub(super) fn squared_gradient(before: &Tensor, after: &Tensor, sigma: f64) -> Result<Tensor, Error> {
     Ok(((before - after)?.sqr()?.mean_all()? / (sigma * sigma))?)
 }
 
-/// The mean over the taps.
+/// Running mean of scalars over the taps.
 #[derive(Default)]
 pub(super) struct Mean {
     sum: Option<Tensor>,
@@ -32,18 +32,18 @@ impl Mean {
     }
 }
 
-/// A weighted sum with its terms by name.
+/// Weighted sum with its terms by name.
 #[derive(Default)]
 pub(super) struct Sum {
     total: Option<Tensor>,
-    terms: Vec<(&'static str, f64)>,
+    terms: Vec<(String, f64)>,
 }
 
 impl Sum {
-    /// A part of the loss, listed before its weight.
-    pub(super) fn add(&mut self, name: &'static str, term: Mean, weight: f64) -> Result<(), Error> {
+    /// Adds a term; the list has its value before the weight.
+    pub(super) fn add(&mut self, name: &str, term: Mean, weight: f64) -> Result<(), Error> {
         let term = term.finish()?;
-        self.terms.push((name, value(&term)?));
+        self.terms.push((name.to_owned(), value(&term)?));
         let weighted = (term * weight)?;
         self.total = Some(match self.total.take() {
             Some(total) => (total + weighted)?,
@@ -52,9 +52,9 @@ impl Sum {
         Ok(())
     }
 
-    /// Something worth plotting that is no part of the loss.
-    pub(super) fn note(&mut self, name: &'static str, term: Mean) -> Result<(), Error> {
-        self.terms.push((name, value(&term.finish()?)?));
+    /// Lists a value for logs that is not part of the loss.
+    pub(super) fn note(&mut self, name: &str, term: Mean) -> Result<(), Error> {
+        self.terms.push((name.to_owned(), value(&term.finish()?)?));
         Ok(())
     }
 
@@ -80,13 +80,13 @@ mod tests {
             Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap()
         };
         let (x, w) = (normals(images, pixels), normals(pixels, 1));
-        let verdict = |x: &Tensor| ops::softplus(&x.matmul(&w).unwrap()).unwrap();
+        let score = |x: &Tensor| ops::softplus(&x.matmul(&w).unwrap()).unwrap();
         let many = x.repeat((draws, 1)).unwrap();
         let moved = (&many + (normals(images * draws, pixels) * sigma).unwrap()).unwrap();
-        let approximated = value(&squared_gradient(&verdict(&many), &verdict(&moved), sigma).unwrap()).unwrap();
+        let approximated = value(&squared_gradient(&score(&many), &score(&moved), sigma).unwrap()).unwrap();
 
         let x = Var::from_tensor(&x).unwrap();
-        let grads = backward(&verdict(&x).sum_all().unwrap()).unwrap();
+        let grads = backward(&score(&x).sum_all().unwrap()).unwrap();
         let exact = optim::square_norm(grads.get(&x).unwrap()).unwrap() / images as f64;
         assert!((approximated / exact - 1.0).abs() < 0.05, "{approximated} instead of {exact}");
     }

@@ -1,9 +1,12 @@
-//! Gradients reach every parameter of a phase and no other, agree with differences of the loss, and sampling is a
-//! function of its stream alone.
+//! Requirements on every generator: gradients for every parameter of a phase and no other, equal to differences of the loss;
+//! sampling as a function of its stream.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use mtl_gen::{Batch, Config, GENERATORS, Generator, Setting, augment, decoder, gan, vae};
+use mtl_gen::{
+    Batch, Config, DecoderSource, GENERATORS, Generator, GeneratorInput, Loss, Prepare, augment, decoder, gan, vae,
+};
 use mtl_rng::Seed;
 use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, to_f64};
 use mtl_trunk::{Trunk, resnet};
@@ -11,7 +14,7 @@ use mtl_trunk::{Trunk, resnet};
 /// The registry's generators, and the GAN in every mode.
 fn configs() -> Vec<(String, Config)> {
     let mut all: Vec<(String, Config)> =
-        GENERATORS.iter().map(|entry| (entry.name.to_owned(), (entry.item)())).collect();
+        GENERATORS.iter().map(|entry| (entry.name.to_owned(), (entry.item.default)())).collect();
     for mode in gan::Mode::ALL {
         all.push((format!("gan {mode:?}"), Config::Gan(gan::Config { mode, ..gan::Config::default() })));
     }
@@ -28,7 +31,7 @@ fn configs() -> Vec<(String, Config)> {
 struct World {
     params: Params,
     trunk: Box<dyn Trunk>,
-    generator: Box<dyn Generator>,
+    generator: Arc<dyn Generator>,
     images: Tensor,
     dtype: DType,
 }
@@ -42,18 +45,28 @@ fn world(config: &Config, dtype: DType, size: (usize, usize)) -> World {
     let trunk_config =
         mtl_trunk::Config::Resnet(resnet::Config { widths: Some([8, 8, 16]), blocks: Some(1), ..Default::default() });
     let trunk = trunk_config.build(&params.scope("trunk"), 3).unwrap();
-    let setting = Setting { trunk: &trunk_config, taps: trunk.taps(), size, channels: 3, classes: 3 };
-    let generator = config.build(&params.scope("generator"), &setting).unwrap();
+    let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size, channels: 3, classes: 3 };
+    let generator = config.build(&params.scope("generator"), &input).unwrap();
     let values = Seed::new(2).stream("images", &[]).normals(4 * 3 * size.0 * size.1);
     let images = Tensor::from_vec(values, (4, 3, size.0, size.1), &Device::Cpu).unwrap();
     let images = (images.to_dtype(dtype).unwrap() * 0.4).unwrap();
-    generator.prepare("trunk", &*trunk, &images).unwrap();
+    generator.prepare(&prepare(&*trunk, &images)).unwrap();
     World { params, trunk, generator, images, dtype }
+}
+
+/// Without other generators to start from.
+fn prepare<'a>(trunk: &'a dyn Trunk, images: &'a Tensor) -> Prepare<'a> {
+    Prepare { trunk_name: "trunk", trunk, images, generator: &|_| None }
 }
 
 impl World {
     fn batch(&self) -> Batch<'_> {
-        Batch { trunk: &*self.trunk, images: &self.images, classes: &CLASSES, progress: 0.5 }
+        Batch { trunk: &*self.trunk, images: &self.images, classes: &CLASSES, progress: 0.5, task_loss: None }
+    }
+
+    /// The loss of one phase, without the phases before it.
+    fn loss(&self, phase: usize) -> Loss {
+        self.generator.begin_step(&self.batch(), &cx()).unwrap().loss(phase).unwrap()
     }
 }
 
@@ -62,13 +75,13 @@ fn cx() -> Ctx {
 }
 
 #[test]
-fn every_parameter_of_a_phase_gets_a_gradient_and_parameters_of_the_other_side_are_not_its_own() {
+fn every_parameter_of_a_phase_gets_a_gradient_and_belongs_to_one_phase() {
     for (name, config) in configs() {
         let world = world(&config, DType::F32, (32, 40));
-        let all = world.params.trained();
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for phase in world.generator.phases() {
-            let loss = world.generator.phase_loss(phase.name, &world.batch(), &cx()).unwrap();
+        let all = world.params.trainable();
+        let mut phases_of: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, phase) in world.generator.phases().iter().enumerate() {
+            let loss = world.loss(index);
             assert!(to_f64(&loss.total).unwrap()[0].is_finite(), "{name} {}", phase.name);
             assert!(
                 !loss.terms.is_empty() && loss.terms.iter().all(|(_, value)| value.is_finite()),
@@ -80,7 +93,7 @@ fn every_parameter_of_a_phase_gets_a_gradient_and_parameters_of_the_other_side_a
                 let gradient =
                     store.get(&var).unwrap_or_else(|| panic!("{name} {}: no gradient for {parameter}", phase.name));
                 assert!(to_f64(gradient).unwrap().iter().all(|g| g.is_finite()), "{name} {parameter}");
-                *seen.entry(parameter).or_default() += 1;
+                *phases_of.entry(parameter).or_default() += 1;
             }
             // The critic's phase must not reach the generator; the generator's passes the heads as constants.
             for (parameter, var) in &all {
@@ -94,16 +107,16 @@ fn every_parameter_of_a_phase_gets_a_gradient_and_parameters_of_the_other_side_a
         }
         let own = all.keys().filter(|key| key.starts_with("generator."));
         for parameter in own {
-            assert_eq!(seen.get(parameter), Some(&1), "{name}: {parameter} belongs to one phase");
+            assert_eq!(phases_of.get(parameter), Some(&1), "{name}: {parameter} belongs to one phase");
         }
         assert!(
-            seen.keys().all(|parameter| !parameter.starts_with("trunk")),
+            phases_of.keys().all(|parameter| !parameter.starts_with("trunk")),
             "{name}: the shared trunk is not its own"
         );
     }
 }
 
-/// Numbers of a step towards `direction` away, along which the loss is followed.
+/// Sets the parameters to `start + h direction`.
 fn nudge(own: &BTreeMap<String, Var>, start: &[Tensor], direction: &[Tensor], h: f64) {
     for ((var, start), direction) in own.values().zip(start).zip(direction) {
         var.set(&(start + (direction * h).unwrap()).unwrap()).unwrap();
@@ -114,23 +127,23 @@ fn nudge(own: &BTreeMap<String, Var>, start: &[Tensor], direction: &[Tensor], h:
 fn gradients_of_all_losses_agree_with_differences_of_the_loss() {
     const H: f64 = 1e-8;
     for (name, config) in configs() {
-        // A spectral norm changes with every look, and its vectors are constants to the gradient; it has its own check.
+        // A spectral norm changes with every pass, and its vectors are constants to the gradient; it has its own check.
         let config = match config {
             Config::Gan(config) => Config::Gan(gan::Config { spectral: false, augment: ALL, ..config }),
             other => other,
         };
         let world = world(&config, DType::F64, (32, 32));
         assert_eq!(world.dtype, DType::F64);
-        // Off the start, where biases of 0 put cut-out regions exactly onto the kinks of ReLUs.
+        // Away from the initial values, where biases of 0 put cut-out regions exactly onto the kinks of ReLUs.
         let mut stream = Seed::new(6).stream("off", &[]);
-        for var in world.params.trained().values() {
+        for var in world.params.trainable().values() {
             let off = Tensor::from_vec(stream.normals(var.elem_count()), var.shape(), &Device::Cpu).unwrap();
             var.set(&(var.as_tensor().detach() + (off.to_dtype(DType::F64).unwrap() * 0.02).unwrap()).unwrap())
                 .unwrap();
         }
-        for phase in world.generator.phases() {
-            let own = phase.of(&world.params.trained());
-            let loss = || world.generator.phase_loss(phase.name, &world.batch(), &cx()).unwrap().total;
+        for (index, phase) in world.generator.phases().iter().enumerate() {
+            let own = phase.of(&world.params.trainable());
+            let loss = || world.loss(index).total;
             let store = backward(&loss()).unwrap();
             let start: Vec<Tensor> = own.values().map(|var| var.as_tensor().detach().copy().unwrap()).collect();
             let mut stream = Seed::new(5).stream("direction", &[]);
@@ -147,7 +160,7 @@ fn gradients_of_all_losses_agree_with_differences_of_the_loss() {
                 to_f64(&loss()).unwrap()[0]
             };
             let here = at(0.0);
-            // Among so many ReLUs one may bend right here; it does so on one side only, a wrong gradient shows on both.
+            // A ReLU may have its kink here, which changes one of the two differences; a wrong gradient differs from both.
             let differences = [(at(H) - here) / H, (here - at(-H)) / H];
             nudge(&own, &start, &direction, 0.0);
             let error =
@@ -179,63 +192,111 @@ fn sampling_is_a_function_of_its_stream_and_not_of_the_batch_size() {
 fn equal_steps_give_equal_losses_whether_or_not_the_critic_came_first() {
     for (name, config) in configs() {
         let (with, without) = (world(&config, DType::F32, (32, 32)), world(&config, DType::F32, (32, 32)));
-        let phases: Vec<&str> = with.generator.phases().iter().map(|phase| phase.name).collect();
-        let last = phases[phases.len() - 1];
-        let value = |world: &World, phase: &str| {
-            to_f64(&world.generator.phase_loss(phase, &world.batch(), &cx()).unwrap().total).unwrap()
-        };
+        let last = with.generator.phases().len() - 1;
+        let value = |loss: Loss| to_f64(&loss.total).unwrap();
+        let (batch, now) = (with.batch(), cx());
+        let mut step = with.generator.begin_step(&batch, &now).unwrap();
         // Spectral norms improve in the critic's phase: both worlds run it, one of them at another step.
-        for phase in &phases[..phases.len() - 1] {
-            value(&with, phase);
-            without.generator.phase_loss(phase, &without.batch(), &Ctx::train(Seed::new(3), 8)).unwrap();
+        for phase in 0..last {
+            step.loss(phase).unwrap();
+            let other = Ctx::train(Seed::new(3), 8);
+            without.generator.begin_step(&without.batch(), &other).unwrap().loss(phase).unwrap();
         }
-        assert_eq!(value(&with, last), value(&without, last), "{name}");
+        assert_eq!(value(step.loss(last).unwrap()), value(without.loss(last)), "{name}");
     }
 }
 
 #[test]
-fn the_joint_loss_of_the_vae_teaches_the_trunk() {
+fn the_joint_loss_of_the_vae_reaches_the_trunk() {
     let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
     let trunk_config = mtl_trunk::Config::default();
     let trunk = trunk_config.build(&params.scope("trunk"), 1).unwrap();
-    let setting = Setting { trunk: &trunk_config, taps: trunk.taps(), size: (64, 32), channels: 1, classes: 0 };
-    let vae = vae::Vae::new(&vae::Config::default(), &params.scope("vae"), &setting).unwrap();
+    let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size: (64, 32), channels: 1, classes: 0 };
+    let vae = Config::Vae(vae::Config::default()).build(&params.scope("vae"), &input).unwrap();
     let images = Tensor::zeros((2, 1, 64, 32), DType::F32, &Device::Cpu).unwrap();
     let features = trunk.forward(&images, &cx()).unwrap();
-    let loss = vae.loss(&features, &images, &[-1, -1], &cx()).unwrap();
-    assert_eq!(loss.reconstruction.dims(), [2, 1, 64, 32]);
+    let objective = vae.joint().unwrap();
+    let loss = objective.loss(&features, &images, &[-1, -1], &cx()).unwrap();
+    assert_eq!(objective.reconstruct(&features, &[-1, -1]).unwrap().dims(), [2, 1, 64, 32]);
+    assert_eq!(loss.terms.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["mse", "kl"]);
     let value = to_f64(&loss.total).unwrap()[0];
     assert!((0.0..10.0).contains(&value), "of the order of other tasks' losses: {value}");
     let store = backward(&loss.total).unwrap();
-    for (name, var) in params.trained() {
+    for (name, var) in params.trainable() {
         assert!(store.get(&var).is_some(), "no gradient for {name}");
     }
 }
 
 #[test]
-fn the_gan_starts_from_the_vae_and_the_live_critic_from_the_trunk() {
+fn the_gan_starts_from_the_vae_and_the_finetuned_critic_from_the_trunk() {
     let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
     let trunk_config = mtl_trunk::Config::default();
     let trunk = trunk_config.build(&params.scope("trunk"), 3).unwrap();
-    let setting = Setting { trunk: &trunk_config, taps: trunk.taps(), size: (32, 32), channels: 3, classes: 2 };
-    let vae = vae::Vae::new(&vae::Config::default(), &params.scope("vae"), &setting).unwrap();
-    let config = gan::Config { mode: gan::Mode::Live, ..gan::Config::default() };
-    let gan = gan::Gan::new(&config, &params.scope("gan"), &setting).unwrap();
-    let images = Tensor::zeros((2, 3, 32, 32), DType::F32, &Device::Cpu).unwrap();
-    gan.prepare("trunk", &*trunk, &images).unwrap();
-    assert_eq!(gan.task_weight(), 1.0);
-    let weights = |name: &str| to_f64(&params.all()[name]).unwrap();
-    assert_eq!(weights("trunk.stem.conv.weight"), weights("gan.critic.own.trunk.stem.conv.weight"));
-
+    let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size: (32, 32), channels: 3, classes: 2 };
+    let vae = vae::Vae::new(&vae::Config::default(), &params.scope("vae"), &input).unwrap();
+    let config = gan::Config { mode: gan::Mode::Finetuned, ..gan::Config::default() };
+    let gan = gan::Gan::new(&config, &params.scope("gan"), &input).unwrap();
     let mut stream = Seed::new(4).stream("encodings", &[]);
     let mut random = || Tensor::from_vec(stream.normals(20 * 64), (20, 64), &Device::Cpu).unwrap();
     let encoding = vae::Encoding { mu: random(), logvar: random() };
     vae.fit_prior(&[encoding], &[0; 20]).unwrap();
-    gan.start_from_vae("vae").unwrap();
+
     let draw = |generator: &dyn Generator| {
         to_f64(&generator.sample(&[0, 1], &mut Seed::new(8).stream("s", &[])).unwrap()).unwrap()
     };
+    let weights = |name: &str| to_f64(&params.all()[name]).unwrap();
+    let images = Tensor::zeros((2, 3, 32, 32), DType::F32, &Device::Cpu).unwrap();
+    let find = |name: &str| (name == "vae").then_some(&vae as &dyn Generator);
+    let notes = |gan: &gan::Gan| gan.prepare(&Prepare { generator: &find, ..prepare(&*trunk, &images) }).unwrap();
+
+    // A generator that does not exist, one with another decoder, and none: nothing is copied.
+    let smaller = decoder::Config { latent: 8, ..decoder::Config::default() };
+    for (place, other, words) in [
+        ("a", gan::Config { init_from: "vea".into(), ..config.clone() }, Some("no decoder of a generator `vea`")),
+        ("b", gan::Config { decoder: smaller, ..config.clone() }, Some("other decoder settings")),
+        ("c", gan::Config { init_from: "none".into(), ..config.clone() }, None),
+    ] {
+        let other = gan::Gan::new(&other, &params.scope(place), &input).unwrap();
+        let before = draw(&other);
+        let notes = notes(&other);
+        assert_eq!(notes.len(), usize::from(words.is_some()), "{notes:?}");
+        assert!(words.is_none_or(|words| notes[0].contains(words)), "{notes:?}");
+        assert_eq!(draw(&other), before);
+    }
+    assert_ne!(draw(&vae), draw(&gan));
+    assert!(notes(&gan)[0].contains("of generator `vae`"));
+    assert_eq!(weights("trunk.stem.conv.weight"), weights("gan.critic.own.trunk.stem.conv.weight"));
     assert_eq!(draw(&vae), draw(&gan));
-    let error = gan.start_from_vae("vea").unwrap_err().to_string();
+
+    let source = vae.decoder_source().unwrap();
+    let error = gan.start_from(&DecoderSource { decoder: "vea.decoder", ..source }).unwrap_err().to_string();
     assert!(error.contains("there is no `vea.decoder"), "{error}");
+}
+
+#[test]
+fn a_fit_of_the_prior_in_batches_equals_the_fit_to_all_encodings() {
+    let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+    let trunk_config = mtl_trunk::Config::default();
+    let trunk = trunk_config.build(&params.scope("trunk"), 3).unwrap();
+    let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size: (32, 32), channels: 3, classes: 3 };
+    let vae = vae::Vae::new(&vae::Config::default(), &params.scope("vae"), &input).unwrap();
+    let values = Seed::new(2).stream("images", &[]).normals(4 * 3 * 32 * 32);
+    let images = Tensor::from_vec(values, (4, 3, 32, 32), &Device::Cpu).unwrap();
+    let features = |from: usize, count: usize| {
+        trunk.forward(&images.narrow(0, from, count).unwrap().contiguous().unwrap(), &Ctx::eval()).unwrap().detach()
+    };
+    let fitted = || ["vae.prior.mean", "vae.prior.factor"].map(|name| to_f64(&params.all()[name]).unwrap());
+    let before = fitted();
+    let encodings = [(0, 3), (3, 1)].map(|(from, count)| vae.encode(&features(from, count)).unwrap());
+    vae.fit_prior(&encodings, &CLASSES).unwrap();
+    let expected = fitted();
+    assert_ne!(expected, before);
+
+    let mut fit = vae.prior_fit().unwrap();
+    fit.add(&features(0, 3), &CLASSES[..3]).unwrap();
+    assert_eq!(fitted(), expected, "nothing changes before the end");
+    fit.add(&features(3, 1), &CLASSES[3..]).unwrap();
+    fit.finish().unwrap();
+    assert_eq!(fitted(), expected);
+    assert!(vae.prior_fit().unwrap().finish().is_err(), "a fit to no images");
 }

@@ -1,4 +1,11 @@
-//! What every generator of the registry, and every mode of the GAN, has to satisfy.
+//! Requirements on every registered generator and every mode of the GAN, the autoencoder against PyTorch, and a generator from
+//! outside the crate.
 
+#[path = "../../../../tests/goldens/golden.rs"]
+mod golden;
+
+mod autoencoder;
 mod conformance;
+mod outside;
 mod settings;
+mod task_loss;

@@ -1,14 +1,14 @@
-//! Configuration tables and the words for what cannot be built.
+//! Configuration tables, and messages of invalid settings.
 
-use mtl_gen::{Batch, Config, Setting, gan};
+use mtl_gen::{Batch, Config, GENERATORS, GeneratorInput, StageDefaults, decoder, gan, vae};
 use mtl_rng::Seed;
 use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
 
 #[test]
-fn tables_are_read_with_defaults_and_typing_errors_are_named() {
-    let config: Config = toml::from_str("[gan]\nmode = \"live\"\ngamma = 0.2\ndecoder.preset = \"s\"").unwrap();
+fn tables_have_defaults_and_unknown_keys_are_errors() {
+    let config: Config = toml::from_str("[gan]\nmode = \"finetuned\"\ngamma = 0.2\ndecoder.preset = \"s\"").unwrap();
     let Config::Gan(config) = config else { panic!("a gan") };
-    assert_eq!((config.mode, config.gamma, config.decoder.latent), (gan::Mode::Live, 0.2, 64));
+    assert_eq!((config.mode, config.gamma, config.decoder.latent), (gan::Mode::Finetuned, 0.2, 64));
     let error = toml::from_str::<Config>("[gan]\ngama = 0.2").unwrap_err().to_string();
     assert!(error.contains("line 2") && error.contains("gama"), "{error}");
     let written = toml::to_string(&Config::default()).unwrap();
@@ -16,13 +16,13 @@ fn tables_are_read_with_defaults_and_typing_errors_are_named() {
 }
 
 #[test]
-fn what_cannot_be_built_or_trained_is_said() {
+fn invalid_settings_and_data_are_errors() {
     let trunk_config = mtl_trunk::Config::default();
     let build = |config: &Config, size: (usize, usize), channels: usize| {
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
         let trunk = trunk_config.build(&params.scope("trunk"), 3).unwrap();
-        let setting = Setting { trunk: &trunk_config, taps: trunk.taps(), size, channels, classes: 2 };
-        config.build(&params.scope("g"), &setting).map(|generator| (generator, trunk))
+        let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size, channels, classes: 2 };
+        config.build(&params.scope("g"), &input).map(|generator| (generator, trunk))
     };
     let words = |config: &Config, size, channels| build(config, size, channels).map(|_| ()).unwrap_err().to_string();
     let config = Config::default();
@@ -36,13 +36,34 @@ fn what_cannot_be_built_or_trained_is_said() {
     let wrong = Config::Gan(gan::Config { task_weight: -1.0, ..gan::Config::default() });
     assert!(words(&wrong, (32, 32), 3).contains("task_weight = -1"));
 
+    let error = words(&wrong, (32, 32), 3);
+    assert!(error.contains("generators.g.gan.task_weight = -1"), "{error}");
+    let decoder = decoder::Config { latent: 0, ..decoder::Config::default() };
+    let error = words(&Config::Vae(vae::Config { decoder, ..vae::Config::default() }), (32, 32), 3);
+    assert!(error.contains("generators.g.vae.decoder.latent = 0"), "{error}");
+
     let (generator, trunk) = build(&config, (32, 32), 3).unwrap();
     let images = Tensor::zeros((2, 3, 32, 32), DType::F32, &Device::Cpu).unwrap();
-    let batch = |classes: &'static [i32]| Batch { trunk: &*trunk, images: &images, classes, progress: 0.0 };
-    let words = |phase: &str, classes| {
-        generator.phase_loss(phase, &batch(classes), &Ctx::train(Seed::new(1), 0)).map(|_| ()).unwrap_err().to_string()
-    };
-    assert!(words("discriminator", &[0, 1]).contains("critic, generator"));
-    assert!(words("critic", &[0]).contains("1 labels for 2 images"));
-    assert!(words("critic", &[0, 2]).contains("class 2"));
+    let batch =
+        |classes: &'static [i32]| Batch { trunk: &*trunk, images: &images, classes, progress: 0.0, task_loss: None };
+    let cx = Ctx::train(Seed::new(1), 0);
+    let words =
+        |classes: &'static [i32]| generator.begin_step(&batch(classes), &cx).map(|_| ()).unwrap_err().to_string();
+    assert!(words(&[0]).contains("1 labels for 2 images"));
+    assert!(words(&[0, 2]).contains("class 2"));
+    let batch = batch(&[0, 1]);
+    let mut step = generator.begin_step(&batch, &cx).unwrap();
+    assert!(step.loss(2).unwrap_err().to_string().contains("critic, generator"));
+    step.loss(1).unwrap();
+    for phase in [0, 1] {
+        assert!(step.loss(phase).unwrap_err().to_string().contains("begin the next step"), "{phase}");
+    }
+}
+
+#[test]
+fn every_stage_has_a_default_length() {
+    for entry in GENERATORS {
+        let StageDefaults { batch, steps_ratio, minutes_share } = (entry.item.default)().stage_defaults();
+        assert!(batch > 0 && steps_ratio > 0.0 && (0.0..1.0).contains(&minutes_share), "{}", entry.name);
+    }
 }

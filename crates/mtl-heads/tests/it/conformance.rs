@@ -1,14 +1,14 @@
-//! What every registered head keeps to, in each of its variants.
+//! Requirements on every registered head, in each of its variants.
 
 use std::collections::BTreeMap;
 
-use mtl_heads::{Config, Error, HEADS, Head, Place};
+use mtl_heads::{Config, Error, HEADS, Head, HeadInput};
 use mtl_metrics::Prediction;
 use mtl_rng::Seed;
 use mtl_task::{Target, Task};
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::optim::{collect, first_non_finite, square_norm};
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, to_f64};
+use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, backward_retain, to_f64};
 use mtl_trunk::resnet;
 
 use crate::variants::{build, features, kind_of, labels, labels_of, normals, part, some, variants, without};
@@ -46,9 +46,9 @@ fn every_parameter_gets_a_gradient() {
         let logits = head.forward(&features("x", BATCH, DType::F32), &train()).unwrap();
         let loss = head.loss(&logits, &labels(&variant.task.kind, BATCH, SIZE)).unwrap().unwrap();
         assert_eq!(loss.dims(), [0usize; 0], "{}: the loss is one number", variant.name);
-        let grads = collect(&backward(&loss).unwrap(), &params.trained());
+        let grads = collect(&backward(&loss).unwrap(), &params.trainable());
         assert_eq!(first_non_finite(&grads), None, "{}", variant.name);
-        for (parameter, var) in params.trained() {
+        for (parameter, var) in params.trainable() {
             let grad =
                 grads.get(&parameter).unwrap_or_else(|| panic!("{}: `{parameter}` gets no gradient", variant.name));
             assert_eq!(grad.dims(), var.dims(), "{}: `{parameter}`", variant.name);
@@ -77,9 +77,9 @@ fn missing_labels_do_not_change_the_loss_of_the_others() {
         let alone = loss(&*head, &part(&logits, 0, 2), &labels_of(&all, BATCH, 0, 2));
         close(&variant.name, loss(&*head, &logits, &few), alone);
 
-        // Whatever the network says where nobody labelled, the loss is the same, and it pulls nothing there.
-        let shouting = Tensor::cat(&[&part(&logits, 0, 2), &(part(&logits, 2, 2) * 50.0).unwrap()], 0).unwrap();
-        let var = Var::from_tensor(&shouting).unwrap();
+        // Outputs without a label change neither the loss nor get a gradient.
+        let scaled = Tensor::cat(&[&part(&logits, 0, 2), &(part(&logits, 2, 2) * 50.0).unwrap()], 0).unwrap();
+        let var = Var::from_tensor(&scaled).unwrap();
         let found = head.loss(&var, &few).unwrap().unwrap();
         close(&variant.name, number(&found), alone);
         let grads = backward(&found).unwrap();
@@ -90,7 +90,7 @@ fn missing_labels_do_not_change_the_loss_of_the_others() {
 }
 
 #[test]
-fn single_missing_cells_pull_nothing_either() {
+fn single_missing_cells_have_no_influence() {
     for variant in variants() {
         let (_, head) = build(&variant, DType::F64);
         let logits = head.forward(&features("x", BATCH, DType::F64), &Ctx::eval()).unwrap();
@@ -173,8 +173,8 @@ fn in_evaluation_an_image_does_not_depend_on_its_batch_or_on_chance() {
         let together = head.forward(&full, &Ctx::eval()).unwrap();
         for image in 0..BATCH {
             let alone = to_f64(&head.forward(&some(&full, image, 1), &Ctx::eval()).unwrap()).unwrap();
-            let company = to_f64(&part(&together, image, 1)).unwrap();
-            alone.iter().zip(&company).for_each(|(a, b)| close(&variant.name, *a, *b));
+            let in_batch = to_f64(&part(&together, image, 1)).unwrap();
+            alone.iter().zip(&in_batch).for_each(|(a, b)| close(&variant.name, *a, *b));
         }
     }
 }
@@ -240,21 +240,21 @@ fn heads_fit_every_registered_trunk_channel_count_and_size() {
     for trunk_entry in mtl_trunk::TRUNKS {
         for (channels, (height, width)) in [(1, (32, 48)), (3, (32, 48)), (3, (64, 64)), (1, (32, 256))] {
             let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
-            let config = match (trunk_entry.item)() {
+            let config = match (trunk_entry.item.default)() {
                 mtl_trunk::Config::Resnet(config) => {
                     mtl_trunk::Config::Resnet(resnet::Config { preset: resnet::Preset::Xs, ..config })
                 }
                 other => other,
             };
             let trunk = config.build(&params.scope("trunk"), channels).unwrap();
-            let place = Place { taps: trunk.taps().to_vec(), height, width, class_counts: None };
+            let head_input = HeadInput { taps: trunk.taps().to_vec(), height, width, class_counts: None };
             let images = normals("images", &[2, channels, height, width], DType::F32);
             let features = trunk.forward(&images, &train()).unwrap();
             for entry in HEADS {
                 let what = format!("{} on {}, {channels} x {height} x {width}", entry.name, trunk_entry.name);
-                let config = (entry.item)();
+                let config = (entry.item.default)();
                 let task = Task::new(entry.name, kind_of(&config));
-                let head = config.build(&params.scope(&format!("heads.{}", entry.name)), &task, &place).unwrap();
+                let head = config.build(&params.scope(&format!("heads.{}", entry.name)), &task, &head_input).unwrap();
                 let logits = head.forward(&features, &train()).unwrap();
                 let outputs = task.kind.outputs();
                 match task.kind.missing(1, 1, 1) {
@@ -267,7 +267,7 @@ fn heads_fit_every_registered_trunk_channel_count_and_size() {
                 let loss = head.loss(&logits, &target).unwrap().unwrap();
                 assert!(number(&loss).is_finite(), "{what}");
                 // The task reaches the trunk.
-                let reached = collect(&backward(&loss).unwrap(), &params.trained());
+                let reached = collect(&backward_retain(&loss).unwrap(), &params.trainable());
                 assert_eq!(first_non_finite(&reached), None, "{what}");
                 assert!(reached.keys().any(|name| name.starts_with("trunk.")), "{what}");
             }
@@ -281,11 +281,11 @@ fn adding_a_head_never_changes_the_trunk_or_another_head() {
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
         let config = resnet::Config { preset: resnet::Preset::Xs, ..Default::default() };
         let trunk = mtl_trunk::Config::Resnet(config).build(&params.scope("trunk"), 3).unwrap();
-        let place = Place { taps: trunk.taps().to_vec(), height: 32, width: 32, class_counts: None };
+        let head_input = HeadInput { taps: trunk.taps().to_vec(), height: 32, width: 32, class_counts: None };
         for &at in heads {
-            let config = (HEADS[at].item)();
+            let config = (HEADS[at].item.default)();
             let task = Task::new(HEADS[at].name, kind_of(&config));
-            config.build(&params.scope(&format!("heads.{}", task.name)), &task, &place).unwrap();
+            config.build(&params.scope(&format!("heads.{}", task.name)), &task, &head_input).unwrap();
         }
         params.all().iter().map(|(name, var)| (name.clone(), to_f64(var).unwrap())).collect()
     };
@@ -305,15 +305,15 @@ fn adding_a_head_never_changes_the_trunk_or_another_head() {
 fn tasks_and_labels_of_another_kind_are_refused() {
     for entry in HEADS {
         for other in HEADS {
-            let config = (entry.item)();
-            let task = Task::new("leaf", kind_of(&(other.item)()));
+            let config = (entry.item.default)();
+            let task = Task::new("leaf", kind_of(&(other.item.default)()));
             let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
-            let built = config.build(&params.scope("heads.leaf"), &task, &crate::variants::place());
+            let built = config.build(&params.scope("heads.leaf"), &task, &crate::variants::head_input());
             if entry.name == other.name {
                 let head = built.unwrap();
                 let logits = head.forward(&features("x", BATCH, DType::F32), &Ctx::eval()).unwrap();
                 for wrong in HEADS.iter().filter(|wrong| wrong.name != entry.name) {
-                    let target = labels(&kind_of(&(wrong.item)()), BATCH, SIZE);
+                    let target = labels(&kind_of(&(wrong.item.default)()), BATCH, SIZE);
                     let error = head.loss(&logits, &target).unwrap_err();
                     assert!(matches!(error, Error::Kind { .. }), "{} with {}: {error}", entry.name, wrong.name);
                     assert!(error.to_string().contains("`leaf`"), "{error}");
@@ -358,7 +358,7 @@ fn labels_beyond_the_classes_are_refused() {
 #[test]
 fn registered_names_are_those_of_the_configuration_file_and_of_the_kind() {
     for entry in HEADS {
-        let default = (entry.item)();
+        let default = (entry.item.default)();
         let kind = kind_of(&default);
         assert_eq!(Config::for_task(&kind), default, "{}", entry.name);
         assert_eq!(kind.name(), entry.name);

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use mtl_heads::classification::{self, Pool};
-use mtl_heads::reconstruction::Reconstruction;
 use mtl_heads::segmentation::{self, Network as Decoding};
-use mtl_heads::{Config, Head, Place, dense, multi_label};
+use mtl_heads::{Config, Head, HeadInput, dense, multi_label};
 use mtl_task::{Target, Task, TaskKind};
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::{Ctx, DType, Tensor, Var, optim, to_f64};
@@ -26,9 +25,9 @@ fn task(kind: TaskKind) -> Task {
 }
 
 /// Taps given as (stride, channels), for images of 16 x 24 pixels.
-fn place(taps: &[(usize, usize)]) -> Place {
+fn head_input(taps: &[(usize, usize)]) -> HeadInput {
     let taps = taps.iter().map(|&(stride, channels)| TapSpec { stride, channels }).collect();
-    Place { taps, height: 16, width: 24, class_counts: None }
+    HeadInput { taps, height: 16, width: 24, class_counts: None }
 }
 
 /// The labels `key` as a target of this kind of task.
@@ -68,7 +67,7 @@ fn compare(
 ) {
     golden::compare(name, optimizer, lr, |golden: &Golden, dtype: DType| {
         let params = golden::params(dtype);
-        let head = config.build(&params.scope("head"), task, &place(taps)).unwrap();
+        let head = config.build(&params.scope("head"), task, &head_input(taps)).unwrap();
         let labels = target(golden, "labels", &task.kind);
         let (inputs, features) = features(golden, taps.len(), dtype);
         let output = output.to_owned();
@@ -93,7 +92,14 @@ fn classification_equals_pytorch() {
         ("hidden", Pool::Pyramid, Some(12), ADAMW, 0.01),
     ] {
         let class_weights = Some(vec![0.5, 1.0, 2.0, 1.5]);
-        let config = classification::Config { pool, hidden, dropout: 0.0, smoothing: 0.1, balance: 0.0, class_weights };
+        let config = classification::Config {
+            pool,
+            hidden,
+            dropout: 0.0,
+            label_smoothing: 0.1,
+            class_weight_power: 0.0,
+            class_weights,
+        };
         let golden = format!("classification_{name}");
         compare(&golden, &Config::Classification(config), &taps, &task, "logits", optimizer, lr);
     }
@@ -115,8 +121,8 @@ fn segmentation_equals_pytorch() {
     let config = segmentation::Config { dice: 0.5, class_weights: Some(vec![0.5, 2.0, 1.0]), ..Default::default() };
     let taps = [(2, 8), (4, 8), (8, 16)];
     compare("segmentation_unet", &Config::Segmentation(config), &taps, &task, "logits", ADAMW, 0.003);
-    let config = segmentation::Config { network: Decoding::Tutorial, ..Default::default() };
-    compare("segmentation_tutorial", &Config::Segmentation(config), &[(2, 4), (4, 8)], &task, "logits", ADAM, 0.003);
+    let config = segmentation::Config { network: Decoding::Fcn, ..Default::default() };
+    compare("segmentation_fcn", &Config::Segmentation(config), &[(2, 4), (4, 8)], &task, "logits", ADAM, 0.003);
 }
 
 /// tests/goldens/dense.py
@@ -127,24 +133,6 @@ fn dense_equals_pytorch() {
     compare("dense", &Config::Dense(config), &[(2, 8), (4, 8), (8, 16)], &task, "output", SGD, 0.003);
 }
 
-/// tests/goldens/reconstruction.py
-#[test]
-fn reconstruction_equals_pytorch() {
-    golden::compare("reconstruction", ADAM, 0.0003, |golden: &Golden, dtype: DType| {
-        let params = golden::params(dtype);
-        let place = place(&[(4, 4)]);
-        let network = Reconstruction::new(&params.scope("head"), &place, 3).unwrap();
-        let (inputs, features) = features(golden, 1, dtype);
-        let images = golden.tensor("images").clone();
-        let pass = move |_: &Ctx| {
-            let output = network.forward(&features).unwrap();
-            let loss = network.loss(&output, &images).unwrap();
-            (vec![("output".to_owned(), output)], loss)
-        };
-        Network { params, inputs, pass: Box::new(pass) }
-    });
-}
-
 /// tests/goldens/joint.py
 #[test]
 fn trunk_and_three_heads_together_equal_pytorch() {
@@ -152,7 +140,7 @@ fn trunk_and_three_heads_together_equal_pytorch() {
         let params = golden::params(dtype);
         let config = resnet::Config { widths: Some([4, 8, 8]), blocks: Some(1), ..Default::default() };
         let trunk = mtl_trunk::Config::Resnet(config).build(&params.scope("trunk"), 3).unwrap();
-        let place = Place { taps: trunk.taps().to_vec(), height: 16, width: 24, class_counts: None };
+        let head_input = HeadInput { taps: trunk.taps().to_vec(), height: 16, width: 24, class_counts: None };
         let heads: Vec<(&str, Box<dyn Head>, Target)> = [
             ("variety", TaskKind::Classification { classes: names("c", 3) }),
             ("parts", TaskKind::Segmentation { classes: names("c", 3) }),
@@ -167,7 +155,8 @@ fn trunk_and_three_heads_together_equal_pytorch() {
                 other => other,
             };
             let labels = target(golden, name, &kind);
-            let head = config.build(&params.scope(&format!("heads.{name}")), &Task::new(name, kind), &place).unwrap();
+            let head =
+                config.build(&params.scope(&format!("heads.{name}")), &Task::new(name, kind), &head_input).unwrap();
             (name, head, labels)
         })
         .collect();

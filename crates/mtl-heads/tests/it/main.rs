@@ -1,4 +1,4 @@
-//! Heads held against PyTorch and central differences, and what every registered head has to keep to.
+//! Heads against PyTorch and central differences, and requirements on every registered head.
 
 #[path = "../../../../tests/goldens/golden.rs"]
 mod golden;
@@ -6,4 +6,5 @@ mod golden;
 mod conformance;
 mod differences;
 mod goldens;
+mod non_finite;
 mod variants;

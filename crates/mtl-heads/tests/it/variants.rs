@@ -1,20 +1,20 @@
-//! Every registered head in its variants, and random inputs and labels to try them on.
+//! Every registered head in its variants, with random inputs and labels.
 
 use mtl_heads::classification::{self, Pool};
 use mtl_heads::segmentation::{self, Network};
-use mtl_heads::{Config, HEADS, Head, Place, dense, multi_label};
+use mtl_heads::{Config, HEADS, Head, HeadInput, dense, multi_label};
 use mtl_rng::Seed;
 use mtl_task::{Target, Task, TaskKind};
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::{DType, Device, Params, Tensor};
 use mtl_trunk::{Features, TapSpec};
 
-/// A head's configuration and what it must do with it.
+/// A head's configuration and its task.
 pub struct Variant {
     pub name: String,
     pub config: Config,
     pub task: Task,
-    /// The loss of two batches together is the mean of their losses, weighted by their labels: true but for pooled
+    /// Whether the loss of two batches together is the mean of their losses, weighted by their numbers of labels: not for pooled
     /// (Dice) and weighted losses.
     pub mean: bool,
 }
@@ -23,7 +23,7 @@ pub struct Variant {
 pub fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for entry in HEADS {
-        let default = (entry.item)();
+        let default = (entry.item.default)();
         let task = Task::new("leaf", kind_of(&default));
         let mut add = |name: &str, config: Config, mean: bool| {
             all.push(Variant { name: format!("{} {name}", entry.name), config, task: task.clone(), mean });
@@ -34,7 +34,7 @@ pub fn variants() -> Vec<Variant> {
                 add("default", default, true);
                 for (pool, hidden) in pools.into_iter().flat_map(|pool| [(pool, None), (pool, Some(6))]) {
                     let config =
-                        classification::Config { pool, hidden, dropout: 0.0, smoothing: 0.0, ..config.clone() };
+                        classification::Config { pool, hidden, dropout: 0.0, label_smoothing: 0.0, ..config.clone() };
                     add(&format!("{pool:?} {hidden:?}"), Config::Classification(config), true);
                 }
                 let class_weights = Some(vec![0.5, 2.0, 1.0]);
@@ -52,7 +52,7 @@ pub fn variants() -> Vec<Variant> {
             }
             Config::Segmentation(config) => {
                 add("default", default, false);
-                for network in [Network::Unet, Network::Tutorial] {
+                for network in [Network::Unet, Network::Fcn] {
                     for norm in [NormKind::Batch, NormKind::Group] {
                         for (cross_entropy, dice) in [(1.0, 0.0), (0.0, 1.0), (0.5, 2.0)] {
                             let config = segmentation::Config { network, norm, cross_entropy, dice, ..config.clone() };
@@ -90,32 +90,32 @@ pub fn kind_of(config: &Config) -> TaskKind {
 }
 
 /// Taps of 4, 8 and 8 channels at strides 2, 4 and 8 of 16 x 24 images.
-pub fn place() -> Place {
+pub fn head_input() -> HeadInput {
     let taps = [(2, 4), (4, 8), (8, 8)].map(|(stride, channels)| TapSpec { stride, channels });
-    Place { taps: taps.to_vec(), height: 16, width: 24, class_counts: None }
+    HeadInput { taps: taps.to_vec(), height: 16, width: 24, class_counts: None }
 }
 
-/// The head on [`place`] and its parameters.
+/// The head on [`head_input`] and its parameters.
 pub fn build(variant: &Variant, dtype: DType) -> (Params, Box<dyn Head>) {
     let params = Params::new(Seed::new(3), dtype, &Device::Cpu);
-    let head = variant.config.build(&params.scope("heads.leaf"), &variant.task, &place()).unwrap();
+    let head = variant.config.build(&params.scope("heads.leaf"), &variant.task, &head_input()).unwrap();
     (params, head)
 }
 
-/// Standard normal numbers of their own for each name.
+/// Standard normal values, different for each name.
 pub fn normals(name: &str, dims: &[usize], dtype: DType) -> Tensor {
     let values = Seed::new(4).stream(name, &[]).normals(dims.iter().product());
     Tensor::from_vec(values, dims, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
 }
 
-/// Random features of [`place`].
+/// Random features of [`head_input`].
 pub fn features(name: &str, batch: usize, dtype: DType) -> Features {
-    let place = place();
+    let head_input = head_input();
     let tap = |tap: &TapSpec| {
-        let dims = [batch, tap.channels, place.height / tap.stride, place.width / tap.stride];
+        let dims = [batch, tap.channels, head_input.height / tap.stride, head_input.width / tap.stride];
         normals(&format!("{name}/{}", tap.stride), &dims, dtype)
     };
-    Features { taps: place.taps.iter().map(tap).collect() }
+    Features { taps: head_input.taps.iter().map(tap).collect() }
 }
 
 /// Some images of a batch of features.

@@ -1,4 +1,4 @@
-//! What every registered trunk keeps to, in each of its variants.
+//! Requirements on every registered trunk, in each of its variants.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ const SIZES: [(usize, usize); 3] = [(32, 48), (64, 64), (32, 256)];
 fn variants() -> Vec<(String, Config)> {
     let mut all = Vec::new();
     for entry in TRUNKS {
-        let default = (entry.item)();
+        let default = (entry.item.default)();
         all.push((entry.name.to_owned(), default.clone()));
         match default {
-            Config::Tutorial(_) => {}
+            Config::Convnet(_) => {}
             Config::Resnet(_) => {
                 for preset in [resnet::Preset::Xs, resnet::Preset::S, resnet::Preset::M] {
                     for norm in [NormKind::Batch, NormKind::Group] {
@@ -77,9 +77,9 @@ fn every_parameter_gets_a_gradient() {
             let (params, trunk) = build(&config, channels, DType::F32);
             let x = images("images", (2, channels, 32, 48), DType::F32);
             let features = trunk.forward(&x, &Ctx::train(Seed::new(0), 0)).unwrap();
-            let grads = collect(&backward(&mixed(&features)).unwrap(), &params.trained());
+            let grads = collect(&backward(&mixed(&features)).unwrap(), &params.trainable());
             assert_eq!(first_non_finite(&grads), None, "{name}");
-            for (parameter, var) in params.trained() {
+            for (parameter, var) in params.trainable() {
                 let grad = grads.get(&parameter).unwrap_or_else(|| panic!("{name}: `{parameter}` gets no gradient"));
                 assert_eq!(grad.dims(), var.dims(), "{name}: `{parameter}`");
                 assert!(square_norm(grad).unwrap() > 0.0, "{name}: the gradient of `{parameter}` is zero");
@@ -89,7 +89,7 @@ fn every_parameter_gets_a_gradient() {
 }
 
 #[test]
-fn taps_are_what_the_trunk_says_at_every_size() {
+fn taps_have_the_specified_shapes_at_every_size() {
     for (name, config) in variants() {
         for channels in [1, 3] {
             let (_, trunk) = build(&config, channels, DType::F32);
@@ -119,34 +119,34 @@ fn in_evaluation_an_image_does_not_depend_on_its_batch() {
             let alone = trunk.forward(&x.narrow(0, image, 1).unwrap().contiguous().unwrap(), &Ctx::eval()).unwrap();
             for (a, b) in alone.taps.iter().zip(&together.taps) {
                 let error = difference(a, &b.narrow(0, image, 1).unwrap().contiguous().unwrap());
-                assert!(error < 1e-5, "{name}: image {image} changes by {error:e} in company");
+                assert!(error < 1e-5, "{name}: image {image} changes by {error:e} with its batch");
             }
         }
     }
 }
 
 #[test]
-fn group_norm_learns_as_it_evaluates_and_batch_norm_does_not() {
+fn group_norm_is_the_same_in_training_and_evaluation_and_batch_norm_is_not() {
     for (name, config) in variants() {
         let (params, trunk) = build(&config, 3, DType::F32);
         assert_eq!(!params.buffers().is_empty(), normalises_by_batch(&config), "{name}: running statistics");
         let x = images("images", (3, 3, 32, 48), DType::F32);
         let evaluated = trunk.forward(&x, &Ctx::eval()).unwrap();
-        let learnt = trunk.forward(&x, &Ctx::train(Seed::new(0), 0)).unwrap();
-        let error = difference(evaluated.deepest().unwrap(), learnt.deepest().unwrap());
+        let trained = trunk.forward(&x, &Ctx::train(Seed::new(0), 0)).unwrap();
+        let error = difference(evaluated.deepest().unwrap(), trained.deepest().unwrap());
         assert_eq!(error > 0.0, normalises_by_batch(&config), "{name}: {error:e}");
     }
 }
 
 #[test]
-fn only_recorded_passes_leave_a_trace() {
+fn only_recorded_passes_update_running_statistics() {
     for (name, config) in variants() {
         let (params, trunk) = build(&config, 3, DType::F32);
         let before = values(&params.all());
         let cx = Ctx::train(Seed::new(0), 0);
         let x = images("images", (2, 3, 32, 48), DType::F32);
         trunk.forward(&x, &Ctx::eval()).unwrap();
-        trunk.forward(&x, &cx.with_mode(Mode::TrainUnrecorded)).unwrap();
+        trunk.forward(&x, &cx.with_mode(Mode::TrainFrozenStats)).unwrap();
         assert_eq!(values(&params.all()), before, "{name}");
         trunk.forward(&x, &cx).unwrap();
         for (buffer, found) in values(&params.buffers()) {
@@ -156,14 +156,14 @@ fn only_recorded_passes_leave_a_trace() {
 }
 
 #[test]
-fn names_and_first_values_follow_from_seed_and_place() {
+fn names_and_initial_values_follow_from_seed_and_scope() {
     for (name, config) in variants() {
         let (params, _) = build(&config, 3, DType::F32);
         assert!(params.all().keys().all(|key| key.starts_with("trunk.")), "{name}");
         assert_eq!(values(&params.all()), values(&build(&config, 3, DType::F32).0.all()), "{name}: equal seeds");
         let other = Params::new(Seed::new(6), DType::F32, &Device::Cpu);
         config.build(&other.scope("trunk"), 3).unwrap();
-        assert_ne!(values(&params.trained()), values(&other.trained()), "{name}: other seeds");
+        assert_ne!(values(&params.trainable()), values(&other.trainable()), "{name}: other seeds");
         assert!(config.build(&params.scope("trunk"), 3).is_err(), "{name}: built twice in one place");
     }
 }
@@ -180,23 +180,28 @@ fn images_of_other_channels_are_refused() {
 #[test]
 fn registered_names_are_those_of_the_configuration_file() {
     for entry in TRUNKS {
-        let table = serde_json::to_value((entry.item)()).unwrap();
+        let table = serde_json::to_value((entry.item.default)()).unwrap();
         let keys: Vec<_> = table.as_object().unwrap().keys().cloned().collect();
         assert_eq!(keys, [entry.name]);
-        assert_eq!(serde_json::from_value::<Config>(table).unwrap(), (entry.item)(), "{}", entry.name);
+        assert_eq!(serde_json::from_value::<Config>(table).unwrap(), (entry.item.default)(), "{}", entry.name);
         let bare = serde_json::json!({ entry.name: {} });
-        assert_eq!(serde_json::from_value::<Config>(bare).unwrap(), (entry.item)(), "{}: an empty table", entry.name);
+        assert_eq!(
+            serde_json::from_value::<Config>(bare).unwrap(),
+            (entry.item.default)(),
+            "{}: an empty table",
+            entry.name
+        );
         let typo = serde_json::json!({ entry.name: { "widhts": 1 } });
         assert!(serde_json::from_value::<Config>(typo).is_err(), "{}: a typo", entry.name);
     }
-    assert!(TRUNKS.iter().any(|entry| (entry.item)() == Config::default()), "the default is registered");
+    assert!(TRUNKS.iter().any(|entry| (entry.item.default)() == Config::default()), "the default is registered");
 }
 
 /// Central differences in f64, three coordinates of every parameter of small trunks, batch statistics included.
 #[test]
 fn gradients_are_those_of_central_differences() {
     const STEP: f64 = 1e-6;
-    let mut small = vec![("tutorial".to_owned(), Config::Tutorial(mtl_trunk::tutorial::Config { widths: [3, 4] }))];
+    let mut small = vec![("convnet".to_owned(), Config::Convnet(mtl_trunk::convnet::Config { widths: [3, 4] }))];
     for norm in [NormKind::Batch, NormKind::Group] {
         for stem in [resnet::Stem::Unshuffle, resnet::Stem::Full] {
             let config = resnet::Config { widths: Some([4, 4, 6]), blocks: Some(1), norm, stem, ..Default::default() };
@@ -210,10 +215,10 @@ fn gradients_are_those_of_central_differences() {
     for (name, config) in small {
         let (params, trunk) = build(&config, 3, DType::F64);
         let x = images("images", (2, 3, 16, 24), DType::F64);
-        let cx = Ctx::train(Seed::new(0), 0).with_mode(Mode::TrainUnrecorded);
+        let cx = Ctx::train(Seed::new(0), 0).with_mode(Mode::TrainFrozenStats);
         let loss = || mixed(&trunk.forward(&x, &cx).unwrap());
-        let grads = collect(&backward(&loss()).unwrap(), &params.trained());
-        for (parameter, var) in params.trained() {
+        let grads = collect(&backward(&loss()).unwrap(), &params.trainable());
+        for (parameter, var) in params.trainable() {
             let start = to_f64(&var).unwrap();
             let grad = to_f64(&grads[&parameter]).unwrap();
             let size = grad.iter().fold(0.0, |size: f64, v| size.max(v.abs()));

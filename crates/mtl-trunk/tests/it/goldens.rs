@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::{Ctx, DType, Tensor, optim};
-use mtl_trunk::{Config, resnet, tutorial};
+use mtl_trunk::{Config, convnet, resnet};
 
 use crate::golden::{self, Golden, Network};
 
@@ -39,10 +39,10 @@ const ADAM: optim::Config = optim::Config::Adam { beta1: 0.9, beta2: 0.999 };
 const ADAMW: optim::Config = optim::Config::Adamw { beta1: 0.9, beta2: 0.999, weight_decay: 0.05 };
 const SGD: optim::Config = optim::Config::Sgd { momentum: 0.9, weight_decay: 0.0 };
 
-/// tests/goldens/trunk_tutorial.py
+/// tests/goldens/trunk_convnet.py
 #[test]
-fn tutorial_equals_pytorch() {
-    compare("trunk_tutorial", &Config::Tutorial(tutorial::Config { widths: [8, 16] }), 3, ADAM, 0.003);
+fn convnet_equals_pytorch() {
+    compare("trunk_convnet", &Config::Convnet(convnet::Config { widths: [8, 16] }), 3, ADAM, 0.003);
 }
 
 /// tests/goldens/trunk_resnet.py

@@ -1,8 +1,8 @@
-//! Built-in scenes end to end: a trunk learns classes, parts and reconstruction, then a VAE and a GAN learn with it, and
-//! each draws a sheet of samples (one row a class, eight each).
+//! Built-in scenes end to end: joint training of a trunk on classes, parts and reconstruction, then a VAE and a GAN on that
+//! trunk, each with a sheet of samples (one row per class, ten images each).
 //!
-//! `cargo run -p mtl-gen --example scenes -- FOLDER [key=value ...]`, keys as in [`Options`] (TOML, dotted keys for tables):
-//! `gan_steps=200 'gan.mode="hybrid"'`. With `reuse=true` the trunk and VAE of an earlier run in FOLDER are taken.
+//! `cargo run -p mtl-gen --example train_generator -- FOLDER [key=value ...]`, keys as in [`Options`] (TOML, dotted keys for tables):
+//! `gan_steps=200 'gan.mode="hybrid"'`. With `reuse=true` the trunk and the VAE of an earlier run in FOLDER are loaded.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,10 +11,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use image::{Rgb, RgbImage};
-use mtl_data::loader::{self, Feed, Loader};
+use mtl_data::loader::{self, BatchStream, Loader};
 use mtl_data::{Scenes, Size, augment, scenes};
-use mtl_gen::vae::Vae;
-use mtl_gen::{Batch, Generator, Setting, gan, vae};
+use mtl_gen::{Batch, Config, Generator, GeneratorInput, Prepare, gan, vae};
 use mtl_rng::Seed;
 use mtl_task::Target;
 use mtl_tensor::layers::{Conv2d, Linear};
@@ -23,7 +22,7 @@ use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, ops, serial,
 use mtl_trunk::Trunk;
 use serde::Deserialize;
 
-/// What can be set from the command line.
+/// Command-line options.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Options {
@@ -40,10 +39,8 @@ struct Options {
     critic_lr: Option<f64>,
     generator_lr: Option<f64>,
     ema: f64,
-    /// Start the generator from the VAE's decoder.
-    warm: bool,
     reuse: bool,
-    /// A sheet of samples every so many steps.
+    /// Steps between sheets of samples; 0: one sheet at the end.
     sheet_every: u64,
     trunk: mtl_trunk::Config,
     vae: vae::Config,
@@ -66,7 +63,6 @@ impl Default for Options {
             critic_lr: None,
             generator_lr: None,
             ema: 0.99,
-            warm: true,
             reuse: false,
             sheet_every: 0,
             trunk: mtl_trunk::Config::default(),
@@ -80,46 +76,47 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
-    let folder = PathBuf::from(arguments.next().ok_or("where should the pictures go? give a folder")?);
+    let folder = PathBuf::from(arguments.next().ok_or("the first argument must be the output folder")?);
     let options: Options = toml::from_str(&arguments.collect::<Vec<_>>().join("\n"))?;
     std::fs::create_dir_all(&folder)?;
     let data = Data::new(&options)?;
     let params = Params::new(Seed::new(options.seed), DType::F32, &Device::Cpu);
     let trunk = options.trunk.build(&params.scope("trunk"), 3)?;
     let size = (options.size, options.size);
-    let setting = Setting { trunk: &options.trunk, taps: trunk.taps(), size, channels: 3, classes: data.classes };
-    let vae = Vae::new(&options.vae, &params.scope("vae"), &setting)?;
+    let input = GeneratorInput { trunk: &options.trunk, taps: trunk.taps(), size, channels: 3, classes: data.classes };
+    let vae = Config::Vae(options.vae.clone()).build(&params.scope("vae"), &input)?;
 
-    let learnt = folder.join("learnt.safetensors");
-    if options.reuse && learnt.exists() {
-        params.load(&serial::from_bytes(&std::fs::read(&learnt)?)?)?;
+    let trained = folder.join("trained.safetensors");
+    if options.reuse && trained.exists() {
+        params.load(&serial::from_bytes(&std::fs::read(&trained)?)?)?;
     } else {
-        learn_jointly(&options, &data, &params, &*trunk, &vae)?;
-        let ema = train(&vae, &*trunk, &params, &data, &options, |_, _| Ok(()))?;
+        train_jointly(&options, &data, &params, &*trunk, &*vae)?;
+        let ema = train(&*vae, &*trunk, &params, &data, &options, |_, _| Ok(()))?;
         for (name, value) in ema.values()? {
-            params.trained()[&name].set(&value)?;
+            params.trainable()[&name].set(&value)?;
         }
-        fit_prior(&vae, &*trunk, &data)?;
+        fit_prior(&*vae, &*trunk, &data)?;
         let weights = params.all().into_iter().map(|(name, var)| (name, var.as_tensor().clone())).collect();
-        std::fs::write(&learnt, serial::to_bytes(&weights, &BTreeMap::new())?)?;
+        std::fs::write(&trained, serial::to_bytes(&weights, &BTreeMap::new())?)?;
     }
-    sheet(&vae, &data, &folder.join("vae.png"))?;
+    sheet(&*vae, &data, &folder.join("vae.png"))?;
     if options.gan_steps == 0 {
         return Ok(());
     }
 
-    let gan = gan::Gan::new(&options.gan, &params.scope("gan"), &setting)?;
-    gan.prepare("trunk", &*trunk, &data.feed(64, "prepare")?.images()?.0)?;
-    if options.warm {
-        gan.start_from_vae("vae")?;
+    let gan = Config::Gan(options.gan.clone()).build(&params.scope("gan"), &input)?;
+    let find = |name: &str| (name == "vae").then_some(&*vae);
+    let images = data.feed(64, "prepare")?.images()?.0;
+    for note in gan.prepare(&Prepare { trunk_name: "trunk", trunk: &*trunk, images: &images, generator: &find })? {
+        println!("{note}");
     }
-    let ema = train(&gan, &*trunk, &params, &data, &options, |step, ema| {
+    let ema = train(&*gan, &*trunk, &params, &data, &options, |step, ema| {
         if options.sheet_every > 0 && step % options.sheet_every == 0 {
-            ema.with_averages(|| sheet(&gan, &data, &folder.join(format!("gan-{step:05}.png"))))??;
+            ema.with_averages(|| sheet(&*gan, &data, &folder.join(format!("gan-{step:05}.png"))))??;
         }
         Ok(())
     })?;
-    ema.with_averages(|| sheet(&gan, &data, &folder.join("gan.png")))?
+    ema.with_averages(|| sheet(&*gan, &data, &folder.join("gan.png")))?
 }
 
 struct Data {
@@ -129,7 +126,7 @@ struct Data {
     seed: Seed,
 }
 
-struct Batches(Feed);
+struct Batches(BatchStream);
 
 impl Data {
     fn new(options: &Options) -> Outcome<Self> {
@@ -161,14 +158,21 @@ impl Batches {
     }
 }
 
-/// Classes, parts and reconstruction on one trunk.
-fn learn_jointly(options: &Options, data: &Data, params: &Params, trunk: &dyn Trunk, vae: &Vae) -> Outcome<()> {
+/// Joint training on classes, parts and reconstruction.
+fn train_jointly(
+    options: &Options,
+    data: &Data,
+    params: &Params,
+    trunk: &dyn Trunk,
+    vae: &dyn Generator,
+) -> Outcome<()> {
+    let objective = vae.joint().ok_or("the VAE is an objective of joint training")?;
     let own = Params::new(data.seed, DType::F32, &Device::Cpu);
     let deepest = trunk.taps().last().map_or(0, |tap| tap.channels);
     let all = trunk.taps().iter().map(|tap| tap.channels).sum();
     let class_head = Linear::new(&own.scope("class"), deepest, data.classes)?;
     let part_head = Conv2d::new(&own.scope("parts"), (all, scenes::PARTS.len()), 1, 1, true)?;
-    let trained: BTreeMap<String, Var> = params.trained().into_iter().chain(own.trained()).collect();
+    let trained: BTreeMap<String, Var> = params.trainable().into_iter().chain(own.trainable()).collect();
     let mut optimizer = Optimizer::new(optim::Config::default(), &trained, |_| 1.0)?;
     let (mut feed, clock) = (data.feed(options.batch, "joint")?, Instant::now());
     for step in 0..options.joint_steps {
@@ -182,7 +186,7 @@ fn learn_jointly(options: &Options, data: &Data, params: &Params, trunk: &dyn Tr
         let logits = part_head.forward(&Tensor::cat(&maps.collect::<Result<Vec<_>, _>>()?, 1)?)?;
         let logits = ops::upsample_bilinear(&logits, data.size.height, data.size.width)?;
         let part = ops::loss::cross_entropy(&logits, &parts, &Default::default())?;
-        let reconstruction = vae.loss(&features, &images, &classes, &cx)?;
+        let reconstruction = objective.loss(&features, &images, &classes, &cx)?;
         let total = ((&class + &part)? + &reconstruction.total)?;
         let grads = optim::collect(&backward(&total)?, &trained);
         let lr = Schedule::default().at(step as f64 / options.joint_steps as f64);
@@ -190,14 +194,15 @@ fn learn_jointly(options: &Options, data: &Data, params: &Params, trunk: &dyn Tr
         if step % 25 == 24 {
             let (class, part) = (to_f64(&class)?[0], to_f64(&part)?[0]);
             let rate = (step + 1) as f64 / clock.elapsed().as_secs_f64();
-            let (mse, kl) = (reconstruction.mse, reconstruction.kl);
-            println!("joint {step}: class {class:.3} parts {part:.3} mse {mse:.4} kl {kl:.1} ({rate:.2} steps/s)");
+            let terms: Vec<String> =
+                reconstruction.terms.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+            println!("joint {step}: class {class:.3} parts {part:.3} {} ({rate:.2} steps/s)", terms.join(" "));
         }
     }
     Ok(())
 }
 
-/// A stage of a generator's own. Returns the averages of the weights it draws with.
+/// The stage of one generator. Returns the weight averages of the parameters that sampling uses.
 fn train(
     generator: &dyn Generator,
     trunk: &dyn Trunk,
@@ -210,26 +215,28 @@ fn train(
     let (steps, batch) = if gan { (options.gan_steps, options.gan_batch) } else { (options.vae_steps, options.batch) };
     let mut phases = Vec::new();
     for phase in generator.phases() {
-        let own = phase.of(&params.trained());
-        let optimizer = Optimizer::new(phase.optimizer, &own, |name| phase.rate(name))?;
-        let asked = match phase.name {
+        let own = phase.of(&params.trainable());
+        let optimizer = Optimizer::new(phase.optimizer, &own, |name| phase.lr_scale(name))?;
+        let lr = match phase.name {
             "critic" => options.critic_lr,
             "generator" => options.generator_lr,
             _ => options.vae_lr,
         };
-        phases.push((phase, own, optimizer, Schedule { peak: asked.unwrap_or(phase.lr), ..Schedule::default() }));
+        phases.push((phase, own, optimizer, Schedule { lr: lr.unwrap_or(phase.lr), ..Schedule::default() }));
     }
     let drawn_with: BTreeMap<String, Var> =
-        params.trained().into_iter().filter(|(name, _)| name.starts_with(generator.sampled())).collect();
+        params.trainable().into_iter().filter(|(name, _)| name.starts_with(generator.sampled())).collect();
     let mut ema = Ema::new(options.ema, &drawn_with)?;
     let (mut feed, clock) = (data.feed(batch, generator.sampled())?, Instant::now());
     for step in 0..steps {
         let progress = step as f64 / steps as f64;
         let (images, classes, _) = feed.images()?;
-        let batch = Batch { trunk, images: &images, classes: &classes, progress };
+        let batch = Batch { trunk, images: &images, classes: &classes, progress, task_loss: None };
+        let cx = Ctx::train(data.seed, step);
         let mut words = String::new();
-        for (phase, own, optimizer, schedule) in &mut phases {
-            let loss = generator.phase_loss(phase.name, &batch, &Ctx::train(data.seed, step))?;
+        let mut generator_step = generator.begin_step(&batch, &cx)?;
+        for (index, (phase, own, optimizer, schedule)) in phases.iter_mut().enumerate() {
+            let loss = generator_step.loss(index)?;
             let grads = optim::collect(&backward(&loss.total)?, own);
             let norm = optim::global_norm(&grads)?;
             optimizer.step(&grads, schedule.at(progress), (10.0 / norm).min(1.0))?;
@@ -245,15 +252,14 @@ fn train(
     Ok(ema)
 }
 
-fn fit_prior(vae: &Vae, trunk: &dyn Trunk, data: &Data) -> Outcome<()> {
-    let (mut encodings, mut labels) = (Vec::new(), Vec::new());
+fn fit_prior(vae: &dyn Generator, trunk: &dyn Trunk, data: &Data) -> Outcome<()> {
+    let mut fit = vae.prior_fit().ok_or("the VAE has a prior")?;
     let mut feed = data.feed(64, "prior")?;
     for _ in 0..(data.scenes.config().count / 64).clamp(1, 16) {
         let (images, classes, _) = feed.images()?;
-        encodings.push(vae.encode(&trunk.forward(&images, &Ctx::eval())?.detach())?);
-        labels.extend(classes);
+        fit.add(&trunk.forward(&images, &Ctx::eval())?.detach(), &classes)?;
     }
-    Ok(vae.fit_prior(&encodings, &labels)?)
+    Ok(fit.finish()?)
 }
 
 fn sheet(generator: &dyn Generator, data: &Data, path: &Path) -> Outcome<()> {

@@ -1,6 +1,6 @@
-//! A small residual encoder (He et al. 2016, arXiv 1512.03385: basic blocks, projection shortcuts).
+//! ResNet: a small residual encoder with basic blocks and projection shortcuts (He et al. 2016, arXiv 1512.03385).
 //!
-//! Stem, then three stages at strides 2, 4 and 8, each of `blocks` basic blocks
+//! A stem, then three stages at strides 2, 4 and 8, each of `blocks` basic blocks
 //! `y = relu(x' + norm(conv3x3(relu(norm(conv3x3(x))))))`, where `x'` is `x`, or a normalised 1x1 convolution of it where
 //! the shape changes.
 
@@ -8,50 +8,50 @@ use mtl_tensor::layers::{ConvNorm, NormKind};
 use mtl_tensor::{Ctx, Result, Scope, Tensor, ops};
 use serde::{Deserialize, Serialize};
 
-use crate::{Features, TapSpec, Trunk, check_size};
+use crate::{Features, TapSpec, Trunk, TrunkConfig, check_size};
 
-/// Named sizes.
+/// Sizes by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// Widths 24, 48, 96, one block a stage: 0.17 M parameters.
+    /// Widths 24, 48, 96, one block per stage: 0.17 M parameters.
     Xs,
-    /// Widths 32, 64, 128, two blocks a stage: 0.7 M parameters.
+    /// Widths 32, 64, 128, two blocks per stage: 0.7 M parameters.
     #[default]
     S,
-    /// Widths 64, 128, 256, two blocks a stage: 2.8 M parameters.
+    /// Widths 64, 128, 256, two blocks per stage: 2.8 M parameters.
     M,
 }
 
-/// How pixels enter the first stage (stride 2).
+/// Stem: the layers before the first stage, with a total stride of 2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stem {
-    /// 2x2 pixels become channels, then a 3x3 convolution: no information lost, nothing computed at full resolution.
+    /// Pixel unshuffle of 2x2 blocks into channels, then a 3x3 convolution: lossless, and no layer at full resolution.
     #[default]
     Unshuffle,
-    /// 3x3 convolution at full resolution, then one of stride 2: sees finer patterns, costs as much as a stage.
+    /// 3x3 convolution at full resolution, then one of stride 2: resolves finer patterns, costs as much as a stage.
     Full,
 }
 
-/// Size, normalisation and stem.
+/// Settings of the ResNet: size, normalisation and stem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `xs`, `s` (default) or `m`.
     pub preset: Preset,
-    /// Channels of the three stages; overrides the preset's.
+    /// Channels of the three stages. Default: the preset's.
     pub widths: Option<[usize; 3]>,
-    /// Basic blocks a stage; overrides the preset's.
+    /// Basic blocks per stage. Default: the preset's.
     pub blocks: Option<usize>,
-    /// `batch` (default) or `group`.
+    /// Normalisation: `batch` (default) or `group`.
     pub norm: NormKind,
-    /// `unshuffle` (default) or `full`.
+    /// Stem: `unshuffle` (default) or `full`.
     pub stem: Stem,
 }
 
 impl Config {
-    /// Channels of the stages.
+    /// Channels of the three stages.
     pub fn stage_widths(&self) -> [usize; 3] {
         self.widths.unwrap_or(match self.preset {
             Preset::Xs => [24, 48, 96],
@@ -65,7 +65,21 @@ impl Config {
     }
 }
 
-/// See the module. Taps at strides 2, 4 and 8.
+impl TrunkConfig for Config {
+    fn build(&self, scope: &Scope, channels: usize) -> Result<Box<dyn Trunk>> {
+        Ok(Box::new(Resnet::new(self, scope, channels)?))
+    }
+
+    fn norm(&self) -> Option<NormKind> {
+        Some(self.norm)
+    }
+
+    fn batch_independent(&self) -> Box<dyn TrunkConfig> {
+        Box::new(Self { norm: NormKind::Group, ..self.clone() })
+    }
+}
+
+/// Residual encoder with taps at strides 2, 4 and 8.
 #[derive(Debug)]
 pub struct Resnet {
     full: Option<ConvNorm>,
@@ -75,17 +89,17 @@ pub struct Resnet {
 }
 
 impl Resnet {
-    /// For images of `channels` channels.
+    /// Builds the encoder for images of `channels` channels, with its parameters in `scope`.
     ///
     /// # Errors
-    /// A name that is taken.
+    /// A parameter name that is taken.
     pub fn new(config: &Config, scope: &Scope, channels: usize) -> Result<Self> {
         let widths = config.stage_widths();
-        let stem_scope = scope.scope("stem");
+        let stem_scope = scope.sub("stem");
         let (full, stem) = match config.stem {
             Stem::Unshuffle => (None, ConvNorm::new(&stem_scope, (channels * 4, widths[0]), 3, 1, config.norm)?),
             Stem::Full => (
-                Some(ConvNorm::new(&scope.scope("full"), (channels, widths[0] / 2), 3, 1, config.norm)?),
+                Some(ConvNorm::new(&scope.sub("full"), (channels, widths[0] / 2), 3, 1, config.norm)?),
                 ConvNorm::new(&stem_scope, (widths[0] / 2, widths[0]), 3, 2, config.norm)?,
             ),
         };
@@ -95,7 +109,7 @@ impl Resnet {
             let blocks = (0..config.stage_blocks())
                 .map(|block| {
                     let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                    let place = scope.scope(format!("stage{}.block{}", stage + 1, block + 1));
+                    let place = scope.sub(format!("stage{}.block{}", stage + 1, block + 1));
                     let made = Block::new(&place, (from, to), stride, config.norm);
                     from = to;
                     made
@@ -141,13 +155,13 @@ struct Block {
 impl Block {
     fn new(scope: &Scope, (from, to): (usize, usize), stride: usize, norm: NormKind) -> Result<Self> {
         let shortcut = if stride != 1 || from != to {
-            Some(ConvNorm::new(&scope.scope("shortcut"), (from, to), 1, stride, norm)?)
+            Some(ConvNorm::new(&scope.sub("shortcut"), (from, to), 1, stride, norm)?)
         } else {
             None
         };
         Ok(Self {
-            first: ConvNorm::new(&scope.scope("first"), (from, to), 3, stride, norm)?,
-            second: ConvNorm::new(&scope.scope("second"), (to, to), 3, 1, norm)?,
+            first: ConvNorm::new(&scope.sub("first"), (from, to), 3, stride, norm)?,
+            second: ConvNorm::new(&scope.sub("second"), (to, to), 3, 1, norm)?,
             shortcut,
         })
     }

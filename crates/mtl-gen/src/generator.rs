@@ -1,0 +1,247 @@
+//! The interface of generators: phases of a training step, losses, sampling, and optional roles in other stages.
+
+use std::collections::BTreeMap;
+
+use mtl_rng::Stream;
+use mtl_tensor::{Ctx, Tensor, Var, optim};
+use mtl_trunk::{Features, TapSpec, Trunk, TrunkConfig};
+
+use crate::{Error, decoder};
+
+/// Input of a generator's construction: the trunk, the image format and the number of classes.
+#[derive(Clone, Copy, Debug)]
+pub struct GeneratorInput<'a> {
+    /// Settings of the shared trunk. A discriminator with a backbone of its own has the same architecture.
+    pub trunk: &'a dyn TrunkConfig,
+    /// Taps of the shared trunk, finest first.
+    pub taps: &'a [TapSpec],
+    /// Height and width of the images, in pixels: divisible by 8, from 32 to 256.
+    pub size: (usize, usize),
+    /// Image channels: 1 or 3.
+    pub channels: usize,
+    /// Number of classes that condition the images; 0: unconditional.
+    pub classes: usize,
+}
+
+impl GeneratorInput<'_> {
+    /// # Errors
+    /// A size or number of channels that generators do not support.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let fits = |side: usize| side.is_multiple_of(8) && (32..=256).contains(&side);
+        if !fits(self.size.0) || !fits(self.size.1) {
+            return Err(Error::Size { height: self.size.0, width: self.size.1 });
+        }
+        if self.channels != 1 && self.channels != 3 {
+            return Err(Error::Channels { channels: self.channels });
+        }
+        Ok(())
+    }
+}
+
+/// Data of one training step.
+#[derive(Clone, Copy)]
+pub struct Batch<'a> {
+    /// The shared trunk.
+    pub trunk: &'a dyn Trunk,
+    /// `[B, C, H, W]` in `[-1, 1]`.
+    pub images: &'a Tensor,
+    /// One class per image, negative where missing.
+    pub classes: &'a [i32],
+    /// Completed fraction of this stage's training, 0 to 1.
+    pub progress: f64,
+    /// Loss of the labelled tasks, given features of this batch's real images. A finetuned discriminator adds it to its own
+    /// loss. `None`: no tasks.
+    pub task_loss: Option<&'a TaskLossFn<'a>>,
+}
+
+/// Loss of the labelled tasks as a function of features of the batch's real images. `None` if no image has a label. The
+/// heads' parameters are constants in it: only the features carry gradients.
+pub type TaskLossFn<'a> = dyn Fn(&Features) -> Result<Option<TaskLoss>, Error> + 'a;
+
+/// Loss of the labelled tasks.
+#[derive(Clone, Debug)]
+pub struct TaskLoss {
+    /// Sum over the tasks, before the weight: a scalar.
+    pub total: Tensor,
+    /// Loss of each task by the name `task/NAME`, before the weight.
+    pub terms: Vec<(String, f64)>,
+}
+
+/// A part of a training step with an optimizer of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    /// Name in progress bars and logs: `vae`, `critic`, `generator`.
+    pub name: &'static str,
+    /// Name prefixes of the parameters it optimizes.
+    pub prefixes: Vec<String>,
+    /// Factors of the learning rate, by name prefix. Default: 1.
+    pub lr_scales: Vec<(String, f64)>,
+    /// The optimizer.
+    pub optimizer: optim::Config,
+    /// The peak learning rate.
+    pub lr: f64,
+}
+
+impl Phase {
+    /// The parameters that this phase optimizes. Gradients of all others are to be dropped.
+    pub fn of(&self, parameters: &BTreeMap<String, Var>) -> BTreeMap<String, Var> {
+        let own = |name: &str| self.prefixes.iter().any(|prefix| has_prefix(name, prefix));
+        parameters.iter().filter(|(name, _)| own(name)).map(|(name, var)| (name.clone(), var.clone())).collect()
+    }
+
+    /// Factor of the learning rate for the parameter `name`.
+    pub fn lr_scale(&self, name: &str) -> f64 {
+        self.lr_scales.iter().find(|(prefix, _)| has_prefix(name, prefix)).map_or(1.0, |(_, scale)| *scale)
+    }
+}
+
+/// Whether `name` is `prefix` or lies below it.
+pub(crate) fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// A loss and its terms.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// The loss to minimise: a scalar.
+    pub total: Tensor,
+    /// Terms before their weights and further values for logs, by name and in a fixed order.
+    pub terms: Vec<(String, f64)>,
+}
+
+/// Input of [`Generator::prepare`].
+#[derive(Clone, Copy)]
+pub struct Prepare<'a> {
+    /// Name prefix of the shared trunk's parameters.
+    pub trunk_name: &'a str,
+    /// The shared trunk.
+    pub trunk: &'a dyn Trunk,
+    /// Training images `[B, C, H, W]` in `[-1, 1]`, for statistics of features.
+    pub images: &'a Tensor,
+    /// The model's generators by name.
+    pub generator: &'a dyn Fn(&str) -> Option<&'a dyn Generator>,
+}
+
+/// A network that samples new images.
+pub trait Generator: Send + Sync + std::fmt::Debug {
+    /// The phases of one training step, in order.
+    fn phases(&self) -> &[Phase];
+
+    /// Initialisation from trained networks, once before the first step of a fresh stage. A resumed run must not call it:
+    /// its effects are part of the checkpoint. Returns notes for the user.
+    ///
+    /// # Errors
+    /// Images that do not fit, a trunk of another architecture.
+    fn prepare(&self, input: &Prepare<'_>) -> Result<Vec<String>, Error>;
+
+    /// Begins one training step and computes the inputs of all phases. The phases are then taken in order: `loss(0)`, backward
+    /// pass, optimizer step, `loss(1)` and so on.
+    ///
+    /// # Errors
+    /// Labels or images that do not fit.
+    fn begin_step<'a>(&'a self, batch: &'a Batch<'a>, cx: &'a Ctx) -> Result<Box<dyn GeneratorStep + 'a>, Error>;
+
+    /// Name prefix of the parameters that sampling uses: those of the weight average.
+    fn sampled(&self) -> &str;
+
+    /// Length of the latent vector.
+    fn latent(&self) -> usize;
+
+    /// Draws one latent vector per label, `[B, latent]`, image by image.
+    ///
+    /// # Errors
+    /// A label outside the classes.
+    fn latents(&self, labels: &[i32], stream: &mut Stream) -> Result<Tensor, Error>;
+
+    /// Latent vectors to images, `[B, C, H, W]` in `(-1, 1)`. An image does not depend on the others of its batch.
+    ///
+    /// # Errors
+    /// A label outside the classes, shapes that do not fit.
+    fn decode(&self, z: &Tensor, labels: &[i32]) -> Result<Tensor, Error>;
+
+    /// Samples one image per label. Equal streams give equal images; 64 images at once equal 8 times 8 from one stream.
+    ///
+    /// # Errors
+    /// A label outside the classes.
+    fn sample(&self, labels: &[i32], stream: &mut Stream) -> Result<Tensor, Error> {
+        Ok(self.decode(&self.latents(labels, stream)?, labels)?.detach())
+    }
+
+    /// Its role as an objective of joint training. Default: none.
+    fn joint(&self) -> Option<&dyn JointObjective> {
+        None
+    }
+
+    /// A new fit of the sampling distribution to features of training images. Default: none.
+    fn prior_fit(&self) -> Option<Box<dyn PriorFit + '_>> {
+        None
+    }
+
+    /// The decoder that another generator may start from. Default: none.
+    fn decoder_source(&self) -> Option<DecoderSource<'_>> {
+        None
+    }
+}
+
+/// One training step of a generator.
+pub trait GeneratorStep {
+    /// The loss of the phase with this index. Only gradients of the phase's parameters are meant to be used. The graph is
+    /// released with the last phase, so each phase can be taken once, in order.
+    ///
+    /// # Errors
+    /// A phase that the generator does not have, a step that is over, shapes that do not fit.
+    fn loss(&mut self, phase: usize) -> Result<Loss, Error>;
+}
+
+/// A generator as one objective of joint training, together with the labelled tasks.
+pub trait JointObjective: Send + Sync {
+    /// The loss of a batch, given the trunk's features with their graph. `classes` holds one class per image, negative where
+    /// missing.
+    ///
+    /// # Errors
+    /// Labels or shapes that do not fit.
+    fn loss(&self, features: &Features, images: &Tensor, classes: &[i32], cx: &Ctx) -> Result<Loss, Error>;
+
+    /// Reconstructions of images from their features, `[B, C, H, W]` in `(-1, 1)`.
+    ///
+    /// # Errors
+    /// Labels or shapes that do not fit.
+    fn reconstruct(&self, features: &Features, classes: &[i32]) -> Result<Tensor, Error>;
+}
+
+/// Streaming fit of a sampling distribution to training images.
+pub trait PriorFit {
+    /// Adds the features of a batch, without their graph, and one class per image (negative where missing).
+    ///
+    /// # Errors
+    /// Features of another trunk.
+    fn add(&mut self, features: &Features, classes: &[i32]) -> Result<(), Error>;
+
+    /// Fits the distribution and stores it with the model's parameters.
+    ///
+    /// # Errors
+    /// No images, another number of labels, values that are not finite.
+    fn finish(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// A trained decoder that another generator may start from.
+#[derive(Clone, Copy, Debug)]
+pub struct DecoderSource<'a> {
+    /// Settings of the decoder; both decoders must have the same.
+    pub config: &'a decoder::Config,
+    /// Name prefix of the decoder's parameters.
+    pub decoder: &'a str,
+    /// Name prefix of the prior's parameters.
+    pub prior: &'a str,
+}
+
+/// Length of a generator's stage, relative to joint training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StageDefaults {
+    /// Images per step.
+    pub batch: usize,
+    /// Steps, as a multiple of the joint stage's steps.
+    pub steps_ratio: f64,
+    /// Share of the run's time limit, 0 to 1.
+    pub minutes_share: f64,
+}
