@@ -4,7 +4,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use mtl_train::event::{Event, Observer};
-use mtl_train::settings;
 
 struct Lines(Instant);
 
@@ -14,7 +13,7 @@ impl Observer for Lines {
         match event {
             Event::Step { step, steps, losses, stage, .. } if step % 20 == 0 || *step == 1 => {
                 let losses: Vec<String> = losses.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
-                println!("{at:7.1} s  {} {step}/{steps}  {}", stage.name(), losses.join("  "));
+                println!("{at:7.1} s  {stage} {step}/{steps}  {}", losses.join("  "));
             }
             Event::Step { .. } => {}
             Event::Validated { step, skill, scores, .. } => {
@@ -26,8 +25,8 @@ impl Observer for Lines {
                     .collect();
                 println!("{at:7.1} s  validation {step}: skill {skill:.4}  {}", scores.join("  "));
             }
-            Event::Finished { scores, .. } => {
-                for task in scores {
+            Event::Finished(record) => {
+                for task in &record.scores {
                     for score in &task.scores {
                         let baseline = task
                             .baseline
@@ -47,11 +46,11 @@ fn main() -> mtl_train::Result<()> {
     let mut args = std::env::args().skip(1);
     let preset = args.next().unwrap_or_else(|| "small".into());
     let overrides: Vec<String> = args.collect();
-    let run = mtl_train::train(
-        settings::load(&preset, None, &overrides)?,
+    let record = mtl_train::train(
+        mtl_train::config::load::load(&preset, None, &overrides)?,
         &mut [&mut Lines(Instant::now())],
         &AtomicBool::new(false),
     )?;
-    println!("{}", run.display());
+    println!("{}", record.run.display());
     Ok(())
 }

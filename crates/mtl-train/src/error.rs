@@ -1,14 +1,23 @@
-//! Everything that can end a run, sorted by what the user has to do about it.
+//! Errors of a run, grouped by the remedy.
 
-use std::io::ErrorKind;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// What went wrong; each message says where and what to do.
+/// Every message names the place of the problem and a remedy.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// A wrong setting, with file and line where there is one.
+    /// A configuration that cannot be read, with file and line if known; contradictory settings.
     #[error("{0}")]
     Config(String),
+    /// A configuration key with a value that cannot be used.
+    #[error("{key}: {problem}")]
+    Setting {
+        /// The key, as in a configuration file.
+        key: String,
+        /// The value, the problem, and the possible values.
+        problem: String,
+    },
     /// A name that is not registered.
     #[error(transparent)]
     UnknownName(#[from] mtl_registry::UnknownName),
@@ -27,38 +36,52 @@ pub enum Error {
     /// A batch that could not be made.
     #[error(transparent)]
     Loader(#[from] mtl_data::loader::Error),
-    /// Built-in scenes asked for with impossible settings.
+    /// Impossible settings of the built-in scenes.
     #[error(transparent)]
     Scenes(#[from] mtl_data::scenes::Error),
+    /// A generator that the run has not trained, or not yet.
+    #[error(
+        "the run has not trained its generator `{generator}` (yet); `mtl resume RUN` continues training, if stages.run names it"
+    )]
+    Untrained {
+        /// The generator.
+        generator: String,
+    },
+    /// A run without a trained generator.
+    #[error("the run has no trained generator (yet): training has not passed a stage of one, or stages.run names none")]
+    NoGenerator,
     /// Data and model or data and settings do not fit together.
     #[error("{0}")]
     DataMismatch(String),
     /// Scores of labels that do not fit.
     #[error(transparent)]
     Metrics(#[from] mtl_metrics::Error),
-    /// A prediction that is not a number, where scores are taken.
+    /// A loss that is NaN or infinite; a stage adds its name and step.
+    #[error(transparent)]
+    Model(mtl_model::Error),
+    /// A prediction that is NaN or infinite, where scores are taken.
     #[error("the prediction of task `{task}` is not finite: its weights are those of a run that has diverged")]
-    NotFinite {
+    NonFinitePrediction {
         /// The task.
         task: String,
     },
-    /// A loss or gradient that is not a number: training cannot go on.
+    /// A loss or gradient that is NaN or infinite: training cannot continue.
     #[error("{what} is not finite at {stage} step {step}{advice}")]
     Diverged {
         /// The task's loss or the parameter's gradient.
         what: String,
         /// The stage's name.
-        stage: &'static str,
+        stage: String,
         /// Step of the stage.
         step: u64,
-        /// What to try.
+        /// Advice.
         advice: String,
     },
-    /// The user asked to stop; everything is saved.
+    /// Interrupted by the user; everything is saved.
     #[error("interrupted at {stage} step {step}; everything is saved: continue with `mtl resume {}`", run.display())]
     Interrupted {
         /// The stage's name.
-        stage: &'static str,
+        stage: String,
         /// Step of the stage.
         step: u64,
         /// The run's folder.
@@ -67,13 +90,13 @@ pub enum Error {
     /// A file or folder.
     #[error("{action} {}: {source}{advice}", path.display())]
     Io {
-        /// What was tried: "cannot write" ...
+        /// The failed action: "cannot write" ...
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
-        /// What to do, where that is known.
+        /// Advice, empty if there is none.
         advice: String,
     },
     /// A run folder that is not one, or is in use.
@@ -81,7 +104,7 @@ pub enum Error {
     Run {
         /// The folder.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The problem and a remedy.
         problem: String,
     },
     /// A checkpoint that is damaged or belongs to another model.
@@ -89,7 +112,7 @@ pub enum Error {
     Checkpoint {
         /// The checkpoint's folder or file.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The problem and a remedy.
         problem: String,
     },
     /// A tensor operation failed.
@@ -97,52 +120,80 @@ pub enum Error {
     Tensor(#[from] mtl_tensor::Error),
 }
 
+/// Groups of errors, by their remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Change the configuration.
+    Configuration,
+    /// Change the images or labels.
+    Data,
+    /// Change learning rates or clipping: training produced values that are not finite.
+    Diverged,
+    /// Resume the run.
+    Interrupted,
+    /// Files, devices, and everything else.
+    Failure,
+}
+
 /// `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// The program's exit code: 1 failure, 2 usage or configuration, 3 data, 4 diverged, 130 interrupted.
-    pub fn exit_code(&self) -> u8 {
+    /// The group of the error, by its remedy.
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Balance(mtl_balance::Error::NonFiniteLoss { .. } | mtl_balance::Error::NonFiniteGradient { .. }) => 4,
+            Self::Generator(mtl_gen::Error::NonFinite { .. }) => ErrorKind::Diverged,
+            Self::Generator(mtl_gen::Error::Tensor(_)) => ErrorKind::Failure,
+            Self::Balance(mtl_balance::Error::NonFiniteLoss { .. } | mtl_balance::Error::NonFiniteGradient { .. }) => {
+                ErrorKind::Diverged
+            }
             Self::Config(_)
+            | Self::Setting { .. }
+            | Self::Untrained { .. }
+            | Self::NoGenerator
             | Self::UnknownName(_)
             | Self::Balance(_)
             | Self::Head(_)
             | Self::Generator(_)
-            | Self::Scenes(_) => 2,
+            | Self::Scenes(_) => ErrorKind::Configuration,
             Self::Data(
                 mtl_data::Error::UnknownReader(_)
                 | mtl_data::Error::Option { .. }
-                | mtl_data::Error::Sources { .. }
+                | mtl_data::Error::Concat { .. }
                 | mtl_data::Error::NoSuchTask { .. },
             )
-            | Self::Loader(mtl_data::loader::Error::Mixing(_)) => 2,
-            Self::Data(_) | Self::Loader(_) | Self::DataMismatch(_) | Self::Metrics(_) => 3,
-            Self::Diverged { .. } | Self::NotFinite { .. } => 4,
-            Self::Interrupted { .. } => 130,
-            Self::Io { .. } | Self::Run { .. } | Self::Checkpoint { .. } | Self::Tensor(_) => 1,
+            | Self::Loader(mtl_data::loader::Error::Sampling(_)) => ErrorKind::Configuration,
+            Self::Data(_) | Self::Loader(_) | Self::DataMismatch(_) | Self::Metrics(_) => ErrorKind::Data,
+            Self::Diverged { .. } | Self::NonFinitePrediction { .. } | Self::Model(_) => ErrorKind::Diverged,
+            Self::Interrupted { .. } => ErrorKind::Interrupted,
+            Self::Io { .. } | Self::Run { .. } | Self::Checkpoint { .. } | Self::Tensor(_) => ErrorKind::Failure,
         }
     }
 
-    /// An [`Error::Io`], with what the system's reason means where that is not plain.
+    /// An [`Error::Setting`].
+    pub(crate) fn setting(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Setting { key: key.into(), problem: problem.into() }
+    }
+
+    /// An [`Error::Io`], with advice for some of the system's reasons.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| {
             let advice = match source.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free some space".to_owned(),
-                ErrorKind::FileTooLarge => "; raise the limit on the size of a file (`ulimit -f`)".to_owned(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space".to_owned(),
+                io::ErrorKind::FileTooLarge => "; raise the limit on the size of a file (`ulimit -f`)".to_owned(),
                 _ => String::new(),
             };
             Self::Io { action, path, source, advice }
         }
     }
 
-    /// The same for a file of `bytes` bytes; where they do not fit, says how many would.
+    /// The same for a file of `bytes` bytes; if the disk is full, with the free space.
     pub(crate) fn io_of(bytes: usize, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| match (source.kind(), path.parent().and_then(free_bytes)) {
-            (ErrorKind::StorageFull, Some(free)) => {
+            (io::ErrorKind::StorageFull, Some(free)) => {
                 let advice = format!("; it needs {bytes} bytes and {free} are free: free some space");
                 Self::Io { action: "cannot write", path, source, advice }
             }
@@ -150,12 +201,7 @@ impl Error {
         }
     }
 
-    /// A wrong setting that the tensor library has found, without the backtrace it may add to its words.
-    pub(crate) fn setting(name: &str, error: &mtl_tensor::Error) -> Self {
-        Self::Config(format!("{name}: {}", words(error)))
-    }
-
-    /// Adds what to do about a file or folder that cannot be written; other errors stay as they are.
+    /// Adds advice to an error of writing; other errors are unchanged.
     pub(crate) fn advise(self, what_to_do: impl FnOnce() -> String) -> Self {
         match self {
             Self::Io { action, path, source, advice } if action != "cannot read" => {
@@ -166,7 +212,24 @@ impl Error {
     }
 }
 
-/// What the tensor library says, without the backtrace that `RUST_BACKTRACE=1` adds to it.
+impl From<mtl_model::Error> for Error {
+    fn from(error: mtl_model::Error) -> Self {
+        use mtl_model::Error as Model;
+        match error {
+            Model::Setting { key, problem } => Self::Setting { key, problem },
+            Model::UnknownName(error) => error.into(),
+            Model::Balance(error) => error.into(),
+            Model::Head(error) => error.into(),
+            Model::Generator(error) => error.into(),
+            Model::Metrics(error) => error.into(),
+            Model::NonFinitePrediction { task } => Self::NonFinitePrediction { task },
+            Model::Tensor(error) => error.into(),
+            other => Self::Model(other),
+        }
+    }
+}
+
+/// A tensor library's message without the backtrace that `RUST_BACKTRACE=1` adds to it.
 pub(crate) fn words(error: &mtl_tensor::Error) -> String {
     let text = error.to_string();
     text.split("\n   0: ").next().unwrap_or_default().trim_end().to_owned()

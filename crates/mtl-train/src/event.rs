@@ -1,15 +1,14 @@
-//! What a run tells while it runs. The library never prints: a progress bar, a log file or a test listens.
+//! Typed events of a run, for progress bars, log files and tests. The library never prints.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mtl_metrics::Score;
+use mtl_model::step::conflict::{Comparison, TaskPair};
 use serde::Serialize;
 
-use crate::config::Stage;
-use crate::conflict::{Comparison, Pair};
+use crate::record::{RunRecord, TaskScores};
 
-/// How many labels one task has on each side of the split.
+/// Number of labels of one task in each subset.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelCount {
     /// The task.
@@ -22,33 +21,18 @@ pub struct LabelCount {
     pub images: [usize; 3],
 }
 
-/// Scores of one task next to the trivial baseline's.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TaskScores {
-    /// The task.
-    pub task: String,
-    /// Its kind.
-    pub kind: &'static str,
-    /// The model's scores, the one that decides first.
-    pub scores: Vec<Score>,
-    /// The same scores of the best constant prediction (majority class, all background, mean value), where defined.
-    pub baseline: Vec<Score>,
-    /// The constant prediction in words.
-    pub baseline_words: String,
-}
-
-/// One move of one optimizer.
+/// One optimizer step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
-    /// Whose: `joint`, or the phase of a generator (`vae`, `critic`, `generator`).
-    pub optimizer: &'static str,
-    /// The learning rate; parameters that learn slower have a share of it.
+    /// Name of the optimizer: `joint`, or the phase of a generator (`vae`, `critic`, `generator`).
+    pub optimizer: String,
+    /// The learning rate, before the scales of single parameters.
     pub lr: f64,
-    /// Euclidean length of the gradient of all parameters together, before clipping.
+    /// Euclidean norm of the gradient of all parameters together, before clipping.
     pub grad_norm: f64,
 }
 
-/// Something that happened.
+/// An event of a run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -64,100 +48,98 @@ pub enum Event {
         parameters: usize,
         /// Labels of each task.
         labels: Vec<LabelCount>,
-        /// Sentences the user should see: skipped files, columns not used, warnings.
+        /// Notes for the user: skipped files, columns not used.
         notes: Vec<String>,
         /// True when an earlier run is continued.
         resumed: bool,
     },
-    /// A stage begins (or goes on from `step`).
+    /// A stage starts, or continues from `step`.
     StageStarted {
-        /// Which.
-        stage: Stage,
+        /// Name of the stage.
+        stage: String,
         /// Steps already done.
         step: u64,
-        /// Steps planned; with a budget in minutes a first guess.
+        /// Steps planned; an initial estimate with a budget in minutes.
         steps: u64,
     },
-    /// One step is done.
+    /// One step has finished.
     Step {
-        /// Which stage.
-        stage: Stage,
+        /// Name of the stage.
+        stage: String,
         /// Steps done.
         step: u64,
         /// Steps planned.
         steps: u64,
         /// Losses by name, before weighting.
         losses: Vec<(String, f64)>,
-        /// The balancer's weight of each task that had labels; empty in generator stages.
+        /// The balancer's weight of each task that had labels; empty outside the joint stage.
         weights: Vec<(String, f64)>,
-        /// What the optimizers did, in order.
+        /// The optimizer steps, in order.
         updates: Vec<Update>,
-        /// Seconds this stage still needs, once that can be said.
+        /// Estimated seconds until the end of the stage; `None` before the first estimate.
         left_s: Option<f64>,
     },
-    /// The tasks' gradients of the trunk were compared in a step of the joint stage.
+    /// The tasks' gradients of the shared parameters were compared in a step of the joint stage.
     Compared(Comparison),
-    /// What the tasks did to each other over the joint stage, those that pulled apart most often first.
+    /// Gradient conflicts over the joint stage, the most frequent ones first.
     Conflicts {
         /// Every pair of tasks that was compared.
-        pairs: Vec<Pair>,
+        pairs: Vec<TaskPair>,
     },
     /// The validation images were scored.
     Validated {
         /// Steps done.
         step: u64,
-        /// Mean skill over the tasks, 0 is the trivial baseline and 1 perfect.
+        /// Mean skill score over the tasks: 0 is the baseline, 1 is perfect.
         skill: f64,
         /// Whether it is the best so far.
         best: bool,
         /// All scores.
         scores: Vec<TaskScores>,
     },
-    /// A checkpoint is on the disk.
+    /// A checkpoint was saved.
     Saved {
         /// Its folder.
         path: PathBuf,
     },
-    /// A picture is on the disk.
+    /// A picture was written.
     Picture {
         /// The file.
         path: PathBuf,
     },
-    /// A stage is over.
+    /// A stage has finished.
     StageFinished {
-        /// Which.
-        stage: Stage,
+        /// Name of the stage.
+        stage: String,
         /// Steps done.
         step: u64,
-        /// How long it took, over all sessions.
+        /// Duration, over all processes.
         took: Duration,
         /// Share of that time spent waiting for data.
         waiting: f64,
     },
-    /// Something the user should know that stops nothing.
-    Warning {
-        /// In words.
+    /// A message for the user that is no problem.
+    Note {
+        /// The message.
         message: String,
     },
-    /// The run is over.
-    Finished {
-        /// The run folder.
-        run: PathBuf,
-        /// Scores on the test images.
-        scores: Vec<TaskScores>,
-        /// How long it took, over all sessions.
-        took: Duration,
+    /// A problem that does not stop the run.
+    Warning {
+        /// The message.
+        message: String,
     },
+    /// The run has finished; `result.json` is written.
+    Finished(RunRecord),
 }
 
-/// Listens to a run.
+/// Receives the events of a run.
 pub trait Observer {
-    /// Called on the training thread: return quickly.
+    /// Called on the training thread; must return quickly.
     fn event(&mut self, event: &Event);
 }
 
-/// Tells all observers.
-pub(crate) fn tell(observers: &mut [&mut dyn Observer], event: &Event) {
+/// Sends an event to all observers.
+pub(crate) fn send(observers: &mut [&mut dyn Observer], event: &Event) {
     for observer in observers {
         observer.event(event);
     }

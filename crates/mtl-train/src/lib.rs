@@ -1,56 +1,42 @@
-//! Puts one trunk, its heads, generators, a balancer and data together and runs them, exactly resumable.
+//! Training of one multi-task model and its generators on image folders, resumable bit for bit.
 //!
-//! [`train`] is a run from its first step to its last: [`plan`] checks the configuration against the data, [`model`]
-//! builds the networks, the joint stage trains trunk, heads and reconstruction together, the generator stages train VAE
-//! and GAN on the learnt trunk, and everything is scored on images nothing was chosen by. [`resume`] goes on where a run
-//! stopped, bit for bit; [`evaluate()`], [`predict`] and [`generate`] use it. The library never prints: an
-//! [`event::Observer`] listens.
+//! [`train`] runs the configured stages: [`data::Plan`] checks the configuration against the data, [`mtl_model::Model`] holds the
+//! networks, and one training loop drives each [`run::stage::Stage`]: `joint` trains encoder, heads and objectives together, the
+//! stages of generators train those on the trained encoder. At the end the test images are scored. [`resume`] continues an
+//! interrupted run, bit for bit; [`evaluate()`], [`predict`] and [`generate`] use a trained one. The library never prints:
+//! [`event::Observer`]s receive typed events, and `tracing` spans and events go to the program's subscriber.
 //!
-//! Cost: beside the networks' own work a step pays for the weight average and one pass for the length of the gradient,
-//! together about 2 %; a checkpoint is four times the weights on disk.
+//! Rooms, each importing only those after it: `run`, `eval`, `data`, `store`, `event`, `record`, `config`, `error`.
+//!
+//! Cost: besides the networks' own work a step costs the weight average and the norm of the gradient, together about 2 %; a
+//! checkpoint is four times the weights on disk.
 //!
 //! ```no_run
 //! use std::sync::atomic::AtomicBool;
 //! # fn main() -> mtl_train::Result<()> {
-//! let config = mtl_train::settings::load("small", None, &["budget.steps=50".into()])?;
-//! let run = mtl_train::train(config, &mut [], &AtomicBool::new(false))?;
-//! for task in mtl_train::evaluate(&run, None, None)?.scores {
+//! let config = mtl_train::config::load::load("small", None, &["budget.steps=50".into()])?;
+//! let record = mtl_train::train(config, &mut [], &AtomicBool::new(false))?;
+//! for task in &record.scores {
 //!     println!("{}: {:.3}", task.task, task.scores[0].value);
 //! }
 //! # Ok(())
 //! # }
 //! ```
 
-pub mod checkpoint;
 pub mod config;
-pub mod conflict;
-mod environment;
+pub mod data;
 mod error;
-pub mod evaluate;
+pub mod eval;
 pub mod event;
-mod generate;
-mod generation;
-mod joint;
-mod live;
-pub mod model;
-mod pictures;
-pub mod plan;
-mod predict;
 mod record;
-mod run;
-pub mod run_dir;
-mod seen;
-mod session;
-pub mod settings;
-mod sources;
-mod start;
-pub mod step;
-mod trained;
+pub mod run;
+pub mod store;
 
 pub use config::Config;
-pub use environment::built_from;
-pub use error::{Error, Result};
-pub use generate::{GenerateRequest, Generated, generate};
-pub use predict::{Predicted, Predictions, TaskPrediction, predict};
+pub use error::{Error, ErrorKind, Result};
+pub use eval::evaluate::{Evaluation, evaluate};
+pub use eval::generate::{GenerateRequest, Generated, generate};
+pub use eval::predict::{Predicted, Predictions, TaskPrediction, predict};
+pub use record::{Best, RunRecord, StageRecord, TaskScores};
 pub use run::{resume, train};
-pub use trained::{Evaluation, Trained, evaluate};
+pub use store::{LoadedRun, built_from};

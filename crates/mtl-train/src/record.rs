@@ -1,156 +1,64 @@
-//! What is written about a run while it runs: `metrics.jsonl` for programs, `log.txt` for people.
+//! The outcome of a run: scores, gradient conflicts, stages.
 
-use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
 
-use serde_json::json;
+use mtl_metrics::Score;
+use mtl_model::step::conflict::TaskPair;
+use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::event::Event;
-use crate::run_dir::RunDir;
-
-/// The two files of a run.
-#[derive(Debug)]
-pub(crate) struct Recorder {
-    metrics: File,
-    log: File,
-    /// Already complained that a line could not be written.
-    complained: bool,
+/// Outcome of a finished run; returned by [`crate::train`] and written as `result.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Scores on the test subset, next to the baseline's.
+    pub scores: Vec<TaskScores>,
+    /// Gradient conflicts over the joint stage, the most frequent ones first.
+    pub conflicts: Vec<TaskPair>,
+    /// The stages, in order.
+    pub stages: Vec<StageRecord>,
+    /// The best validation of the joint stage; `None` if no stage validated.
+    pub best: Option<Best>,
+    /// Seconds of all stages together, over all processes.
+    pub seconds: f64,
 }
 
-impl Recorder {
-    /// Opens both files; what `metrics.jsonl` holds past `keep` bytes belongs to steps that are done again and is cut off.
-    pub(crate) fn open(dir: &RunDir, keep: u64) -> Result<Self> {
-        let open = |name: &str| {
-            let path = dir.join(name);
-            OpenOptions::new()
-                .create(true)
-                .read(true)
-                .write(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(Error::io("cannot write", path))
-        };
-        let (mut metrics, mut log) = (open("metrics.jsonl")?, open("log.txt")?);
-        let cut = |file: &mut File| {
-            let length = file.metadata()?.len();
-            file.set_len(length.min(keep))?;
-            file.seek(SeekFrom::End(0))
-        };
-        cut(&mut metrics).map_err(Error::io("cannot write", dir.join("metrics.jsonl")))?;
-        log.seek(SeekFrom::End(0)).map_err(Error::io("cannot write", dir.join("log.txt")))?;
-        Ok(Self { metrics, log, complained: false })
-    }
-
-    /// Length of `metrics.jsonl`.
-    pub(crate) fn metrics_bytes(&self) -> u64 {
-        self.metrics.metadata().map_or(0, |data| data.len())
-    }
-
-    /// Writes an event. A full disk must not stop a run for the sake of its log: the first failure comes back as a
-    /// sentence to be shown.
-    pub(crate) fn write(&mut self, event: &Event) -> Option<String> {
-        let (line, words) = describe(event);
-        let mut result = Ok(());
-        if let Some(line) = line {
-            result = writeln!(self.metrics, "{line}");
-        }
-        if let Some(words) = words {
-            result = result.and(writeln!(self.log, "{} {words}", timestamp()));
-        }
-        match result {
-            Err(error) if !self.complained => {
-                self.complained = true;
-                Some(format!("the run's log cannot be written ({error}); training goes on without it"))
-            }
-            _ => None,
-        }
-    }
+/// A finished stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// The stage's name.
+    pub name: String,
+    /// Steps done.
+    pub steps: u64,
+    /// Seconds, over all processes.
+    pub seconds: f64,
+    /// Seconds of those spent waiting for data.
+    pub waited_seconds: f64,
+    /// Its best validation; `None` for a stage that does not validate.
+    #[serde(default)]
+    pub best: Option<Best>,
 }
 
-/// Seconds since 1970, as UTC date and time.
-fn timestamp() -> String {
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_secs());
-    // Civil date from days (Howard Hinnant's algorithm).
-    let z = (seconds / 86_400) as i64 + 719_468;
-    let era = z / 146_097;
-    let day_of_era = z - era * 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let m = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (h, min, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{h:02}:{min:02}:{s:02}Z")
+/// The best validation of a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Step of the stage.
+    pub step: u64,
+    /// Mean skill score over the tasks.
+    pub skill: f64,
 }
 
-/// The line for programs and the one for people. Lines for programs hold nothing that depends on the clock but the
-/// keys ending in `_s`, so that two equal runs can be compared.
-fn describe(event: &Event) -> (Option<serde_json::Value>, Option<String>) {
-    match event {
-        Event::Started { run, data, size, parameters, labels, notes, resumed } => {
-            let mut words = format!(
-                "{} {}: {data}, {}x{}, {parameters} parameters",
-                if *resumed { "resumed" } else { "started" },
-                run.display(),
-                size.0,
-                size.1
-            );
-            for count in labels {
-                words += &format!(
-                    "\n  {} ({}): {:?} of {:?} labelled",
-                    count.task, count.kind, count.labelled, count.images
-                );
-            }
-            for note in notes {
-                words += &format!("\n  note: {note}");
-            }
-            (None, Some(words))
-        }
-        Event::StageStarted { stage, step, steps } => {
-            (None, Some(format!("{} from step {step} of {steps}", stage.name())))
-        }
-        Event::Step { stage, step, losses, weights, updates, .. } => {
-            let named = |numbers: &[(String, f64)]| numbers.iter().cloned().collect::<BTreeMap<String, f64>>();
-            let lr: BTreeMap<&str, f64> = updates.iter().map(|update| (update.optimizer, update.lr)).collect();
-            let norm: BTreeMap<&str, f64> = updates.iter().map(|update| (update.optimizer, update.grad_norm)).collect();
-            let mut line = json!({ "event": "step", "stage": stage.name(), "step": step, "losses": named(losses) });
-            if !weights.is_empty() {
-                line["weights"] = json!(named(weights));
-            }
-            line["lr"] = json!(lr);
-            line["grad_norm"] = json!(norm);
-            (Some(line), None)
-        }
-        Event::Compared(comparison) => {
-            let mut line = json!(comparison);
-            line["event"] = json!("gradients");
-            (Some(line), None)
-        }
-        Event::Conflicts { pairs } => {
-            let words: Vec<String> = pairs.iter().map(crate::conflict::Pair::words).collect();
-            (Some(json!({ "event": "conflicts", "pairs": pairs })), Some(words.join("\n  ")))
-        }
-        Event::Validated { step, skill, best, scores } => (
-            Some(json!({ "event": "validation", "step": step, "skill": skill, "best": best, "scores": scores })),
-            Some(format!("validation at {step}: skill {skill:.4}{}", if *best { ", the best so far" } else { "" })),
-        ),
-        Event::Saved { path } => (None, Some(format!("saved {}", path.display()))),
-        Event::Picture { path } => (None, Some(format!("wrote {}", path.display()))),
-        Event::StageFinished { stage, step, took, waiting } => (
-            None,
-            Some(format!(
-                "{} done after {step} steps, {:.1} s, {:.1} % of it waiting for data",
-                stage.name(),
-                took.as_secs_f64(),
-                waiting * 100.0
-            )),
-        ),
-        Event::Warning { message } => (None, Some(format!("warning: {message}"))),
-        Event::Finished { scores, took, .. } => (
-            Some(json!({ "event": "test", "scores": scores, "took_s": took.as_secs_f64() })),
-            Some(format!("finished after {:.1} s", took.as_secs_f64())),
-        ),
-    }
+/// Scores of one task and of its baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskScores {
+    /// The task.
+    pub task: String,
+    /// Its kind.
+    pub kind: String,
+    /// The model's scores, the primary one first.
+    pub scores: Vec<Score>,
+    /// The same scores of the best constant prediction (majority class, all background, mean value), where defined.
+    pub baseline: Vec<Score>,
+    /// Description of the constant prediction.
+    pub baseline_words: String,
 }

@@ -1,19 +1,18 @@
-//! Whole runs on tiny scenes: what a run promises, checked from outside.
+//! Whole runs on tiny scenes: guarantees of runs, through the public interface.
 
-mod live;
+mod finetuned;
 mod metrics;
 mod resuming;
 mod routes;
 mod runs;
 mod sources;
-mod start;
+mod warm_start;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mtl_train::config::{Config, Stage};
+use mtl_train::config::{Config, load};
 use mtl_train::event::{Event, Observer};
-use mtl_train::settings;
 
 /// A run that takes seconds: 48 scenes of 32x32, networks a few channels wide.
 fn tiny(dir: &Path, more: &[&str]) -> Config {
@@ -25,28 +24,40 @@ fn tiny(dir: &Path, more: &[&str]) -> Config {
         "data.loader.workers=2",
         "model.trunk.resnet.widths=[8,8,16]",
         "model.trunk.resnet.blocks=1",
-        "model.reconstruction_images=4",
-        "model.vae.decoder.latent=8",
-        "model.gan.decoder.latent=8",
-        "joint.batch=8",
-        "vae.batch=8",
-        "gan.batch=8",
+        "objectives.reconstruction.generator.images=4",
+        "generators.vae.vae.decoder.latent=8",
+        "generators.gan.gan.decoder.latent=8",
+        "stages.joint.batch=8",
+        "stages.vae.batch=8",
+        "stages.gan.batch=8",
         "budget.steps=6",
-        "budget.vae_steps=3",
-        "budget.gan_steps=3",
-        "joint.evaluations=2",
+        "stages.vae.steps=3",
+        "stages.gan.steps=3",
+        "stages.joint.validations=2",
         "output.pictures=2",
     ]
     .map(str::to_owned)
     .to_vec();
     overrides.push(out);
     overrides.extend(more.iter().map(|text| (*text).to_owned()));
-    settings::load("small", None, &overrides).unwrap()
+    load::load("small", None, &overrides).unwrap()
 }
 
-/// Pulls the stop flag after a step of a stage, as Ctrl-C would.
+/// Trains without observers; returns the run folder.
+fn trained(config: Config) -> PathBuf {
+    mtl_train::train(config, &mut [], &AtomicBool::new(false)).unwrap().run
+}
+
+/// The settings for a run that takes its initial weights from `run`.
+fn init_from(run: &Path, more: &[&str]) -> Config {
+    let base = mtl_train::store::read_config(run).unwrap();
+    let more: Vec<String> = more.iter().map(|text| (*text).to_owned()).collect();
+    load::load_from(run, base, None, &more).unwrap()
+}
+
+/// Sets the stop flag after a step of a stage, as Ctrl-C would.
 struct StopAt<'a> {
-    stage: Stage,
+    stage: &'static str,
     step: u64,
     flag: &'a AtomicBool,
 }
@@ -54,7 +65,7 @@ struct StopAt<'a> {
 impl Observer for StopAt<'_> {
     fn event(&mut self, event: &Event) {
         if let Event::Step { stage, step, .. } = event
-            && (*stage, *step) == (self.stage, self.step)
+            && (stage.as_str(), *step) == (self.stage, self.step)
         {
             self.flag.store(true, Ordering::Relaxed);
         }
@@ -69,7 +80,7 @@ fn hash(run: &Path, name: &str, file: &str) -> String {
     rest[rest.find("sha256").unwrap() + 10..][..64].to_owned()
 }
 
-/// The lines of `metrics.jsonl`, without those that tell the time.
+/// The lines of `metrics.jsonl`, without the keys that depend on the clock.
 fn metrics(run: &Path) -> String {
     let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     text.lines().filter(|line| !line.contains("took_s")).collect::<Vec<_>>().join("\n")

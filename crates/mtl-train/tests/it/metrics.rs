@@ -1,12 +1,10 @@
-//! What `metrics.jsonl` says of each step.
+//! The content of `metrics.jsonl` per step.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
-use mtl_train::train;
 use serde_json::Value;
 
-use crate::tiny;
+use crate::{tiny, trained};
 
 fn steps(run: &Path, stage: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
@@ -15,7 +13,7 @@ fn steps(run: &Path, stage: &str) -> Vec<Value> {
 }
 
 fn run(dir: &Path, more: &[&str]) -> std::path::PathBuf {
-    train(tiny(dir, more), &mut [], &AtomicBool::new(false)).unwrap()
+    trained(tiny(dir, more))
 }
 
 fn number(value: &Value) -> f64 {
@@ -23,9 +21,9 @@ fn number(value: &Value) -> f64 {
 }
 
 #[test]
-fn steps_tell_weights_learning_rates_and_gradient_norms() {
+fn steps_have_weights_learning_rates_and_gradient_norms() {
     let dir = tempfile::tempdir().unwrap();
-    let run = run(dir.path(), &["balancer=uncertainty", "joint.schedule={peak=1e-3,warmup=0.5,floor=0.0}"]);
+    let run = run(dir.path(), &["balancer=uncertainty", "stages.joint.schedule={lr=1e-3,warmup=0.5,min_lr_ratio=0.0}"]);
     let joint = steps(&run, "joint");
     assert_eq!(joint.len(), 6);
     for line in &joint {
@@ -34,7 +32,7 @@ fn steps_tell_weights_learning_rates_and_gradient_norms() {
         assert_eq!((keys("lr"), keys("grad_norm")), (vec!["joint".to_owned()], vec!["joint".to_owned()]));
         assert!(number(&line["grad_norm"]["joint"]) > 0.0);
     }
-    // Uncertainty weights begin at one half and then go their own ways.
+    // Uncertainty weights start at one half and then diverge.
     let weights = |step: usize| joint[step]["weights"].as_object().unwrap().values().map(number).collect::<Vec<_>>();
     assert_eq!(weights(0), [0.5; 4]);
     assert_ne!(weights(5), [0.5; 4]);
@@ -55,12 +53,12 @@ fn steps_tell_weights_learning_rates_and_gradient_norms() {
 fn gradient_norms_are_those_before_clipping() {
     let dir = tempfile::tempdir().unwrap();
     let first = |clip: &str| {
-        let run = run(dir.path(), &["stages=[\"joint\"]", "budget.steps=1", clip]);
+        let run = run(dir.path(), &["stages.run=[\"joint\"]", "budget.steps=1", clip]);
         number(&steps(&run, "joint")[0]["grad_norm"]["joint"])
     };
-    let free = first("joint.clip=0.0");
+    let free = first("stages.joint.clip_grad_norm=0.0");
     assert!(free > 1e-3);
-    assert_eq!(free, first("joint.clip=0.001"));
+    assert_eq!(free, first("stages.joint.clip_grad_norm=0.001"));
 }
 
 #[test]
@@ -75,6 +73,6 @@ fn nothing_but_keys_in_s_depends_on_the_clock() {
         };
         text.lines().map(timeless).collect::<Vec<_>>()
     };
-    let more = ["budget.steps=2", "budget.vae_steps=1", "budget.gan_steps=1"];
+    let more = ["budget.steps=2", "stages.vae.steps=1", "stages.gan.steps=1"];
     assert_eq!(read(&run(dir.path(), &more)), read(&run(dir.path(), &more)));
 }

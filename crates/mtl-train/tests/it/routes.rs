@@ -3,28 +3,28 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use mtl_balance::{Balancer, Combination, Gram, Needs, Signals, State};
+use mtl_balance::{Aggregation, Balancer, Gram, Needs, Requirements, Signals, State};
+use mtl_model::step::step;
+use mtl_model::{Model, StepInput, StepOutput, objectives};
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::{Ctx, Device, Tensor, to_f64};
-use mtl_train::model::Model;
-use mtl_train::plan::Plan;
-use mtl_train::step::{StepInput, StepOutput, balanced_tasks, step};
+use mtl_train::data::Plan;
 
 use crate::tiny;
 
 thread_local! {
-    /// The products of two halves that a balancer was told last.
+    /// The last products of two halves given to the balancer.
     static SEEN: RefCell<Option<Gram>> = const { RefCell::new(None) };
 }
 
-/// Fixed weights that pretend to need something, or to make an update of their own.
+/// Fixed weights with arbitrary requirements, or with an update of their own.
 struct Pretender(Needs, Vec<f64>, bool);
 
 impl Balancer for Pretender {
-    fn needs(&self) -> Needs {
-        self.0
+    fn requirements(&self) -> Requirements {
+        Requirements { needs: self.0, ..Requirements::default() }
     }
-    fn combine(&mut self, signals: &Signals, _: &mut Stream) -> Result<Combination, mtl_balance::Error> {
+    fn aggregate(&mut self, signals: &Signals, _: &mut Stream) -> Result<Aggregation, mtl_balance::Error> {
         assert_eq!(signals.gram.is_some(), self.0.gram());
         assert_eq!(signals.gradients.is_some(), self.0 == Needs::Gradients);
         assert_eq!(signals.halves.is_some(), self.0 == Needs::HalvesGram);
@@ -36,7 +36,7 @@ impl Balancer for Pretender {
             let sum = |at: usize| rows.iter().zip(&weights).map(|(row, w)| f64::from(row[at]) * w).sum::<f64>() as f32;
             (0..rows[0].len()).map(sum).collect()
         });
-        Ok(Combination { weights, vector })
+        Ok(Aggregation { weights, vector })
     }
     fn restore(&mut self, _: State) -> Result<(), mtl_balance::Error> {
         Ok(())
@@ -60,26 +60,19 @@ fn run_on(
 ) -> (StepOutput, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::new(tiny(dir.path(), more)).unwrap();
-    let model = Model::new(&plan.config, &plan.schema, &Device::Cpu).unwrap();
-    let batch =
-        mtl_data::loader::batch_of(&*plan.dataset, &plan.split.train[rows.clone()], plan.schema.size()).unwrap();
-    let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), &Device::Cpu).unwrap();
-    let targets = plan.targets(&batch);
-    let input = StepInput {
-        images: &images,
-        targets: &targets,
-        classes: &[0, 1, 2, 3, 4, 5][rows],
-        reconstruction_weight: 0.5,
-        reconstruction_images: 4,
-        step: 0,
-        epoch: 0,
-        compare,
-    };
-    let tasks = balanced_tasks(&model);
+    let config = &plan.config;
+    let mut parts = config.model();
+    if let Some(objectives::Config::Generator(reconstruction)) = parts.objectives.get_mut("reconstruction") {
+        reconstruction.weight = 0.5;
+    }
+    let model = Model::new(&parts, &plan.schema, &Device::Cpu).unwrap();
+    let mut batch = plan.batch_of(&plan.split.train[rows.clone()], &Device::Cpu).unwrap();
+    batch.classes = [0, 1, 2, 3, 4, 5][rows].to_vec();
+    let input = StepInput { batch: &batch, step: 0, epoch: 0, compare };
+    let tasks = model.objective_names();
     let mut balancer = Pretender(needs, weights.to_vec(), vector);
-    let output =
-        step(&model, &mut balancer, &tasks, &input, &Ctx::train(Seed::new(1), 0), &mut Seed::new(1).stream("t", &[]))
-            .unwrap();
+    let cx = Ctx::train(Seed::new(1), 0);
+    let output = step(&model, &mut balancer, &input, &cx, &mut Seed::new(1).stream("t", &[])).unwrap();
     (output, tasks)
 }
 
@@ -107,7 +100,7 @@ fn give_the_same_trunk_gradients() {
     }
 }
 
-/// A step that compares the tasks' gradients beside its own way to them.
+/// A step that compares the tasks' gradients in addition to its own route.
 #[test]
 fn comparing_changes_no_gradient() {
     let weights = [1.0, 0.3, 2.0, 0.7];
@@ -129,13 +122,13 @@ fn comparing_changes_no_gradient() {
 const STAGES: [&str; 4] = ["stage1", "stage2", "stage3", "stem"];
 
 /// Where a loss is a mean over images and nothing else couples them, two halves of a batch give the gradient of the whole; and
-/// what is compared are the halves' own.
+/// the compared gradients are those of the halves.
 #[test]
 fn two_halves_are_the_whole() {
     let more = [
         "model.trunk.resnet.norm=group",
         "heads.depth.dense.norm=group",
-        "model.reconstruction=none",
+        "objectives.reconstruction=none",
         "data.tasks=[\"class\", \"depth\"]",
         "heads.class.classification.dropout=0",
     ];

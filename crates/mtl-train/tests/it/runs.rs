@@ -1,25 +1,24 @@
-//! What a run leaves behind, and how it ends when something is wrong.
+//! The files of a run, and its errors.
 
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use mtl_train::checkpoint::Checkpoint;
-use mtl_train::config::Stage;
-use mtl_train::run_dir::RunDir;
+use mtl_train::store::checkpoint::Checkpoint;
+use mtl_train::store::run_dir::RunDir;
 use mtl_train::{Error, GenerateRequest, evaluate, generate, predict, resume, train};
 
-use crate::{StopAt, hash, tiny};
+use crate::{StopAt, hash, tiny, trained};
 
 fn go(more: &[&str]) -> (tempfile::TempDir, Result<PathBuf, Error>) {
     let dir = tempfile::tempdir().unwrap();
     let config = tiny(dir.path(), more);
-    let run = train(config, &mut [], &AtomicBool::new(false));
+    let run = train(config, &mut [], &AtomicBool::new(false)).map(|record| record.run);
     (dir, run)
 }
 
 #[test]
-fn leaves_everything_behind_and_can_be_used() {
+fn a_run_writes_all_files_and_can_be_used() {
     let (dir, run) = go(&[]);
     let run = run.unwrap();
     assert_eq!(run.file_name().unwrap(), "scenes-0001");
@@ -69,20 +68,24 @@ fn leaves_everything_behind_and_can_be_used() {
     assert!(tasks[1].mask.as_ref().unwrap().is_file() && tasks[1].overlay.as_ref().unwrap().is_file());
     assert!(found[1].as_ref().unwrap_err().to_string().contains("broken.png"));
 
-    // A second run goes beside the first.
-    let second =
-        train(tiny(dir.path(), &["stages=[\"joint\"]", "budget.steps=1"]), &mut [], &AtomicBool::new(false)).unwrap();
+    // A second run gets the next number.
+    let second = trained(tiny(dir.path(), &["stages.run=[\"joint\"]", "budget.steps=1"]));
     assert_eq!(second.file_name().unwrap(), "scenes-0002");
     let error = generate(&second, &GenerateRequest { generator: Some("gan".into()), ..request(1) }, None).unwrap_err();
-    assert_eq!(error.exit_code(), 2, "{error}");
+    assert_eq!(error.kind(), mtl_train::ErrorKind::Configuration, "{error}");
 }
 
 #[test]
 fn a_diverging_run_names_the_task_and_keeps_the_last_good_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
-    let more = ["stages=[\"joint\"]", "joint.schedule.peak=1e30", "joint.clip=0.0", "output.checkpoint_every=1"];
+    let more = [
+        "stages.run=[\"joint\"]",
+        "stages.joint.schedule.lr=1e30",
+        "stages.joint.clip_grad_norm=0.0",
+        "output.checkpoint_every=1",
+    ];
     let error = train(tiny(dir.path(), &more), &mut [], &AtomicBool::new(false)).unwrap_err();
-    assert_eq!(error.exit_code(), 4, "{error}");
+    assert_eq!(error.kind(), mtl_train::ErrorKind::Diverged, "{error}");
     let message = error.to_string();
     assert!(
         message.contains("joint step") && (message.contains("task `") || message.contains("gradient of `")),
@@ -93,8 +96,8 @@ fn a_diverging_run_names_the_task_and_keeps_the_last_good_checkpoint() {
 }
 
 #[test]
-fn damaged_and_foreign_checkpoints_are_told() {
-    let (_dir, run) = go(&["stages=[\"joint\"]", "budget.steps=2", "output.checkpoint_every=1"]);
+fn damaged_and_foreign_checkpoints_are_reported() {
+    let (_dir, run) = go(&["stages.run=[\"joint\"]", "budget.steps=2", "output.checkpoint_every=1"]);
     let run = run.unwrap();
     let last = fs::canonicalize(run.join("checkpoints/last")).unwrap();
     let file = last.join("model.safetensors");
@@ -106,7 +109,7 @@ fn damaged_and_foreign_checkpoints_are_told() {
     assert!(error.contains("model.safetensors") && error.contains("SHA-256"), "{error}");
     fs::write(&file, &bytes[..middle]).unwrap();
     assert!(Checkpoint::load(&last).unwrap_err().to_string().contains("bytes instead of"));
-    // `best` names the same moment: the older one is used instead, and says so.
+    // `best` names the same step: the older checkpoint is used, with a warning.
     let (_, path, warning) = Checkpoint::load_named(&run.join("checkpoints"), "last").unwrap();
     assert!(path != last && warning.unwrap().contains("using"));
 
@@ -120,7 +123,7 @@ fn damaged_and_foreign_checkpoints_are_told() {
 
 #[test]
 fn data_that_has_changed_is_neither_scored_as_held_out_nor_trained_on() {
-    let (_dir, run) = go(&["stages=[\"joint\"]", "budget.steps=1"]);
+    let (_dir, run) = go(&["stages.run=[\"joint\"]", "budget.steps=1"]);
     let run = run.unwrap();
     assert!(evaluate(&run, None, None).is_ok());
     let config = run.join("config.toml");
@@ -129,15 +132,15 @@ fn data_that_has_changed_is_neither_scored_as_held_out_nor_trained_on() {
     for error in [evaluate(&run, None, None).unwrap_err(), resume(&run, &mut [], &AtomicBool::new(false)).unwrap_err()]
     {
         assert!(error.to_string().contains("data has changed"), "{error}");
-        assert_eq!(error.exit_code(), 3);
+        assert_eq!(error.kind(), mtl_train::ErrorKind::Data);
     }
 }
 
 #[test]
-fn every_resume_is_recorded_beside_the_beginning() {
+fn every_resume_is_recorded() {
     let (dir, flag) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
-    let mut at_two = StopAt { stage: Stage::Joint, step: 2, flag: &flag };
-    train(tiny(dir.path(), &["stages=[\"joint\"]"]), &mut [&mut at_two], &flag).unwrap_err();
+    let mut at_two = StopAt { stage: "joint", step: 2, flag: &flag };
+    train(tiny(dir.path(), &["stages.run=[\"joint\"]"]), &mut [&mut at_two], &flag).unwrap_err();
     let run = dir.path().join("scenes-0001");
     let read = || -> serde_json::Value { serde_json::from_slice(&fs::read(run.join("env.json")).unwrap()).unwrap() };
     let began = read();
@@ -147,13 +150,13 @@ fn every_resume_is_recorded_beside_the_beginning() {
     again();
     let mut now = read();
     let resumed = now.as_object_mut().unwrap().remove("resumed").unwrap();
-    assert_eq!(now, began, "what was written first stays");
+    assert_eq!(now, began, "the first entry is unchanged");
     let steps: Vec<_> = resumed.as_array().unwrap().iter().map(|entry| entry["step"].as_u64()).collect();
     assert_eq!(steps, [Some(2), Some(6)]);
     for key in ["version", "git_revision", "command", "started_unix_s", "stage"] {
         assert!(resumed[0].get(key).is_some(), "{key}: {resumed}");
     }
-    // Damaged papers stop nothing, and stay as they are.
+    // A damaged env.json does not stop the run and is left unchanged.
     fs::write(run.join("env.json"), "no JSON").unwrap();
     again();
     assert_eq!(fs::read(run.join("env.json")).unwrap(), b"no JSON");
@@ -170,13 +173,13 @@ fn a_run_folder_belongs_to_one_process() {
     drop(owner);
     assert!(RunDir::open(&path).is_ok());
     for name in ["../up", "", ".hidden", "a b", "x/y"] {
-        assert_eq!(RunDir::create(dir.path(), name).unwrap_err().exit_code(), 2, "{name}");
+        assert_eq!(RunDir::create(dir.path(), name).unwrap_err().kind(), mtl_train::ErrorKind::Configuration, "{name}");
     }
     assert!(
         resume(&dir.path().join("none"), &mut [], &AtomicBool::new(false))
             .unwrap_err()
             .to_string()
-            .contains("no such run folder")
+            .contains("does not exist")
     );
 }
 
@@ -187,27 +190,34 @@ fn wrong_settings_are_refused_before_the_first_step() {
         ("size=512", "outside 32 to 256"),
         ("size=big", "write 64 or 64x128"),
         ("data.tasks=[\"clas\"]", "did you mean `class`"),
-        ("model.condition=parts", "unknown classification task"),
+        ("model.condition_on=parts", "unknown classification task"),
         ("heads.prts.segmentation.dice=2.0", "did you mean `parts`"),
         ("heads.parts.classification.dropout=0.1", "does not serve"),
         ("balancer.fixed.weights.clas=2.0", "did you mean `class`"),
-        ("joint.batch=1", "at least 2"),
+        ("stages.joint.batch=1", "at least 2"),
         ("device=gpu", "is no device"),
-        ("stages=[\"gan\",\"joint\"]", "in this order"),
-        ("data.augment.mirror=5", "between 0 and 1"),
+        ("stages.run=[\"gan\",\"joint\"]", "must come first"),
+        ("stages.run=[\"joint\",\"gen\"]", "did you mean `gan`"),
+        ("stages.jont.batch=7", "did you mean `joint`"),
+        ("generators.trunk.vae={}", "is reserved"),
+        ("generators.a b.vae={}", "letters, digits"),
+        ("objectives.class.autoencoder={}", "is the name of a task"),
+        ("objectives.extra.generator={}", "trains `vae`, which the objective `extra` trains already"),
+        ("generators.gan.gan.init_from=vea", "did you mean `vae`"),
+        ("data.augment.hflip=5", "between 0 and 1"),
         ("data.split.validation=0", "validation"),
-        ("gan.rate=-1", "above 0"),
-        ("budget.gan_steps=0", "at least one step"),
+        ("stages.gan.lr_scale=-1", "above 0"),
+        ("stages.gan.steps=0", "remove the stage"),
         ("output.name=\"../x\"", "run's name"),
     ] {
         let (dir, run) = go(&[more]);
         let error = run.unwrap_err();
         assert!(error.to_string().contains(expected), "{more}: {error}");
-        assert_eq!(error.exit_code(), 2, "{more}");
+        assert_eq!(error.kind(), mtl_train::ErrorKind::Configuration, "{more}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{more} left something behind");
     }
     let (_dir, run) = go(&["data.path=/nowhere/at/all"]);
-    assert_eq!(run.unwrap_err().exit_code(), 3);
+    assert_eq!(run.unwrap_err().kind(), mtl_train::ErrorKind::Data);
 }
 
 #[test]
@@ -216,18 +226,18 @@ fn the_tutorial_preset_runs() {
     let overrides: Vec<String> = [
         "size=32",
         "data.scenes.count=40",
-        "joint.batch=4",
-        "gan.batch=4",
+        "stages.joint.batch=4",
+        "stages.gan.batch=4",
         "budget.steps=2",
-        "budget.gan_steps=1",
-        "model.gan.mode=scratch",
+        "stages.gan.steps=1",
+        "generators.gan.gan.mode=scratch",
     ]
     .map(str::to_owned)
     .into_iter()
     .chain([format!("output.dir=\"{}\"", dir.path().display())])
     .collect();
-    let config = mtl_train::settings::load("tutorial", None, &overrides).unwrap();
-    let run = train(config, &mut [], &AtomicBool::new(false)).unwrap();
+    let config = mtl_train::config::load::load("tutorial", None, &overrides).unwrap();
+    let run = trained(config);
     let scores = evaluate(&run, None, None).unwrap().scores;
     assert!(scores.iter().any(|task| task.task == "reconstruction"));
     assert_eq!(hash(&run, "best", "model.safetensors"), hash(&run, "last", "model.safetensors"));

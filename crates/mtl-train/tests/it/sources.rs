@@ -1,25 +1,25 @@
-//! Runs on several folders of images.
+//! Runs on several image folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use mtl_data::{Dataset, Scenes, Size, scenes};
+use mtl_model::Model;
 use mtl_task::Target;
-use mtl_train::config::{Config, Stage};
+use mtl_train::config::Config;
+use mtl_train::data::Plan;
 use mtl_train::event::{Event, Observer};
-use mtl_train::model::Model;
-use mtl_train::plan::Plan;
 use mtl_train::{Error, evaluate, predict, resume, train};
 
-use crate::{StopAt, hash, metrics, tiny};
+use crate::{StopAt, hash, metrics, tiny, trained};
 
 const GROUP: &str = "model.trunk.resnet.norm=group";
 const MASK_GROUP: &str = "heads.mask.segmentation.norm=group";
-const JOINT: &str = "stages=[\"joint\"]";
+const JOINT: &str = "stages.run=[\"joint\"]";
 const SIDE: u32 = 32;
 
-/// Scenes on the disk, in colour with classes and grey with masks, and others.
+/// Scenes on disk, in colour with classes and grey with masks.
 fn folders(dir: &Path) -> [PathBuf; 2] {
     let folders = ["photos", "scans"].map(|name| dir.join(name));
     for (folder, count, seed, grey) in [(&folders[0], 40, 1, false), (&folders[1], 16, 2, true)] {
@@ -61,36 +61,36 @@ fn on(dir: &Path, folders: &[PathBuf], more: &[&str]) -> Config {
 }
 
 fn whole(config: Config) -> PathBuf {
-    train(config, &mut [], &AtomicBool::new(false)).unwrap()
+    trained(config)
 }
 
 fn refused(config: Config) -> String {
     let error = train(config, &mut [], &AtomicBool::new(false)).unwrap_err();
-    assert_eq!(error.exit_code(), 2, "{error}");
+    assert_eq!(error.kind(), mtl_train::ErrorKind::Configuration, "{error}");
     error.to_string()
 }
 
 #[test]
-fn a_run_on_several_folders_resumes_bit_for_bit_with_every_mixing() {
+fn a_run_on_several_folders_resumes_bit_for_bit_with_every_sampling() {
     let dir = tempfile::tempdir().unwrap();
     let folders = folders(dir.path());
-    let temperature = "data.mixing.temperature.t=3";
+    let temperature = "data.sampling.temperature.t=3";
     for (more, stage, step) in [
-        // 40 training images in batches of 8: five batches an epoch, so steps 1 and 6 lie inside one.
-        (&[temperature, JOINT, "budget.steps=7"][..], Stage::Joint, 1),
-        (&[temperature, JOINT, "budget.steps=7"], Stage::Joint, 6),
-        (&[temperature], Stage::Vae, 2),
-        (&["data.mixing=uniform"], Stage::Gan, 1),
-        (&["data.mixing=round_robin", JOINT, "balancer=pcgrad"], Stage::Joint, 3),
-        (&["data.mixing=round_robin", JOINT, "balancer=dwa", "budget.steps=12"], Stage::Joint, 7),
-        (&["data.mixing=proportional", JOINT], Stage::Joint, 2),
+        // 40 training images in batches of 8: five batches per epoch, so steps 1 and 6 lie inside one.
+        (&[temperature, JOINT, "budget.steps=7"][..], "joint", 1),
+        (&[temperature, JOINT, "budget.steps=7"], "joint", 6),
+        (&[temperature], "vae", 2),
+        (&["data.sampling=uniform"], "gan", 1),
+        (&["data.sampling=round_robin", JOINT, "balancer=pcgrad"], "joint", 3),
+        (&["data.sampling=round_robin", JOINT, "balancer=dwa", "budget.steps=12"], "joint", 7),
+        (&["data.sampling=proportional", JOINT], "joint", 2),
     ] {
         let reference = whole(on(dir.path(), &folders, more));
         let flag = AtomicBool::new(false);
         let mut stop = StopAt { stage, step, flag: &flag };
         let error = train(on(dir.path(), &folders, more), &mut [&mut stop], &flag).unwrap_err();
         let Error::Interrupted { run, .. } = error else { panic!("{error}") };
-        let resumed = resume(&run, &mut [], &AtomicBool::new(false)).unwrap();
+        let resumed = resume(&run, &mut [], &AtomicBool::new(false)).unwrap().run;
         for file in ["model.safetensors", "average.safetensors", "optimizer.safetensors"] {
             assert_eq!(hash(&reference, "last", file), hash(&resumed, "last", file), "{more:?}: {file}");
         }
@@ -107,16 +107,16 @@ fn batch_statistics_over_a_mixture_are_refused_with_the_settings_that_help() {
     assert!(words.contains(&format!("--set {GROUP} {MASK_GROUP}")) && words.contains("photos, scans"), "{words}");
     let words = refused(tiny(dir.path(), &[&sources, GROUP, JOINT]));
     assert!(words.ends_with(&format!("--set {MASK_GROUP}")), "{words}");
-    assert!(!dir.path().join("photos-scans-0001").exists(), "refused, and yet there is a run folder");
-    // With them nothing is left that takes statistics over a batch, in any part of the model.
-    let plan = Plan::new(on(dir.path(), &folders, &["model.gan.mode=live"])).unwrap();
-    let model = Model::new(&plan.config, &plan.schema, &mtl_tensor::Device::Cpu).unwrap();
+    assert!(!dir.path().join("photos-scans-0001").exists(), "refused, but a run folder exists");
+    // With them no part of the model takes statistics over a batch.
+    let plan = Plan::new(on(dir.path(), &folders, &["generators.gan.gan.mode=finetuned"])).unwrap();
+    let model = Model::new(&plan.config.model(), &plan.schema, &mtl_tensor::Device::Cpu).unwrap();
     let all: Vec<String> = model.params.all().into_keys().collect();
     assert!(!all.is_empty() && !all.iter().any(|name| name.contains("running")), "{all:?}");
-    // One source alone, and stages that take the running statistics as they are, are nobody's mixture.
+    // One source alone, and stages that use the running statistics, are accepted.
     let one = self::sources(&folders[..1]);
     assert!(Plan::new(tiny(dir.path(), &[&one, JOINT])).is_ok());
-    assert!(Plan::new(tiny(dir.path(), &[&sources, "stages=[\"gan\"]"])).is_ok());
+    assert!(Plan::new(tiny(dir.path(), &[&sources, "stages.run=[\"gan\"]"])).is_ok());
 }
 
 #[test]
@@ -125,28 +125,28 @@ fn counts_and_baselines_are_of_the_rows_that_have_the_label() {
     let folders = folders(dir.path());
     let both = Plan::new(on(dir.path(), &folders, &[])).unwrap();
     assert_eq!((both.schema.channels, both.schema.data.as_str()), (3, "photos-scans"));
-    let constants = mtl_train::evaluate::baselines(&both).unwrap();
+    let constants = mtl_train::eval::score::baselines(&both).unwrap();
     for (at, folder) in folders.iter().enumerate() {
         let path = format!("data.path=\"{}\"", folder.display());
         let alone = Plan::new(tiny(dir.path(), &[&path])).unwrap();
         assert_eq!(alone.schema.tasks[0], both.schema.tasks[at]);
         assert_eq!(alone.schema.class_counts[0], both.schema.class_counts[at]);
         assert_eq!(alone.labels[0].labelled, both.labels[at].labelled);
-        let constant = mtl_train::evaluate::baselines(&alone).unwrap().remove(0);
+        let constant = mtl_train::eval::score::baselines(&alone).unwrap().remove(0);
         assert_eq!(constant.describe(), constants[at].describe());
-        // The sides are those that the folder has alone.
+        // The subsets are those of the folder alone.
         let first = if at == 0 { 0 } else { 40 };
         let own = |rows: &[usize], own: &[usize]| {
-            rows.iter().filter(|&&row| both.dataset.source(row) == at).map(|row| row - first).eq(own.iter().copied())
+            rows.iter().filter(|&&row| both.dataset.origin(row) == at).map(|row| row - first).eq(own.iter().copied())
         };
         assert!(own(&both.split.train, &alone.split.train) && own(&both.split.test, &alone.split.test));
     }
-    // How folders are opened goes for all of them that say nothing else.
+    // The reader options apply to all folders without their own.
     let grey = Plan::new(on(dir.path(), &folders, &["data.open.channels=1"])).unwrap();
     assert_eq!(grey.schema.channels, 1);
-    // Sixteen scans are not lost among what is counted first.
-    let order = mtl_data::sources::spread(&*both.dataset, &both.split.train);
-    assert!(order[..6].iter().any(|&row| both.dataset.source(row) == 1));
+    // All sixteen scans are counted.
+    let order = mtl_data::concat::spread(&*both.dataset, &both.split.train);
+    assert!(order[..6].iter().any(|&row| both.dataset.origin(row) == 1));
 }
 
 #[derive(Default)]
@@ -161,28 +161,30 @@ impl Observer for Notes {
 }
 
 #[test]
-fn a_run_tells_its_sources_and_is_used_like_any_other() {
+fn a_run_describes_its_sources_and_is_used_like_any_other() {
     let dir = tempfile::tempdir().unwrap();
     let folders = folders(dir.path());
     let mut notes = Notes::default();
-    let config = on(dir.path(), &folders, &[JOINT, "data.mixing=uniform", "budget.steps=2"]);
-    let run = train(config, &mut [&mut notes], &AtomicBool::new(false)).unwrap();
-    let told = notes.0.join("\n");
+    let config = on(dir.path(), &folders, &[JOINT, "data.sampling=uniform", "budget.steps=2"]);
+    let run = train(config, &mut [&mut notes], &AtomicBool::new(false)).unwrap().run;
+    let text = notes.0.join("\n");
     for words in [
-        "source photos: 40 images (28 training, 6 validation, 6 test), labels: kind 40; 50.0 % of what is trained on (uniform)",
+        "source photos: 40 images (28 training, 6 validation, 6 test), labels: kind 40; 50.0 % of the training samples (uniform)",
         "source scans: 16 images (12 training, 2 validation, 2 test), labels: mask 16; 50.0 %",
     ] {
-        assert!(told.contains(words), "{told}");
+        assert!(text.contains(words), "{text}");
     }
     let warned = |mixing: &str, balancer: &str| {
         let plan = Plan::new(on(dir.path(), &folders, &[JOINT, mixing, balancer])).unwrap();
         plan.notes.iter().any(|note| note.contains("no batch has labels of both `kind` and `mask`"))
     };
-    assert!(warned("data.mixing=round_robin", "balancer=pcgrad"));
-    assert!(!warned("data.mixing=uniform", "balancer=pcgrad") && !warned("data.mixing=round_robin", "balancer=dwa"));
+    assert!(warned("data.sampling=round_robin", "balancer=pcgrad"));
+    assert!(
+        !warned("data.sampling=uniform", "balancer=pcgrad") && !warned("data.sampling=round_robin", "balancer=dwa")
+    );
     let held_out = evaluate(&run, None, None).unwrap();
     assert_eq!((held_out.images, held_out.scores.len(), held_out.warning), (8, 3, None));
-    // A folder that was learnt from is known again; images of no folder are not.
+    // A training folder is recognised; images of no folder are not.
     let scans = evaluate(&run, Some(&folders[1]), None).unwrap();
     assert!(scans.warning.unwrap().contains("14 of the 16 images"), "{:?}", scans.scores);
     assert_eq!(scans.scores[0].task, "mask");
@@ -191,7 +193,7 @@ fn a_run_tells_its_sources_and_is_used_like_any_other() {
     for picture in ["kind", "mask", "reconstruction"] {
         assert!(run.join(format!("predictions/{picture}.png")).exists(), "{picture}");
     }
-    // A folder that has changed ends the run's right to go on, whichever it is.
+    // A run cannot be resumed after a change of any of its folders.
     let table = fs::read_to_string(folders[1].join("manifest.csv")).unwrap();
     fs::write(folders[1].join("manifest.csv"), table.lines().take(15).collect::<Vec<_>>().join("\n")).unwrap();
     let error = resume(&run, &mut [], &AtomicBool::new(false)).unwrap_err().to_string();
@@ -199,7 +201,7 @@ fn a_run_tells_its_sources_and_is_used_like_any_other() {
 }
 
 #[test]
-fn tasks_are_chosen_and_renamed_a_folder_at_a_time() {
+fn tasks_are_chosen_and_renamed_per_folder() {
     let dir = tempfile::tempdir().unwrap();
     let [photos, scans] = folders(dir.path());
     let (photos, scans) = (photos.display().to_string(), scans.display().to_string());
@@ -209,9 +211,9 @@ fn tasks_are_chosen_and_renamed_a_folder_at_a_time() {
     let entries =
         format!("{{path=\"{photos}\",name=\"field\",rename={{kind=\"what\"}}}},{{path=\"{scans}\",tasks=[]}}");
     let run = whole(with(entries, &[]));
-    let plan = Plan::new(mtl_train::settings::read_resolved(&run.join("config.toml")).unwrap()).unwrap();
+    let plan = Plan::new(mtl_train::store::read_config(&run).unwrap()).unwrap();
     let names: Vec<&str> = plan.schema.tasks.iter().map(|task| task.name.as_str()).collect();
-    assert_eq!((names, plan.dataset.sources()), (vec!["what"], vec!["field".into(), "scans".into()]));
+    assert_eq!((names, plan.dataset.origins()), (vec!["what"], vec!["field".into(), "scans".into()]));
     // The folder itself, and a copy of it elsewhere, are scored under the new name.
     let copy = dir.path().join("copy");
     fs::create_dir(&copy).unwrap();
@@ -235,12 +237,12 @@ fn tasks_are_chosen_and_renamed_a_folder_at_a_time() {
         ),
         (
             format!("{{path=\"{photos}\"}}"),
-            "data.mixing.temperature.t=0.5",
-            "data.mixing.temperature.t = 0.5: at least 1",
+            "data.sampling.temperature.t=0.5",
+            "data.sampling.temperature.t = 0.5: at least 1",
         ),
     ] {
         let found = refused(with(entries, &[more]));
-        assert!(found.contains(words), "{found} does not say: {words}");
+        assert!(found.contains(words), "{found} lacks: {words}");
     }
     let mut both = with(format!("{{path=\"{photos}\"}}"), &[]);
     both.data.path = Some(scans.into());

@@ -1,0 +1,218 @@
+//! Runs on several folders: opening them, describing their share of the data, and checks of settings that need one source.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mtl_data::concat::Component;
+use mtl_data::split::Splits;
+use mtl_data::{ConcatDataset, Dataset, OpenOptions, Sampling};
+use mtl_model::Schema;
+use mtl_task::Task;
+use mtl_tensor::layers::NormKind;
+
+use super::labels::is_labelled;
+use super::tasks::match_tasks;
+use crate::config::{Config, Data, SourceFolder};
+use crate::error::{Error, Result};
+
+/// Opens every folder of `data.sources` and concatenates them.
+///
+/// # Errors
+/// A folder that cannot be opened or is listed twice, folders that cannot be concatenated, `data.path` in addition to them.
+pub(crate) fn open(data: &Data) -> Result<Arc<dyn Dataset>> {
+    if let Some(path) = &data.path {
+        return Err(Error::Config(format!(
+            "data.path = \"{}\" and data.sources are both given: give one; a further folder is a further entry of \
+             data.sources",
+            path.display()
+        )));
+    }
+    for (at, source) in data.sources.iter().enumerate() {
+        let same = |other: &SourceFolder| {
+            let SourceFolder { path, tasks, rename, open, name: _ } = other;
+            (path, tasks, rename, open) == (&source.path, &source.tasks, &source.rename, &source.open)
+        };
+        if data.sources[..at].iter().any(same) {
+            let problem = "its images would count twice; name each folder once";
+            return Err(Error::Config(format!("data.sources holds {} twice: {problem}", source.path.display())));
+        }
+    }
+    let mut sources = Vec::new();
+    for folder in &data.sources {
+        sources.push(Component {
+            name: folder.name.clone(),
+            dataset: Arc::from(mtl_data::open(&folder.path, folder.open.as_ref().unwrap_or(&data.open))?),
+            tasks: folder.tasks.clone(),
+            rename: folder.rename.clone(),
+        });
+    }
+    let together = ConcatDataset::new(sources).map_err(|error| match error {
+        mtl_data::Error::Concat { problem } => Error::Config(format!(
+            "data.sources: {problem}. A folder with settings of its own is an entry `[[data.sources]]` with its `path` in a \
+             file for --config"
+        )),
+        other => other.into(),
+    })?;
+    Ok(Arc::new(together))
+}
+
+/// The folders in a configuration.
+pub(crate) fn folders(config: &Config) -> impl Iterator<Item = &PathBuf> {
+    config.data.path.iter().chain(config.data.sources.iter().map(|source| &source.path))
+}
+
+/// Opens other data with a run's settings. A folder that is one of its sources keeps the names of that source; for any other
+/// folder the names of one of the sources are used if its tasks do not match otherwise.
+///
+/// # Errors
+/// Data that cannot be opened.
+pub(crate) fn open_like(config: &Config, schema: &Schema, path: &Path) -> Result<Arc<dyn Dataset>> {
+    let with = |options: &OpenOptions| OpenOptions { channels: Some(schema.channels), ..options.clone() };
+    let same = |own: &Path| own == path || std::fs::canonicalize(path).is_ok_and(|path| own == path);
+    let put = |source: &SourceFolder, dataset, tasks| {
+        let (name, rename) = (source.name.clone(), source.rename.clone());
+        ConcatDataset::new(vec![Component { name, dataset, tasks, rename }])
+    };
+    if let Some(own) = config.data.sources.iter().find(|source| same(&source.path)) {
+        let dataset = Arc::from(mtl_data::open(path, &with(own.open.as_ref().unwrap_or(&config.data.open)))?);
+        return Ok(Arc::new(put(own, dataset, own.tasks.clone())?));
+    }
+    let other = open_with(path, &with(&config.data.open))?;
+    if match_tasks(&schema.tasks, &*other).is_err() {
+        for source in &config.data.sources {
+            if let Ok(renamed) = put(source, Arc::clone(&other), None)
+                && match_tasks(&schema.tasks, &renamed).is_ok()
+            {
+                return Ok(Arc::new(renamed));
+            }
+        }
+    }
+    Ok(other)
+}
+
+/// The run's reader may not support the other folder.
+fn open_with(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Dataset>> {
+    match mtl_data::open(path, options) {
+        Ok(data) => Ok(Arc::from(data)),
+        Err(error) if options.reader.is_some() => {
+            let free = OpenOptions { reader: None, ..options.clone() };
+            mtl_data::open(path, &free).map(Arc::from).map_err(|_| error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Data, tasks and split of a run, for a description.
+pub(crate) struct Described<'a> {
+    pub dataset: &'a dyn Dataset,
+    pub columns: &'a [usize],
+    pub tasks: &'a [Task],
+    pub split: &'a Splits,
+}
+
+impl Described<'_> {
+    /// One sentence per source, if there are several, and a warning if a balancer that compares the tasks' gradients
+    /// (`comparing`, its name) never gets those of two tasks in one batch.
+    pub(crate) fn notes(&self, sampling: Sampling, comparing: Option<&str>) -> Vec<String> {
+        let Self { dataset, columns, tasks, split } = *self;
+        let names = dataset.origins();
+        if names.len() < 2 {
+            return Vec::new();
+        }
+        let subsets = [&split.train, &split.validation, &split.test].map(|rows| rows_of(dataset, rows));
+        let shares = sampling.shares(&subsets[0]);
+        let mut labels = vec![vec![0; tasks.len()]; names.len()];
+        let mut rows = vec![0; names.len()];
+        for row in 0..dataset.len() {
+            let source = dataset.origin(row);
+            rows[source] += 1;
+            let of_row = dataset.labels(row);
+            for (count, &column) in labels[source].iter_mut().zip(columns) {
+                *count += usize::from(is_labelled(&of_row[column]));
+            }
+        }
+        let describe = |source: usize| {
+            let own: Vec<String> = tasks
+                .iter()
+                .zip(&labels[source])
+                .filter(|(_, count)| **count > 0)
+                .map(|(task, count)| format!("{} {count}", task.name))
+                .collect();
+            let own = if own.is_empty() { "none".to_owned() } else { own.join(", ") };
+            format!(
+                "source {}: {} images ({} training, {} validation, {} test), labels: {own}; {:.1} % of the training samples ({})",
+                names[source],
+                rows[source],
+                subsets[0][source],
+                subsets[1][source],
+                subsets[2][source],
+                100.0 * shares[source],
+                sampling.name()
+            )
+        };
+        let meet = |a: usize, b: usize| labels.iter().any(|of| of[a] > 0 && of[b] > 0);
+        let apart = (0..tasks.len()).flat_map(|a| (0..a).map(move |b| (b, a))).find(|&(a, b)| !meet(a, b));
+        let warning = match (sampling, comparing, apart) {
+            (Sampling::RoundRobin {}, Some(balancer), Some((a, b))) => Some(format!(
+                "no batch has labels of both `{}` and `{}` (data.sampling = round_robin): balancer `{balancer}` will never compare \
+             their gradients; data.sampling = uniform mixes the sources in every batch",
+                tasks[a].name, tasks[b].name
+            )),
+            _ => None,
+        };
+        (0..names.len()).map(describe).chain(warning).collect()
+    }
+}
+
+/// Rows of each source.
+fn rows_of(dataset: &dyn Dataset, rows: &[usize]) -> Vec<usize> {
+    let mut counts = vec![0; dataset.origins().len()];
+    rows.iter().for_each(|&row| counts[dataset.origin(row)] += 1);
+    counts
+}
+
+/// Checks that no image is normalised by the images of another source.
+///
+/// # Errors
+/// Batch normalisation in the joint stage, if it trains on several sources. Later stages use running statistics.
+pub(crate) fn check_normalisation(
+    config: &Config,
+    tasks: &[Task],
+    dataset: &dyn Dataset,
+    split: &Splits,
+) -> Result<()> {
+    let names = dataset.origins();
+    let counts = rows_of(dataset, &split.train);
+    let trained: Vec<&str> = names.iter().zip(counts).filter(|(_, rows)| *rows > 0).map(|(name, _)| &**name).collect();
+    if trained.len() < 2 || !config.runs_joint() {
+        return Ok(());
+    }
+    let mut settings = Vec::new();
+    if config.model.trunk.norm() == Some(NormKind::Batch) {
+        settings.push(format!("model.trunk.{}.norm=group", config.model.trunk.name()));
+    }
+    for task in tasks {
+        let head = config.model().head(task);
+        if head.norm() == Some(NormKind::Batch) {
+            settings.push(format!("heads.{}.{}.norm=group", task.name, head.name()));
+        }
+    }
+    if settings.is_empty() {
+        return Ok(());
+    }
+    // A shell needs no quotes for these; shlex would quote every `=`.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '=');
+    let quoted = |text: &'_ String| match text.chars().all(plain) {
+        true => text.clone(),
+        false => shlex::try_quote(text).unwrap_or(text.into()).into_owned(),
+    };
+    let settings: Vec<String> = settings.iter().map(quoted).collect();
+    Err(Error::Config(format!(
+        "batch normalisation cannot be trained on {} sources ({}): its statistics are those of a whole batch, so each image would \
+         be normalised by images of other sources, and the averages it keeps for later would be those of none. Group \
+         normalisation takes its statistics from each image alone: --set {}",
+        trained.len(),
+        trained.join(", "),
+        settings.join(" ")
+    )))
+}

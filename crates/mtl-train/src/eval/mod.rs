@@ -1,0 +1,9 @@
+//! Use of a model: scores, predictions, samples, pictures.
+
+pub(crate) mod evaluate;
+pub(crate) mod examples;
+pub(crate) mod generate;
+pub(crate) mod leakage;
+pub(crate) mod pictures;
+pub(crate) mod predict;
+pub mod score;

@@ -1,0 +1,145 @@
+//! Prediction of all tasks for image files.
+
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
+use mtl_data::{Size, image::decode};
+use mtl_metrics::Prediction;
+use mtl_task::TaskKind;
+use mtl_tensor::{Tensor, ops, to_f64};
+use serde::Serialize;
+
+use super::pictures::{class_colour, file_name, save};
+use crate::data::size_of;
+use crate::error::{Error, Result};
+use crate::store::LoadedRun;
+
+/// Prediction of one task for one image.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskPrediction {
+    /// The task.
+    pub task: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Probability per class or label; for pixel tasks the share of pixels per class.
+    pub probabilities: Vec<(String, f64)>,
+    /// Class indices as a grey PNG of the image's own size (dense tasks: 16 bit over the range 0 to 1).
+    pub mask: Option<PathBuf>,
+    /// The image with the predicted classes as a coloured overlay.
+    pub overlay: Option<PathBuf>,
+}
+
+/// Predictions of all tasks for one image.
+#[derive(Clone, Debug, Serialize)]
+pub struct Predicted {
+    /// The image file.
+    pub image: PathBuf,
+    /// One entry per task.
+    pub tasks: Vec<TaskPrediction>,
+}
+
+/// The result of [`predict`].
+#[derive(Debug)]
+pub struct Predictions {
+    /// One entry per image, in order; an error for a file that cannot be used.
+    pub images: Vec<Result<Predicted>>,
+    /// A warning for the user, if the best checkpoint was damaged and another one is used.
+    pub warning: Option<String>,
+}
+
+/// Predicts every task for image files; masks and overlays go to `out` (default: `RUN/predictions/images`). A file that cannot be
+/// read gives an error in its entry; the others are predicted.
+///
+/// # Errors
+/// A run that cannot be loaded, a folder that cannot be written to.
+pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Option<&str>) -> Result<Predictions> {
+    let trained = LoadedRun::load(run, device)?;
+    let out = out.map_or_else(|| run.join("predictions").join("images"), Path::to_path_buf);
+    let mut taken = std::collections::BTreeSet::<String>::new();
+    let mut found = Vec::new();
+    for path in images {
+        // Images of the same name from two folders must not overwrite each other.
+        let stem = path.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
+        let numbered = (2..).map(|number| format!("{stem}-{number}"));
+        let stem = std::iter::once(stem.clone()).chain(numbered).find(|stem| !taken.contains(stem)).unwrap_or(stem);
+        taken.insert(stem.clone());
+        match predict_one(&trained, path, &out, &stem) {
+            // The next image may be readable; after a failed write the next one would fail too.
+            Err(error @ Error::Io { .. }) => return Err(error.advise(|| "name another folder with `--out DIR`".into())),
+            one => found.push(one),
+        }
+    }
+    Ok(Predictions { images: found, warning: trained.warning })
+}
+
+fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Result<Predicted> {
+    let (size, channels) = (size_of(&trained.schema), trained.schema.channels);
+    let (bytes, native) = decode::load(path, channels, size)?;
+    let values: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 127.5 - 1.0).collect();
+    let image = Tensor::from_vec(values, (1, channels, size.height, size.width), &trained.device)?;
+    let found = trained.model.outputs(&image, trained.config.stages.joint.flip_tta)?;
+    let mut tasks = Vec::new();
+    for (labelled, (p, _)) in trained.model.labelled().zip(found.tasks()) {
+        let task = &labelled.task;
+        let mut entry = TaskPrediction {
+            task: task.name.clone(),
+            kind: task.kind.name(),
+            probabilities: Vec::new(),
+            mask: None,
+            overlay: None,
+        };
+        match &task.kind {
+            TaskKind::Classification { classes } | TaskKind::MultiLabel { labels: classes } => {
+                entry.probabilities = classes.iter().cloned().zip(to_f64(p)?).collect();
+            }
+            TaskKind::Segmentation { classes } => {
+                let full = ops::upsample_bilinear(p, native.height, native.width)?;
+                let Prediction::Mask(mask) = labelled.predict(&full)? else { continue };
+                let share =
+                    |class: usize| mask.iter().filter(|&&p| usize::from(p) == class).count() as f64 / mask.len() as f64;
+                entry.probabilities =
+                    classes.iter().cloned().enumerate().map(|(class, name)| (name, share(class))).collect();
+                let name = |kind: &str| out.join(format!("{stem}_{}{kind}.png", file_name(&task.name)));
+                let (mask_path, overlay_path) = (name(""), name("_overlay"));
+                save(&mask_path, &grey(&mask, native))?;
+                save(&overlay_path, &overlay(path, channels, native, &mask)?)?;
+                (entry.mask, entry.overlay) = (Some(mask_path), Some(overlay_path));
+            }
+            TaskKind::Dense { .. } => {
+                let full = to_f64(&ops::upsample_bilinear(p, native.height, native.width)?)?;
+                let level = |v: f64| (v.clamp(0.0, 1.0) * 65_535.0).round() as u16;
+                let picture = image::ImageBuffer::from_fn(native.width as u32, native.height as u32, |x, y| {
+                    Luma([level(full[y as usize * native.width + x as usize])])
+                });
+                let path = out.join(format!("{stem}_{}.png", file_name(&task.name)));
+                save(&path, &DynamicImage::ImageLuma16(picture))?;
+                entry.mask = Some(path);
+            }
+        }
+        tasks.push(entry);
+    }
+    Ok(Predicted { image: path.to_owned(), tasks })
+}
+
+fn grey(mask: &[u8], size: Size) -> DynamicImage {
+    DynamicImage::ImageLuma8(GrayImage::from_fn(size.width as u32, size.height as u32, |x, y| {
+        Luma([mask[y as usize * size.width + x as usize]])
+    }))
+}
+
+/// The image at its own size, every foreground class blended half with its colour.
+fn overlay(path: &Path, channels: usize, size: Size, mask: &[u8]) -> Result<DynamicImage> {
+    let (bytes, _) = decode::load(path, channels, size)?;
+    let plane = size.height * size.width;
+    Ok(DynamicImage::ImageRgb8(RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| {
+        let at = y as usize * size.width + x as usize;
+        let pixel = [0, 1, 2].map(|c| bytes[if channels == 1 { at } else { c * plane + at }]);
+        match mask[at] {
+            0 => Rgb(pixel),
+            class => {
+                let colour = class_colour(class);
+                Rgb([0, 1, 2].map(|c| ((u16::from(pixel[c]) + u16::from(colour[c])) / 2) as u8))
+            }
+        }
+    })))
+}

@@ -1,0 +1,180 @@
+//! The log files of a run: `metrics.jsonl` for programs, `log.txt` for people.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+
+use mtl_model::step::conflict::{TaskPair, summary};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::run_dir::RunDir;
+use crate::error::{Error, Result};
+use crate::event::Event;
+
+/// The two files of a run.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    metrics: File,
+    log: File,
+    /// Whether a failed write was reported.
+    complained: bool,
+}
+
+impl Recorder {
+    /// Opens both files and truncates `metrics.jsonl` to `keep` bytes: the rest belongs to steps that will be repeated.
+    pub(crate) fn open(dir: &RunDir, keep: u64) -> Result<Self> {
+        // The program's log lines go to the same `log.txt`, through a file handle of their own.
+        let open = |name: &str, append: bool| {
+            let path = dir.join(name);
+            OpenOptions::new()
+                .create(true)
+                .read(true)
+                .write(true)
+                .append(append)
+                .truncate(false)
+                .open(&path)
+                .map_err(Error::io("cannot write", path))
+        };
+        let (mut metrics, mut log) = (open("metrics.jsonl", false)?, open("log.txt", true)?);
+        let cut = |file: &mut File| {
+            let length = file.metadata()?.len();
+            file.set_len(length.min(keep))?;
+            file.seek(SeekFrom::End(0))
+        };
+        cut(&mut metrics).map_err(Error::io("cannot write", dir.join("metrics.jsonl")))?;
+        log.seek(SeekFrom::End(0)).map_err(Error::io("cannot write", dir.join("log.txt")))?;
+        Ok(Self { metrics, log, complained: false })
+    }
+
+    /// Length of `metrics.jsonl`.
+    pub(crate) fn metrics_bytes(&self) -> u64 {
+        self.metrics.metadata().map_or(0, |data| data.len())
+    }
+
+    /// Writes an event. A failure must not stop the run: the first one is returned as a message to show.
+    pub(crate) fn write(&mut self, event: &Event) -> Option<String> {
+        let (line, words) = describe(event);
+        // One write per line: the program's log lines go to the same file through another handle.
+        let mut result = Ok(());
+        if let Some(line) = line {
+            result = self.metrics.write_all(format!("{line}\n").as_bytes());
+        }
+        if let Some(words) = words {
+            result = result.and(self.log.write_all(format!("{} {words}\n", timestamp()).as_bytes()));
+        }
+        match result {
+            Err(error) if !self.complained => {
+                self.complained = true;
+                Some(format!("the run's log cannot be written ({error}); training continues without it"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Seconds since 1970, as UTC date and time.
+fn timestamp() -> String {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_secs());
+    // Civil date from days (Howard Hinnant's algorithm).
+    let z = (seconds / 86_400) as i64 + 719_468;
+    let era = z / 146_097;
+    let day_of_era = z - era * 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let m = (5 * day_of_year + 2) / 153;
+    let (day, month) = (day_of_year - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (h, min, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{min:02}:{s:02}Z")
+}
+
+/// The line for programs and the line for people. In lines for programs only keys ending in `_s` depend on the clock, so that
+/// two equal runs can be compared.
+fn describe(event: &Event) -> (Option<serde_json::Value>, Option<String>) {
+    match event {
+        Event::Started { run, data, size, parameters, labels, notes, resumed } => {
+            let mut words = format!(
+                "{} {}: {data}, {}x{}, {parameters} parameters",
+                if *resumed { "resumed" } else { "started" },
+                run.display(),
+                size.0,
+                size.1
+            );
+            for count in labels {
+                words += &format!(
+                    "\n  {} ({}): {:?} of {:?} labelled",
+                    count.task, count.kind, count.labelled, count.images
+                );
+            }
+            for note in notes {
+                words += &format!("\n  note: {note}");
+            }
+            (None, Some(words))
+        }
+        Event::StageStarted { stage, step, steps } => (None, Some(format!("{stage} from step {step} of {steps}"))),
+        Event::Step { stage, step, losses, weights, updates, .. } => {
+            let named = |numbers: &[(String, f64)]| numbers.iter().cloned().collect::<BTreeMap<String, f64>>();
+            let lr: BTreeMap<&str, f64> = updates.iter().map(|update| (&*update.optimizer, update.lr)).collect();
+            let norm: BTreeMap<&str, f64> =
+                updates.iter().map(|update| (&*update.optimizer, update.grad_norm)).collect();
+            let mut line = json!({ "event": "step", "stage": stage, "step": step, "losses": named(losses) });
+            if !weights.is_empty() {
+                line["weights"] = json!(named(weights));
+            }
+            line["lr"] = json!(lr);
+            line["grad_norm"] = json!(norm);
+            (Some(line), None)
+        }
+        Event::Compared(comparison) => {
+            let mut line = json!(comparison);
+            line["event"] = json!("gradients");
+            (Some(line), None)
+        }
+        Event::Conflicts { pairs } => {
+            let words: Vec<String> = pairs.iter().map(TaskPair::to_string).collect();
+            (Some(json!({ "event": "conflicts", "pairs": pairs })), Some(words.join("\n  ")))
+        }
+        Event::Validated { step, skill, best, scores } => (
+            Some(json!({ "event": "validation", "step": step, "skill": skill, "best": best, "scores": scores })),
+            Some(format!("validation at {step}: skill {skill:.4}{}", if *best { ", the best so far" } else { "" })),
+        ),
+        Event::Saved { path } => (None, Some(format!("saved {}", path.display()))),
+        Event::Picture { path } => (None, Some(format!("wrote {}", path.display()))),
+        Event::StageFinished { stage, step, took, waiting } => (
+            None,
+            Some(format!(
+                "{stage} done after {step} steps, {:.1} s, {:.1} % of it waiting for data",
+                took.as_secs_f64(),
+                waiting * 100.0
+            )),
+        ),
+        Event::Note { message } => (None, Some(format!("note: {message}"))),
+        Event::Warning { message } => (None, Some(format!("warning: {message}"))),
+        Event::Finished(record) => (
+            Some(json!({ "event": "test", "scores": record.scores, "took_s": record.seconds })),
+            Some(format!("finished after {:.1} s", record.seconds)),
+        ),
+    }
+}
+
+/// Gradient conflicts over a run, from its `metrics.jsonl`.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn conflicts(metrics: &Path) -> Result<Vec<TaskPair>> {
+    #[derive(Deserialize)]
+    struct Line {
+        event: String,
+        #[serde(flatten)]
+        rest: serde_json::Value,
+    }
+    let text = std::fs::read_to_string(metrics).map_err(Error::io("cannot read", metrics))?;
+    let lines = text.lines().filter(|line| line.contains("\"gradients\""));
+    let read = |line: &str| {
+        let line: Line = serde_json::from_str(line).ok()?;
+        (line.event == "gradients").then(|| serde_json::from_value(line.rest).ok())?
+    };
+    Ok(summary(lines.filter_map(read)))
+}
