@@ -1,92 +1,115 @@
-//! What can be typed.
+//! Command-line arguments.
+
+mod compare;
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Parser, Subcommand, ValueEnum};
+
+pub use compare::Compare;
 
 const EXAMPLES: &str = "\
 Examples:
-  mtl                                        the main job on built-in scenes, about a minute
-  mtl data check photos                      what is in a folder, and what is wrong with it
-  mtl train --data photos --minutes 20       the main job on your images
-  mtl train --data photos --set balancer=pcgrad --set joint.batch=32
-  mtl generate runs/photos-0001 -n 64        new images
+  mtl                                        train on built-in scenes, about a minute
+  mtl data check photos                      contents and problems of a folder
+  mtl train --data photos --minutes 20       train on your images
+  mtl train --data photos --set balancer=pcgrad --set stages.joint.batch=32
+  mtl generate runs/photos-0001 -n 64        generate images
   mtl predict runs/photos-0001 leaf.jpg      classes, mask and overlay of an image
-  mtl resume runs/photos-0001                go on with a run that was stopped
+  mtl resume runs/photos-0001                continue an interrupted run
+  mtl compare --methods upgrad,pcgrad        does sharing or balancing help?
 
 Exit codes:
   0 done    1 failure    2 usage or configuration    3 data    4 diverged    130 interrupted";
 
 const TRAIN_HELP: &str = "\
-Settings are taken from defaults, then the preset (or the run of --from), then the file, then --set, then the other flags;
-later ones win.
-Every key is in the run folder's config.toml. Examples:
+Precedence, later sources win: defaults, the preset (or the run of --init-from), the file of --config, --set, other flags.
+The config.toml of a run folder lists all keys. Examples:
   mtl train --data photos --epochs 30 --size 64x128
   mtl train --data photos --preset tutorial --seed 7 --name tutorial
-  mtl train --data photos --data scans --set data.mixing=temperature model.trunk.resnet.norm=group
-  mtl train --data photos --set stages='[\"joint\"]' model.trunk.resnet.preset=m
-  mtl train --from runs/photos-0001 --set stages='[\"gan\"]' model.gan.mode=live";
+  mtl train --data photos --data scans --set data.sampling=temperature model.trunk.resnet.norm=group
+  mtl train --data photos --set stages.run='[\"joint\"]' model.trunk.resnet.preset=m
+  mtl train --init-from runs/photos-0001 --set stages.run='[\"gan\"]' generators.gan.gan.mode=finetuned";
 
 const BALANCE_HELP: &str = "\
-The file is JSON; losses are 1 where they are left out:
+The file is JSON, one row of the Jacobian per task; losses default to 1:
   { \"jacobian\": [[1.0, -2.0, 0.5], [-1.5, 0.7, 1.1]], \"losses\": [0.7, 0.3] }
 Examples:
   mtl balance upgrad step.json
   mtl balance cagrad step.json --set c=0.4 rescale=false --json
-`mtl list balancers` shows the methods.";
+`mtl list balancers` lists the methods.";
 
-/// One shared trunk learns classification, segmentation and generation together, from a folder of images.
+/// Multi-task learning on images: one shared trunk for classification, segmentation, depth and generation.
 ///
-/// Without a verb the main job runs on built-in scenes: it trains the joint model, then the generators with the learnt
-/// trunk, scores it on images it never saw, and says where the pictures are.
+/// Without a verb, `mtl` trains on built-in scenes: first all tasks jointly, then the generators on the trained trunk. It prints
+/// the scores on held-out images and the paths of the pictures.
 #[derive(Debug, Parser)]
 #[command(name = "mtl", version, after_help = EXAMPLES, max_term_width = 120)]
 pub struct Args {
-    /// What to do; without it, the main job on built-in scenes.
+    /// Without a verb: `train` on built-in scenes.
     #[command(subcommand)]
     pub verb: Option<Verb>,
-    /// How much is shown.
+    /// Output on the screen.
     #[command(flatten)]
     pub display: Display,
 }
 
-/// How a run is shown.
+/// Output on the screen.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct Display {
-    /// Plain lines instead of progress bars (the default where there is no terminal).
+    /// Plain lines instead of progress bars [default without a terminal].
     #[arg(long, global = true)]
     pub plain: bool,
-    /// Nothing but the result and errors.
-    #[arg(long, short, global = true, conflicts_with = "plain")]
+    /// Results and errors only.
+    #[arg(long, short, global = true, conflicts_with_all = ["plain", "verbose"])]
     pub quiet: bool,
+    /// More log lines: -v information, -vv details, -vvv everything. RUST_LOG=TARGET=LEVEL,... replaces -v and -q.
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Format of log lines on standard error.
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
 }
 
-/// What to do.
+/// Format of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One line per event: level, target, message, fields.
+    #[default]
+    Text,
+    /// One JSON object per event.
+    Json,
+}
+
+/// Verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Train the joint model, then the generators, and score them on held-out images.
+    /// Train the tasks jointly, then the generators, and score the model on held-out images.
     #[command(after_help = TRAIN_HELP)]
     Train(Train),
-    /// Go on with an interrupted run, bit for bit as if it had never stopped.
+    /// Continue an interrupted run; the result is bit for bit that of an uninterrupted one.
     Resume(Resume),
     /// Score a run on its held-out images, or on another folder.
     Eval(Eval),
-    /// Class probabilities, mask PNG and overlay PNG of images.
+    /// Predict class probabilities, masks and overlays (PNG) for images.
     Predict(Predict),
-    /// Draw new images.
+    /// Generate new images.
     Generate(Generate),
-    /// Look at a folder of images.
+    /// Check a folder of images.
     Data {
-        /// What about it.
+        /// Verb.
         #[command(subcommand)]
         verb: Data,
     },
-    /// What a method of balancing makes of task gradients in a file: to check it, or to see what it does.
+    /// Apply a balancing method to task gradients from a JSON file.
     #[command(after_help = BALANCE_HELP)]
     Balance(Balance),
-    /// Trunks, heads, generators, balancers, readers, mixings and presets, each in one line.
+    /// Compare balancers with equal weighting, tuned weights and single tasks over several seeds.
+    #[command(after_help = compare::HELP)]
+    Compare(Compare),
+    /// List trunks, sharings, heads, objectives, generators, stages, balancers, readers, samplers, presets and augmentations.
     List {
-        /// Only these.
+        /// One list only.
         what: Option<Registry>,
     },
 }
@@ -101,7 +124,7 @@ impl Default for Verb {
 #[derive(Debug, Default, clap::Args)]
 #[command(group = ArgGroup::new("budget").args(["epochs", "steps", "minutes"]))]
 pub struct Train {
-    /// Folder of images; may be repeated, each with labels for its own tasks. Without it, built-in scenes are drawn.
+    /// Folder of images [default: built-in scenes]. May be repeated; each folder has labels for its own tasks.
     #[arg(long, value_name = "DIR")]
     pub data: Vec<PathBuf>,
     /// Settings from a TOML file.
@@ -110,35 +133,34 @@ pub struct Train {
     /// Single settings, as key.path=value; may be repeated.
     #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
     pub set: Vec<String>,
-    /// Named settings to start from; see `mtl list presets` [default: small, with --data: standard].
+    /// Preset, a named set of settings; see `mtl list presets` [default: small, with --data: standard].
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Begin with the trunk and heads of this run, and its settings: trains a VAE and a GAN on them, unless other stages
-    /// are set.
+    /// Start from the weights and settings of this run; trains its generators on its trunk unless `stages.run` is set.
     #[arg(long, value_name = "RUN", conflicts_with = "preset")]
-    pub from: Option<PathBuf>,
-    /// The number all chance follows from [default: 0].
+    pub init_from: Option<PathBuf>,
+    /// Random seed [default: 0].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
-    /// Passes of the joint stage over the training images.
+    /// Epochs of the joint stage over the training images.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub epochs: Option<f64>,
-    /// Steps of the joint stage; the generators' follow in proportion.
+    /// Steps of the joint stage; generator stages scale in proportion.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<u64>,
-    /// Minutes for everything together.
+    /// Minutes for all stages together.
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub minutes: Option<f64>,
-    /// Image size, 64 or 64x128 (height x width); divisible by 8, 32 to 256.
+    /// Image size, 64 or 64x128 (height x width); multiples of 8 from 32 to 256.
     #[arg(long, value_name = "SIZE")]
     pub size: Option<String>,
-    /// Where to compute: cpu, cuda, cuda:1 or metal [default: cpu].
+    /// Device: cpu, cuda, cuda:1 or metal [default: cpu].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Name of the run folder; a number is appended [default: the data set's name].
+    /// Name of the run folder; a number is appended [default: name of the data set].
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// The result as JSON on standard output.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -148,7 +170,7 @@ pub struct Train {
 pub struct Resume {
     /// The run folder.
     pub run: PathBuf,
-    /// The result as JSON on standard output.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -158,13 +180,13 @@ pub struct Resume {
 pub struct Eval {
     /// The run folder.
     pub run: PathBuf,
-    /// All images of this folder instead of the run's held-out ones.
+    /// Score all images of this folder instead of the run's held-out images.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Where to compute [default: as the run was trained].
+    /// Device [default: that of training].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// The result as JSON on standard output.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -177,13 +199,13 @@ pub struct Predict {
     /// Image files.
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
-    /// Where masks and overlays are written [default: a new folder in the run].
+    /// Folder for masks and overlays [default: a new folder in the run].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Where to compute [default: as the run was trained].
+    /// Device [default: that of training].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// The result as JSON on standard output.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -193,25 +215,25 @@ pub struct Predict {
 pub struct Generate {
     /// The run folder.
     pub run: PathBuf,
-    /// How many images.
+    /// Number of images.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64, allow_negative_numbers = true)]
     pub count: usize,
     /// Only images of this class.
     #[arg(long, value_name = "NAME")]
     pub class: Option<String>,
-    /// The number all chance follows from.
+    /// Random seed.
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
-    /// Which generator: gan or vae [default: gan, if the run has one].
+    /// Name of the generator [default: the one that was trained last].
     #[arg(long, value_name = "NAME")]
     pub generator: Option<String>,
-    /// Where the images are written [default: a new folder in the run].
+    /// Folder for the images [default: a new folder in the run].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Where to compute [default: as the run was trained].
+    /// Device [default: that of training].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// The result as JSON on standard output.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -219,17 +241,17 @@ pub struct Generate {
 /// `mtl balance`.
 #[derive(Debug, clap::Args)]
 pub struct Balance {
-    /// Name of the method; see `mtl list balancers`. `ew` is equal weights.
+    /// Balancing method; see `mtl list balancers`. `ew`: equal weights.
     pub method: String,
-    /// The task gradients, a row a task, and the losses.
+    /// JSON file with task gradients, one row per task, and losses.
     pub file: PathBuf,
     /// Settings of the method, as key=value; may be repeated.
     #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
     pub set: Vec<String>,
-    /// The number the randomness of some methods follows from.
+    /// Random seed of randomised methods.
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
-    /// `{"weights": [...], "vector": [...]}` on standard output.
+    /// Print `{"weights": [...], "vector": [...]}`.
     #[arg(long)]
     pub json: bool,
 }
@@ -237,35 +259,56 @@ pub struct Balance {
 /// `mtl data`.
 #[derive(Debug, Subcommand)]
 pub enum Data {
-    /// Counts, sizes, broken files, duplicates and masks of a folder; exit code 3 if something needs repair.
+    /// Report counts, sizes, broken files, duplicates and masks of a folder; exit code 3 if there are problems.
     Check {
         /// The folder, or a manifest.csv.
         dir: PathBuf,
-        /// Name of the reader; see `mtl list readers` [default: the folder decides].
+        /// Reader; see `mtl list readers` [default: detected from the folder].
         #[arg(long, value_name = "NAME")]
         reader: Option<String>,
-        /// The report as JSON.
+        /// Print the report as JSON.
         #[arg(long)]
         json: bool,
     },
+    /// Download a public data set, checked by size and SHA-256; without a name, list them (needs the feature `fetch`).
+    Fetch(Fetch),
 }
 
-/// What `mtl list` can list.
+/// `mtl data fetch`.
+#[derive(Debug, clap::Args)]
+pub struct Fetch {
+    /// The data set; without it, the list of data sets.
+    pub name: Option<String>,
+    /// Folder that gets a folder per data set.
+    #[arg(long, value_name = "DIR", default_value = "data/downloads")]
+    pub out: PathBuf,
+    /// An archive downloaded by hand, to unpack instead of a download.
+    #[arg(long, value_name = "FILE", requires = "name")]
+    pub from: Option<PathBuf>,
+}
+
+/// Lists of `mtl list`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Registry {
     /// Shared encoders.
     Trunks,
-    /// What serves a task.
+    /// Kinds of parameter sharing.
+    Sharings,
+    /// Networks of single tasks.
     Heads,
-    /// What draws new images.
+    /// Unlabelled objectives of the joint stage.
+    Objectives,
+    /// Generative models.
     Generators,
-    /// How losses become one step.
+    /// Training stages.
+    Stages,
+    /// Balancing methods: from task losses or gradients to one update.
     Balancers,
-    /// Folder layouts that are understood.
+    /// Supported folder layouts.
     Readers,
-    /// How often each of several folders is seen.
-    Mixings,
-    /// Named settings of a whole run.
+    /// Sampling rates of several folders.
+    Samplers,
+    /// Named settings of a run.
     Presets,
     /// Named settings of the augmentation.
     Augment,
@@ -303,6 +346,16 @@ mod tests {
         let args = Args::try_parse_from(["mtl", "train", "--data", "a", "--seed", "3", "--data", "b"]).unwrap();
         let Some(Verb::Train(train)) = args.verb else { panic!("not train") };
         assert_eq!(train.data, [PathBuf::from("a"), PathBuf::from("b")]);
+    }
+
+    #[test]
+    fn verbosity_is_counted_and_no_quiet_run_is_verbose() {
+        let display = |args: &[&str]| Args::try_parse_from(args).map(|args| args.display);
+        let both = display(&["mtl", "-v", "train", "-v", "--log-format", "json"]).unwrap();
+        assert_eq!((display(&["mtl", "train", "-vv"]).unwrap().verbose, both.log_format), (2, LogFormat::Json));
+        assert_eq!(display(&["mtl"]).unwrap().log_format, LogFormat::Text);
+        assert!(display(&["mtl", "train", "-q", "-v"]).is_err());
+        assert!(display(&["mtl", "train", "-q", "--plain"]).is_err());
     }
 
     #[test]

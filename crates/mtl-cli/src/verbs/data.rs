@@ -1,14 +1,18 @@
-//! `mtl data check`: everything worth knowing about a folder before training on it.
+//! `mtl data check`: counts, sizes and problems of a folder of images.
 
 use mtl_data::{OpenOptions, check};
 
-use crate::args::Data;
-use crate::failure::{Failure, must_exist};
+use crate::args::{Data, Display};
+use crate::failure::Failure;
 use crate::output::{json, out};
+use crate::paths::must_exist;
 
 /// Prints the report; a folder that needs repair is a failure.
-pub fn run(verb: &Data) -> Result<(), Failure> {
-    let Data::Check { dir, reader, json: as_json } = verb;
+pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
+    let (dir, reader, as_json) = match verb {
+        Data::Check { dir, reader, json } => (dir, reader, json),
+        Data::Fetch(fetch) => return super::fetch::run(fetch, display),
+    };
     must_exist(dir, "folder").map_err(Failure::Data)?;
     if let Some(name) = reader {
         mtl_registry::find("reader", mtl_data::READERS, name).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -17,7 +21,7 @@ pub fn run(verb: &Data) -> Result<(), Failure> {
     if *as_json {
         json(&report)?;
     } else {
-        out(report.to_string().trim_end());
+        out(report.to_string().trim_end())?;
     }
     match report.problems() {
         0 => Ok(()),

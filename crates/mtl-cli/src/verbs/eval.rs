@@ -1,9 +1,10 @@
 //! `mtl eval`: a run's scores on held-out images, or on another folder.
 
 use crate::args::Eval;
-use crate::failure::{Failure, must_exist};
+use crate::failure::Failure;
 use crate::output::{json, out, say};
-use crate::table;
+use crate::paths::must_exist;
+use crate::render::scores::scores;
 
 /// Prints one table.
 pub fn run(args: &Eval) -> Result<(), Failure> {
@@ -16,10 +17,9 @@ pub fn run(args: &Eval) -> Result<(), Failure> {
         say(format_args!("warning: {warning}"));
     }
     if args.json {
-        return json(&evaluation);
+        return Ok(json(&evaluation)?);
     }
     let which = if evaluation.part == "test" { "held-out images" } else { "images, all of them" };
-    out(format_args!("{}: {} {which} of {}", evaluation.run.display(), evaluation.images, evaluation.data));
-    out(table::scores(&evaluation.scores));
-    Ok(())
+    out(format_args!("{}: {} {which} of {}", evaluation.run.display(), evaluation.images, evaluation.data))?;
+    Ok(out(scores(&evaluation.scores))?)
 }

@@ -3,10 +3,11 @@
 use mtl_train::GenerateRequest;
 
 use crate::args::Generate;
-use crate::failure::{Failure, must_exist};
+use crate::failure::Failure;
 use crate::output::{json, out, say};
+use crate::paths::must_exist;
 
-/// Draws, and says where the images are.
+/// Generates images and prints their paths.
 pub fn run(args: &Generate) -> Result<(), Failure> {
     must_exist(&args.run, "run folder").map_err(Failure::Usage)?;
     let request = GenerateRequest {
@@ -21,11 +22,11 @@ pub fn run(args: &Generate) -> Result<(), Failure> {
         say(format_args!("warning: {warning}"));
     }
     if args.json {
-        return json(&generated);
+        return Ok(json(&generated)?);
     }
-    out(format_args!("grid    {}", generated.grid.display()));
+    out(format_args!("grid    {}", generated.grid.display()))?;
     if let Some(folder) = generated.images.first().and_then(|image| image.parent()) {
-        out(format_args!("images  {} files in {}", generated.images.len(), folder.display()));
+        out(format_args!("images  {} files in {}", generated.images.len(), folder.display()))?;
     }
     Ok(())
 }

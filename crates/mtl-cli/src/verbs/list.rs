@@ -1,21 +1,22 @@
-//! `mtl list`: everything that has a name, in one line each.
+//! `mtl list`: the registries, one line per entry.
 
 use clap::ValueEnum;
-use mtl_registry::Entry;
+use mtl_registry::{Entry, Member};
 
 use crate::args::Registry;
 use crate::failure::Failure;
 use crate::output::out;
+use crate::render::table::columns;
 
 /// Lists one registry, or all of them under their names.
 pub fn run(what: Option<Registry>) -> Result<(), Failure> {
     match what {
-        Some(registry) => lines(registry, "").iter().for_each(out),
+        Some(registry) => lines(registry).iter().try_for_each(out)?,
         None => {
             for (index, registry) in Registry::value_variants().iter().enumerate() {
                 let title = title(*registry);
-                out(if index == 0 { title.to_owned() } else { format!("\n{title}") });
-                lines(*registry, "  ").iter().for_each(out);
+                out(if index == 0 { title.to_owned() } else { format!("\n{title}") })?;
+                lines(*registry).iter().try_for_each(|line| out(format_args!("  {line}")))?;
             }
         }
     }
@@ -25,66 +26,63 @@ pub fn run(what: Option<Registry>) -> Result<(), Failure> {
 fn title(registry: Registry) -> &'static str {
     match registry {
         Registry::Trunks => "trunks: --set model.trunk=NAME",
+        Registry::Sharings => "sharings: --set model.sharing=NAME",
         Registry::Heads => "heads: chosen by the task, --set heads.TASK.NAME.key=value",
-        Registry::Generators => "generators: mtl generate RUN --generator NAME, --set model.NAME.key=value",
+        Registry::Generators => "generators: --set stages.run=[\"joint\", \"NAME\"], generators.NAME.KIND.key=value",
+        Registry::Objectives => "objectives: --set objectives.reconstruction=NAME",
+        Registry::Stages => "stages: --set stages.run=[\"NAME\", ...]; every generator's name is a stage too",
         Registry::Balancers => {
-            "balancers: --set balancer=NAME, around those that see gradients --set balancing.{ema,every,normalise,match_norm}=VALUE"
+            "balancers: --set balancer=NAME; for methods of gradients --set balancer_options.{ema,every,normalise,match_norm}=VALUE"
         }
         Registry::Readers => "readers: chosen by the folder, --set data.open.reader=NAME",
-        Registry::Mixings => "mixings: --set data.mixing=NAME, with two or more of --data",
+        Registry::Samplers => "samplers: --set data.sampling=NAME, with two or more of --data",
         Registry::Presets => "presets: --preset NAME",
         Registry::Augment => "augment: --set data.augment.key=value",
     }
 }
 
-fn lines(registry: Registry, indent: &str) -> Vec<String> {
+fn lines(registry: Registry) -> Vec<String> {
     match registry {
-        Registry::Trunks => of(mtl_trunk::TRUNKS, indent),
-        Registry::Heads => of(mtl_heads::HEADS, indent),
-        Registry::Generators => of(mtl_gen::GENERATORS, indent),
-        Registry::Balancers => balancers(indent),
-        Registry::Readers => of(mtl_data::READERS, indent),
-        Registry::Mixings => of(mtl_data::MIXINGS, indent),
-        Registry::Presets => of(mtl_train::settings::PRESETS, indent),
-        Registry::Augment => of(mtl_data::augment::PRESETS, indent),
+        Registry::Trunks => of(mtl_trunk::TRUNKS),
+        Registry::Sharings => of(mtl_trunk::sharing::SHARINGS),
+        Registry::Heads => of(mtl_heads::HEADS),
+        Registry::Objectives => of(mtl_model::objectives::OBJECTIVES),
+        Registry::Generators => of(mtl_gen::GENERATORS),
+        Registry::Stages => of(mtl_train::run::stages::STAGES),
+        Registry::Balancers => balancers(),
+        Registry::Readers => of(mtl_data::READERS),
+        Registry::Samplers => of(mtl_data::SAMPLERS),
+        Registry::Presets => of(mtl_train::config::load::PRESETS),
+        Registry::Augment => of(mtl_data::augment::PRESETS),
     }
 }
 
-/// With family, what a step must compute for them, what they promise, and where they were published.
-fn balancers(indent: &str) -> Vec<String> {
-    use mtl_balance::{BALANCERS, Feedback, Needs};
-    // What a method is told, and what a step pays for it beside the weighted sum.
-    let needs = |entry: &Entry<mtl_balance::Method>| {
+/// With family, signals and their cost per step, guarantee, and publication.
+fn balancers() -> Vec<String> {
+    use mtl_balance::{BALANCERS, Config, Facts, Feedback, Needs};
+    // The signals of a method, and their cost per step on top of the weighted sum.
+    let needs = |entry: &Entry<Member<Config, Facts>>| {
         let Ok(method) = (entry.item.default)().build(&[]) else { return ["-"; 2] };
-        match (method.needs(), method.feedback()) {
+        let requirements = method.requirements();
+        match (requirements.needs, requirements.feedback) {
             (_, Feedback::LossesAfter) => ["losses before and after", "1 forward pass"],
             (_, Feedback::Lookahead(_)) => ["losses on another batch", "3 forward, 1 backward"],
             (Needs::Losses, Feedback::Nothing) => ["losses", "nothing"],
             (Needs::FeatureGram, _) => ["angles at the features", "heads one by one"],
-            (Needs::TrunkGram, _) => ["angles of gradients", "1 trunk pass a task"],
-            (Needs::HalvesGram, _) => ["angles between two halves", "1 trunk pass a task"],
-            (Needs::Gradients, _) => ["gradients", "1 trunk pass a task"],
+            (Needs::TrunkGram, _) => ["angles of gradients", "1 trunk pass per task"],
+            (Needs::HalvesGram, _) => ["angles between two halves", "1 trunk pass per task"],
+            (Needs::Gradients, _) => ["gradients", "1 trunk pass per task"],
         }
     };
-    let rows: Vec<[&str; 7]> = BALANCERS
-        .iter()
-        .map(|entry| {
-            let method = &entry.item;
-            let [needs, cost] = needs(entry);
-            [entry.name, method.family.name(), needs, cost, method.promise, entry.summary, method.paper]
-        })
-        .collect();
-    let head = ["name", "family", "needs", "costs a step", "promises", "what it does", "published"];
-    let width = |column: usize| rows.iter().chain([&head]).map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
-    let line = |row: &[&str; 7]| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}  "));
-        format!("{indent}{}{}", cells.collect::<String>(), row[6])
-    };
-    [&head].into_iter().chain(&rows).map(line).collect()
+    let names = ["name", "family", "signals", "cost per step", "guarantee", "summary", "publication"];
+    let rows = BALANCERS.iter().map(|entry| {
+        let Facts { family, guarantee } = entry.item.facts;
+        let [needs, cost] = needs(entry);
+        [entry.name, family.name(), needs, cost, guarantee, entry.summary, entry.item.paper.unwrap_or("-")]
+    });
+    columns([names].into_iter().chain(rows).map(|row| row.map(str::to_owned)))
 }
 
-fn of<T>(entries: &[Entry<T>], indent: &str) -> Vec<String> {
-    let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
-    entries.iter().map(|entry| format!("{indent}{:width$}  {}", entry.name, entry.summary)).collect()
+fn of<T>(entries: &[Entry<T>]) -> Vec<String> {
+    columns(entries.iter().map(|entry| [entry.name.to_owned(), entry.summary.to_owned()]))
 }

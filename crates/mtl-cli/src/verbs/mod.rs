@@ -1,8 +1,10 @@
-//! One file a verb.
+//! One file per verb.
 
 pub mod balance;
+pub mod compare;
 pub mod data;
 pub mod eval;
+pub mod fetch;
 pub mod generate;
 pub mod list;
 pub mod predict;

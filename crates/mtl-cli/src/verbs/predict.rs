@@ -1,13 +1,15 @@
-//! `mtl predict`: what a run sees in images.
+//! `mtl predict`: predictions of a run for image files.
 
 use mtl_train::{Predicted, TaskPrediction};
 use serde::Serialize;
 
 use crate::args::Predict;
-use crate::failure::{Failure, must_exist};
+use crate::failure::Failure;
 use crate::output::{json, out, say};
+use crate::paths::must_exist;
+use crate::render::table::columns;
 
-/// Classes that are named; the rest is in the JSON.
+/// Classes per image; the JSON has all.
 const SHOWN: usize = 5;
 
 /// One image's result in the JSON.
@@ -18,7 +20,7 @@ enum Entry<'a> {
     Bad { image: String, error: String },
 }
 
-/// Predicts all images; broken ones are told and the others go on.
+/// Predicts all images; those that cannot be read are reported and skipped.
 pub fn run(args: &Predict) -> Result<(), Failure> {
     must_exist(&args.run, "run folder").map_err(Failure::Usage)?;
     let found = mtl_train::predict(&args.run, &args.images, args.out.as_deref(), args.device.as_deref())?;
@@ -39,7 +41,7 @@ pub fn run(args: &Predict) -> Result<(), Failure> {
     }
     for entry in &entries {
         match entry {
-            Entry::Good(predicted) if !args.json => show(predicted),
+            Entry::Good(predicted) if !args.json => show(predicted)?,
             Entry::Good(_) => {}
             Entry::Bad { error, .. } => say(format_args!("skipped: {error}")),
         }
@@ -50,26 +52,25 @@ pub fn run(args: &Predict) -> Result<(), Failure> {
     }
 }
 
-/// A mistyped file is told with the one that was probably meant.
+/// The error, or for a file that does not exist a similar name.
 fn advised(image: &std::path::Path, error: &mtl_train::Error) -> String {
     must_exist(image, "file").err().unwrap_or_else(|| error.to_string())
 }
 
-fn show(predicted: &Predicted) {
-    out(predicted.image.display());
-    let width = predicted.tasks.iter().map(|task| task.task.chars().count()).max().unwrap_or(0);
-    for task in &predicted.tasks {
-        for (index, line) in lines(task).iter().enumerate() {
-            out(format_args!("  {:width$}  {line}", if index == 0 { task.task.as_str() } else { "" }));
-        }
-    }
+fn show(predicted: &Predicted) -> std::io::Result<()> {
+    out(predicted.image.display())?;
+    let rows = predicted.tasks.iter().flat_map(|task| {
+        let names = std::iter::once(task.task.clone()).chain(std::iter::repeat(String::new()));
+        names.zip(lines(task)).map(|(name, line)| [name, line]).collect::<Vec<_>>()
+    });
+    columns(rows).iter().try_for_each(|line| out(format_args!("  {line}")))
 }
 
 fn lines(task: &TaskPrediction) -> Vec<String> {
     let mut lines = Vec::new();
     if !task.probabilities.is_empty() {
         let mut likely: Vec<&(String, f64)> = task.probabilities.iter().collect();
-        // Labels are answered one by one and stay in their order; of classes the likeliest come first.
+        // Yes/no labels stay in their order; of classes the likeliest come first.
         if task.kind == "classification" {
             likely.sort_by(|a, b| b.1.total_cmp(&a.1));
             likely.truncate(SHOWN);

@@ -1,17 +1,19 @@
-//! `mtl resume`: goes on where a run was stopped.
+//! `mtl resume`: continues an interrupted run.
 
 use mtl_train::event::Observer;
 
-use crate::args::{Display, Resume};
-use crate::failure::{Failure, must_exist};
+use crate::args::Resume;
+use crate::failure::Failure;
 use crate::interrupt;
-use crate::screen::Screen;
+use crate::logging::RunLog;
+use crate::paths::must_exist;
+use crate::screen::{Console, Screen};
 
-/// Continues the run, and shows the scores at the end.
-pub fn run(args: &Resume, display: Display) -> Result<(), Failure> {
+/// Continues the run and prints its scores.
+pub fn run(args: &Resume, console: Console, log: &mut RunLog) -> Result<(), Failure> {
     must_exist(&args.run, "run folder").map_err(Failure::Usage)?;
-    let mut screen = Screen::new(display, args.json);
+    let mut screen = Screen::new(console, args.json);
     let stop = interrupt::flag(screen.console())?;
-    let result = mtl_train::resume(&args.run, &mut [&mut screen as &mut dyn Observer], &stop);
+    let result = mtl_train::resume(&args.run, &mut [&mut screen as &mut dyn Observer, log], &stop);
     screen.close(result)
 }

@@ -1,42 +1,45 @@
 //! `mtl train`, and `mtl` alone: the main job.
 
+use mtl_train::config::load;
 use mtl_train::config::{Config, SourceFolder};
 use mtl_train::event::Observer;
-use mtl_train::settings;
+use mtl_train::store::read_config;
 
-use crate::args::{Display, Train};
-use crate::failure::{Failure, must_exist};
+use crate::args::Train;
+use crate::failure::Failure;
 use crate::interrupt;
-use crate::screen::Screen;
+use crate::logging::RunLog;
+use crate::paths::must_exist;
+use crate::screen::{Console, Screen};
 
-/// Trains, and shows the scores at the end.
-pub fn run(args: Train, display: Display) -> Result<(), Failure> {
+/// Trains and prints the scores.
+pub fn run(args: Train, console: Console, log: &mut RunLog) -> Result<(), Failure> {
     for dir in &args.data {
         must_exist(dir, "folder").map_err(Failure::Data)?;
     }
     if let Some(file) = &args.config {
         must_exist(file, "configuration").map_err(Failure::Usage)?;
     }
-    if let Some(run) = &args.from {
+    if let Some(run) = &args.init_from {
         must_exist(run, "run folder").map_err(Failure::Usage)?;
     }
     let json = args.json;
     let config = configuration(args)?;
-    let mut screen = Screen::new(display, json);
+    let mut screen = Screen::new(console, json);
     let stop = interrupt::flag(screen.console())?;
-    let result = mtl_train::train(config, &mut [&mut screen as &mut dyn Observer], &stop);
+    let result = mtl_train::train(config, &mut [&mut screen as &mut dyn Observer, log], &stop);
     screen.close(result)
 }
 
 /// Defaults, preset (or another run's settings), file, `--set` and flags, in this order.
 fn configuration(args: Train) -> Result<Config, Failure> {
-    // `standard` holds the defaults: read over it, what the user chose can be told from what a preset did.
-    let chosen = settings::load("standard", args.config.as_deref(), &args.set)?;
+    // The user's own choices, apart from those of a preset.
+    let chosen = load::chosen(args.config.as_deref(), &args.set)?;
     let has_folder = !args.data.is_empty() || chosen.data.path.is_some() || !chosen.data.sources.is_empty();
     let preset = args.preset.as_deref().unwrap_or(if has_folder { "standard" } else { "small" });
-    let mut config = match &args.from {
-        Some(run) => settings::load_from(run, args.config.as_deref(), &args.set)?,
-        None => settings::load(preset, args.config.as_deref(), &args.set)?,
+    let mut config = match &args.init_from {
+        Some(run) => load::load_from(run, read_config(run)?, args.config.as_deref(), &args.set)?,
+        None => load::load(preset, args.config.as_deref(), &args.set)?,
     };
     if args.epochs.is_some() || args.steps.is_some() || args.minutes.is_some() {
         let preset_steps = config.budget.steps;
@@ -44,8 +47,9 @@ fn configuration(args: Train) -> Result<Config, Failure> {
             // Generator stages keep the preset's (or the other run's) proportion to the joint stage, unless the user set them.
             own.or_else(|| Some((preset? as f64 * args.steps? as f64 / preset_steps? as f64).round().max(1.0) as u64))
         };
-        config.budget.vae_steps = scaled(chosen.budget.vae_steps, config.budget.vae_steps);
-        config.budget.gan_steps = scaled(chosen.budget.gan_steps, config.budget.gan_steps);
+        for (name, settings) in &mut config.stages.settings {
+            settings.steps = scaled(chosen.stages.settings(name).steps, settings.steps);
+        }
         config.budget.steps = args.steps;
         config.budget.epochs = args.epochs;
         config.budget.minutes = args.minutes;
@@ -75,8 +79,8 @@ mod tests {
 
     #[test]
     fn a_folder_decides_the_preset() {
-        let small = settings::load("small", None, &[]).unwrap();
-        let standard = settings::load("standard", None, &[]).unwrap();
+        let small = load::load("small", None, &[]).unwrap();
+        let standard = load::load("standard", None, &[]).unwrap();
         assert_ne!(small, standard);
         assert_eq!(configuration(Train::default()).unwrap(), small);
         let on_folder = configuration(Train { data: vec!["photos".into()], ..Train::default() }).unwrap();
@@ -90,11 +94,11 @@ mod tests {
     fn several_folders_are_sources() {
         let data = || vec!["photos".into(), "scans".into()];
         let config =
-            configuration(Train { data: data(), set: set(&["data.mixing=uniform"]), ..Train::default() }).unwrap();
-        assert_eq!(config.size, settings::load("standard", None, &[]).unwrap().size);
+            configuration(Train { data: data(), set: set(&["data.sampling=uniform"]), ..Train::default() }).unwrap();
+        assert_eq!(config.size, load::load("standard", None, &[]).unwrap().size);
         let paths: Vec<_> = config.data.sources.iter().map(|source| source.path.clone()).collect();
         assert_eq!((config.data.path, paths), (None, data()));
-        assert_eq!(config.data.mixing.name(), "uniform");
+        assert_eq!(config.data.sampling.name(), "uniform");
         // Flags win over keys: one folder replaces several, and several one.
         let keys = || set(&["data.sources=[{path=\"a\"},{path=\"b\"}]"]);
         let config = configuration(Train { data: vec!["c".into()], set: keys(), ..Train::default() }).unwrap();
@@ -102,7 +106,7 @@ mod tests {
         let config = configuration(Train { data: data(), set: set(&["data.path=c"]), ..Train::default() }).unwrap();
         assert_eq!((config.data.path, config.data.sources.len()), (None, 2));
         let by_key = configuration(Train { set: keys(), ..Train::default() }).unwrap();
-        assert_eq!(by_key.size, settings::load("standard", None, &[]).unwrap().size);
+        assert_eq!(by_key.size, load::load("standard", None, &[]).unwrap().size);
     }
 
     #[test]
@@ -119,14 +123,17 @@ mod tests {
 
     #[test]
     fn generator_steps_follow_the_joint_stages() {
-        let small = settings::load("small", None, &[]).unwrap().budget;
+        let small = load::load("small", None, &[]).unwrap();
+        let steps = |config: &Config, stage: &str| config.stages.settings(stage).steps;
         let half = |steps: Option<u64>| steps.map(|steps| steps / 2);
-        let config = configuration(Train { steps: half(small.steps), ..Train::default() }).unwrap();
-        assert_eq!((config.budget.vae_steps, config.budget.gan_steps), (half(small.vae_steps), half(small.gan_steps)));
-        let own = set(&["budget.gan_steps=2"]);
+        let config = configuration(Train { steps: half(small.budget.steps), ..Train::default() }).unwrap();
+        for stage in ["vae", "gan"] {
+            assert_eq!(steps(&config, stage), half(steps(&small, stage)));
+        }
+        let own = set(&["stages.gan.steps=2"]);
         let config = configuration(Train { steps: Some(4), set: own, ..Train::default() }).unwrap();
-        assert_eq!(config.budget.gan_steps, Some(2));
+        assert_eq!(steps(&config, "gan"), Some(2));
         let minutes = configuration(Train { minutes: Some(1.0), ..Train::default() }).unwrap();
-        assert_eq!((minutes.budget.steps, minutes.budget.gan_steps), (None, None));
+        assert_eq!((minutes.budget.steps, steps(&minutes, "gan")), (None, None));
     }
 }

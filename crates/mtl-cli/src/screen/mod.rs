@@ -1,54 +1,33 @@
-//! A run on the screen: what is known at the start, one progress bar a stage, one table at the end.
+//! A run on the screen: data and model at the start, one progress bar per stage, one table at the end.
 //!
 //! Progress goes to standard error, results to standard output. Without a terminal, bars become plain lines every few
-//! seconds, without a single control character.
+//! seconds, without a control character.
 
-use std::io::IsTerminal;
+mod comparison;
+mod console;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use mtl_train::config::Stage;
-use mtl_train::conflict::Pair;
-use mtl_train::event::{Event, Observer, TaskScores};
-use serde::Serialize;
+use indicatif::{ProgressBar, ProgressStyle};
+use mtl_train::RunRecord;
+use mtl_train::config::JOINT;
+use mtl_train::event::{Event, Observer};
 
-use crate::args::Display;
+pub use comparison::ComparisonScreen;
+pub use console::Console;
+use console::Mode;
+
 use crate::failure::Failure;
-use crate::output::{json, out, program, say, typed};
-use crate::table;
+use crate::output::{json, out, program, say};
+use crate::paths::quoted;
+use crate::render::number::{duration, short};
+use crate::render::scores;
 
 /// Without a terminal: at least this long between two lines ...
 const LINE_EVERY: Duration = Duration::from_secs(5);
 /// ... and at least this share of the stage, or a minute.
 const LINE_SHARE: f64 = 0.02;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    Bars,
-    Lines,
-    Quiet,
-}
-
-/// Standard error, shared with the bars that are drawn there.
-#[derive(Clone)]
-pub struct Console {
-    mode: Mode,
-    bars: MultiProgress,
-}
-
-impl Console {
-    /// A line above the bars.
-    pub fn say(&self, line: impl std::fmt::Display) {
-        match self.mode {
-            Mode::Bars => {
-                let _ = self.bars.println(line.to_string());
-            }
-            Mode::Lines => say(line),
-            Mode::Quiet => {}
-        }
-    }
-}
 
 /// Shows the events of a run.
 pub struct Screen {
@@ -61,35 +40,16 @@ pub struct Screen {
     generators: bool,
     built_in: bool,
     pictures: Vec<PathBuf>,
-    conflicts: Vec<Pair>,
-    finished: Option<Finished>,
 }
 
-/// Pairs of tasks that are spoken of at the end; all are in the JSON.
+/// Pairs of tasks in the summary at the end; the JSON has all.
 const PAIRS: usize = 6;
-
-/// The result, as `--json` prints it.
-#[derive(Serialize)]
-struct Finished {
-    run: PathBuf,
-    seconds: f64,
-    scores: Vec<TaskScores>,
-    conflicts: Vec<Pair>,
-}
 
 impl Screen {
     /// A screen for one run.
-    pub fn new(display: Display, json: bool) -> Self {
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let mode = if display.quiet {
-            Mode::Quiet
-        } else if display.plain || dumb || !std::io::stderr().is_terminal() {
-            Mode::Lines
-        } else {
-            Mode::Bars
-        };
+    pub fn new(console: Console, json: bool) -> Self {
         Self {
-            console: Console { mode, bars: MultiProgress::new() },
+            console,
             json,
             bar: None,
             losses: String::new(),
@@ -98,47 +58,42 @@ impl Screen {
             generators: false,
             built_in: false,
             pictures: Vec::new(),
-            conflicts: Vec::new(),
-            finished: None,
         }
     }
 
-    /// Where else lines for the user can be said.
+    /// Standard error, for messages that are no event of the run.
     pub fn console(&self) -> Console {
         self.console.clone()
     }
 
-    /// Ends the display: the table, where the pictures are, what to try next; or why not.
-    pub fn close(self, result: mtl_train::Result<PathBuf>) -> Result<(), Failure> {
+    /// Ends the display: prints scores, pictures and commands to try next, or returns the failure.
+    pub fn close(self, result: mtl_train::Result<RunRecord>) -> Result<(), Failure> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        let run = result?;
-        let Some(finished) = self.finished else {
-            return Err(Failure::other(format!("the run {} ended without scores", run.display())));
-        };
+        let record = result?;
         if self.json {
-            return json(&finished);
+            return Ok(json(&record)?);
         }
-        out(table::scores(&finished.scores));
-        out("held-out images; trivial: the best constant answer; \u{2191} higher is better, \u{2193} lower\n");
-        if !finished.conflicts.is_empty() {
-            out("gradients of the tasks in the shared trunk");
-            for pair in finished.conflicts.iter().take(PAIRS) {
-                out(format_args!("  {}", pair.words()));
+        out(scores::scores(&record.scores))?;
+        out("held-out images; baseline: the best constant prediction; \u{2191} higher is better, \u{2193} lower\n")?;
+        if !record.conflicts.is_empty() {
+            out("gradient conflicts in the shared trunk")?;
+            for pair in record.conflicts.iter().take(PAIRS) {
+                out(format_args!("  {pair}"))?;
             }
-            out("");
+            out("")?;
         }
-        out("pictures");
+        out("pictures")?;
         if self.pictures.is_empty() {
-            out(format_args!("  {}", run.join("samples").display()));
+            out(format_args!("  {}", record.run.join("samples").display()))?;
         }
         for picture in &self.pictures {
-            out(format_args!("  {}", picture.display()));
+            out(format_args!("  {}", picture.display()))?;
         }
-        out("\ntry next");
-        for command in next(&run, self.built_in, self.generators) {
-            out(format_args!("  {} {command}", program()));
+        out("\ntry next")?;
+        for command in next(&record.run, self.built_in, self.generators) {
+            out(format_args!("  {} {command}", program()))?;
         }
         Ok(())
     }
@@ -149,7 +104,7 @@ impl Screen {
         let images: usize = labels.iter().map(|task| task.images.iter().sum()).max().unwrap_or(0);
         let console = &self.console;
         console.say(format_args!("data    {data}: {images} images at {}x{}", size.0, size.1));
-        for line in table::labels(labels) {
+        for line in scores::labels(labels) {
             console.say(format_args!("        {line}"));
         }
         console.say(format_args!("model   {:.2} million parameters", *parameters as f64 / 1e6));
@@ -159,8 +114,8 @@ impl Screen {
         }
     }
 
-    fn stage_started(&mut self, stage: Stage, step: u64, steps: u64) {
-        self.generators |= stage != Stage::Joint;
+    fn stage_started(&mut self, stage: &str, step: u64, steps: u64) {
+        self.generators |= stage != JOINT;
         self.losses.clear();
         self.last_line = Some((Instant::now(), step));
         match self.console.mode {
@@ -170,25 +125,24 @@ impl Screen {
                 if let Ok(style) = ProgressStyle::with_template("{prefix:7} {bar:24} {pos:>4}/{len:4} {wide_msg}") {
                     bar.set_style(style.progress_chars("━╸ "));
                 }
-                bar.set_prefix(stage.name());
+                bar.set_prefix(stage.to_owned());
                 bar.set_position(step);
                 self.bar = Some(bar);
             }
             Mode::Lines => {
                 let from = if step > 0 { format!(" from step {step}") } else { String::new() };
                 let planned = if steps > 0 { format!("{steps} steps") } else { "starts".to_owned() };
-                say(format_args!("{:7} {planned}{from}", stage.name()));
+                say(format_args!("{stage:7} {planned}{from}"));
             }
             Mode::Quiet => {}
         }
     }
 
-    fn step(&mut self, stage: Stage, step: u64, steps: u64, losses: &[(String, f64)], left_s: Option<f64>) {
+    fn step(&mut self, stage: &str, step: u64, steps: u64, losses: &[(String, f64)], left_s: Option<f64>) {
         self.losses =
             losses.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect::<Vec<_>>().join("  ");
         let left = left_s.map_or(String::new(), |left| format!("{} left  ", duration(left)));
-        let skill =
-            self.skill.filter(|_| stage == Stage::Joint).map_or(String::new(), |skill| format!("skill {skill:.3}  "));
+        let skill = self.skill.filter(|_| stage == JOINT).map_or(String::new(), |skill| format!("skill {skill:.3}  "));
         let message = format!("{left}{skill}{}", self.losses);
         if let Some(bar) = &self.bar {
             bar.set_length(steps);
@@ -196,7 +150,7 @@ impl Screen {
             bar.set_position(step);
         } else if self.console.mode == Mode::Lines && self.line_is_due(step, steps) {
             self.last_line = Some((Instant::now(), step));
-            say(format_args!("{:7} step {step} of {steps}  {message}", stage.name()));
+            say(format_args!("{stage:7} step {step} of {steps}  {message}"));
         }
     }
 
@@ -206,13 +160,13 @@ impl Screen {
         at.elapsed() >= LINE_EVERY && (share >= LINE_SHARE || at.elapsed() >= 12 * LINE_EVERY)
     }
 
-    fn stage_finished(&mut self, stage: Stage, step: u64, took: Duration, waiting: f64) {
+    fn stage_finished(&mut self, stage: &str, step: u64, took: Duration, waiting: f64) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
         let took = duration(took.as_secs_f64());
         let waiting = format!("{:.0} % of it waiting for data", 100.0 * waiting);
-        self.console.say(format_args!("{:7} {step} steps in {took}, {waiting}; last {}", stage.name(), self.losses));
+        self.console.say(format_args!("{stage:7} {step} steps in {took}, {waiting}; last {}", self.losses));
     }
 }
 
@@ -220,25 +174,19 @@ impl Observer for Screen {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Started { .. } => self.started(event),
-            Event::StageStarted { stage, step, steps } => self.stage_started(*stage, *step, *steps),
-            Event::Step { stage, step, steps, losses, left_s, .. } => self.step(*stage, *step, *steps, losses, *left_s),
+            Event::StageStarted { stage, step, steps } => self.stage_started(stage, *step, *steps),
+            Event::Step { stage, step, steps, losses, left_s, .. } => self.step(stage, *step, *steps, losses, *left_s),
             Event::Validated { skill, .. } => self.skill = Some(*skill),
             Event::Picture { path } => {
-                // Of a series (gan-000100.png, gan-000200.png ... gan.png) the last one is the one to look at.
+                // Of a series (gan-000100.png, gan-000200.png ... gan.png) the last one shows the result.
                 self.pictures.retain(|other| series(other) != series(path));
                 self.pictures.push(path.clone());
             }
-            Event::StageFinished { stage, step, took, waiting } => self.stage_finished(*stage, *step, *took, *waiting),
+            Event::StageFinished { stage, step, took, waiting } => self.stage_finished(stage, *step, *took, *waiting),
+            Event::Note { message } => self.console.say(format_args!("note    {message}")),
             Event::Warning { message } => self.console.say(format_args!("warning {message}")),
-            Event::Conflicts { pairs } => self.conflicts.clone_from(pairs),
-            Event::Finished { run, scores, took } => {
-                self.finished = Some(Finished {
-                    run: run.clone(),
-                    seconds: took.as_secs_f64(),
-                    scores: scores.clone(),
-                    conflicts: std::mem::take(&mut self.conflicts),
-                });
-                self.console.say(format_args!("done    in {}", duration(took.as_secs_f64())));
+            Event::Finished(record) => {
+                self.console.say(format_args!("done    in {}", duration(record.seconds)));
             }
             _ => {}
         }
@@ -253,7 +201,7 @@ fn series(path: &Path) -> PathBuf {
 
 /// Three commands that work on this run.
 fn next(run: &Path, built_in: bool, generators: bool) -> [String; 3] {
-    let run = typed(run);
+    let run = quoted(run);
     let first = if generators { format!("generate {run} -n 64 --seed 1") } else { format!("eval {run} --json") };
     if built_in {
         [first, format!("eval {run}"), "train --data FOLDER_OF_YOUR_IMAGES".to_owned()]
@@ -262,41 +210,10 @@ fn next(run: &Path, built_in: bool, generators: bool) -> [String; 3] {
     }
 }
 
-/// Three significant digits.
-fn short(value: f64) -> String {
-    match value.abs() {
-        x if x >= 100.0 => format!("{value:.0}"),
-        x if x >= 10.0 => format!("{value:.1}"),
-        x if x >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
-/// Seconds as people say them.
-fn duration(seconds: f64) -> String {
-    let s = seconds.round().max(0.0) as u64;
-    match s {
-        0..60 => format!("{s} s"),
-        60..3600 => format!("{} min {} s", s / 60, s % 60),
-        _ => format!("{} h {} min", s / 3600, s % 3600 / 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_and_times_are_short() {
-        assert_eq!(
-            ["1234", "12.3", "1.23", "0.012"],
-            [1234.0, 12.34, 1.234, 0.01234].map(short).each_ref().map(String::as_str)
-        );
-        assert_eq!(
-            ["59 s", "1 min 0 s", "2 h 5 min"],
-            [59.4, 59.6, 7500.0].map(duration).each_ref().map(String::as_str)
-        );
-    }
+    use crate::args::Display;
 
     #[test]
     fn the_next_commands_name_the_run() {
@@ -308,7 +225,8 @@ mod tests {
 
     #[test]
     fn only_the_last_picture_of_a_series_is_named() {
-        let mut screen = Screen::new(Display { plain: false, quiet: true }, false);
+        let console = Console::new(Display { quiet: true, ..Display::default() });
+        let mut screen = Screen::new(console, false);
         for path in ["r/samples/gan-01.png", "r/samples/gan-02.png", "r/samples/vae-1.png", "r/samples/gan.png"] {
             screen.event(&Event::Picture { path: path.into() });
         }

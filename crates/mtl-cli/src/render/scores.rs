@@ -1,30 +1,19 @@
-//! Scores as one readable table, and label counts.
+//! Scores and label counts of a run.
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use mtl_metrics::Score;
-use mtl_train::event::{LabelCount, TaskScores};
+use mtl_train::TaskScores;
+use mtl_train::event::LabelCount;
 
-/// A line above, below, and under the names of the columns.
-pub const STYLE: TableStyle = {
-    let line = LineStyle::none().fill('─').junction('─');
-    TableStyle::new().top_border(line).header_separator(line).bottom_border(line)
-};
+use super::table::{bordered, columns};
 
-/// Classes of a task that have a line of their own; all are in the JSON.
+/// Classes of a task with a line of their own; the JSON has all.
 const CLASSES: usize = 8;
 
-/// One line a score: the model's next to the trivial baseline's, with the direction in which it is better.
+/// A table with one line per score: the model's and the baseline's, with the direction of improvement.
 ///
-/// Of the scores of single classes only Dice is shown: the others (IoU, mean over images) rank classes alike.
+/// Of the scores per class only Dice is shown: the others (IoU, mean over images) rank classes alike.
 pub fn scores(tasks: &[TaskScores]) -> String {
-    let mut table = Table::new();
-    table.load_style(STYLE);
-    table.set_header(["task", "score", "model", "trivial", "labels", "trivial answer"]);
-    for column in [2, 3, 4] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    let mut table = bordered(["task", "score", "model", "baseline", "labels", "baseline prediction"], 2..5);
     for task in tasks {
         let (single, whole): (Vec<&Score>, Vec<&Score>) =
             task.scores.iter().partition(|score| score.name.contains('/'));
@@ -45,26 +34,19 @@ pub fn scores(tasks: &[TaskScores]) -> String {
     table.trim_fmt()
 }
 
-/// Labels of each task on each side of the split, one line a task.
+/// Labels of each task in each subset, one line per task.
 pub fn labels(tasks: &[LabelCount]) -> Vec<String> {
-    let width = |of: fn(&LabelCount) -> &str| tasks.iter().map(|task| of(task).chars().count()).max().unwrap_or(0);
-    let (names, kinds) = (width(|task| &task.task), width(|task| task.kind));
-    tasks
-        .iter()
-        .map(|task| {
-            let [train, validation, test] = [0, 1, 2].map(|part| {
-                let (labelled, images) = (task.labelled[part], task.images[part]);
-                if labelled == images { labelled.to_string() } else { format!("{labelled} of {images}") }
-            });
-            format!(
-                "{:names$}  {:kinds$}  labels: {train} train, {validation} validation, {test} test",
-                task.task, task.kind
-            )
-        })
-        .collect()
+    columns(tasks.iter().map(|task| {
+        let [train, validation, test] = [0, 1, 2].map(|subset| {
+            let (labelled, images) = (task.labelled[subset], task.images[subset]);
+            if labelled == images { labelled.to_string() } else { format!("{labelled} of {images}") }
+        });
+        let labels = format!("labels: {train} train, {validation} validation, {test} test");
+        [task.task.clone(), task.kind.to_owned(), labels]
+    }))
 }
 
-/// With direction, and the unit if it is no share.
+/// Name with its direction, and with its unit unless that is a fraction.
 fn name(score: &Score) -> String {
     let unit = match score.unit.as_ref() {
         Score::FRACTION | "" => String::new(),
@@ -93,7 +75,7 @@ mod tests {
             |value| Score { name: "rmse".into(), value, unit: "m".into(), direction: Direction::LowerIsBetter, n: 9 };
         let tasks = [TaskScores {
             task: "depth".into(),
-            kind: "dense",
+            kind: "dense".into(),
             scores: vec![
                 rmse(0.25),
                 Score::fraction("dice/a", 0.1, 9),
