@@ -1,34 +1,34 @@
-//! A damaged checkpoint is named and the one before it is used; without another one it is an error, and never a panic.
+//! Damaged checkpoints: the file is named and the previous checkpoint is used; without another one it is an error, never a panic.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mtl_train::checkpoint::Checkpoint;
+use mtl_train::store::checkpoint::Checkpoint;
 
 use crate::program::{Done, Place};
 
 const FILES: [&str; 5] =
     ["model.safetensors", "average.safetensors", "optimizer.safetensors", "state.json", "MANIFEST.json"];
 
-/// A run with a checkpoint at each of its steps.
+/// A run with a checkpoint per step.
 fn run(place: &Place) -> PathBuf {
-    let joint = ["stages=['joint']", "output.checkpoint_every=1", "joint.evaluations=1"];
+    let joint = ["stages.run=['joint']", "output.checkpoint_every=1", "stages.joint.validations=1"];
     place.train(&[&["--steps", "3", "--name", "run", "--set"][..], &joint].concat()).well();
     place.path("runs/run-0001")
 }
 
-/// Where `last` leads.
+/// The target of `last`.
 fn last(run: &Path) -> PathBuf {
     fs::canonicalize(run.join("checkpoints/last")).unwrap()
 }
 
-/// Checkpoint folders, without the names that lead to them.
+/// Checkpoint folders, without links.
 fn folders(run: &Path) -> Vec<PathBuf> {
     let all = fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path());
     all.filter(|path| !path.is_symlink()).collect()
 }
 
-/// Warned by file name, and done all the same.
+/// Checks that the command succeeded with a warning that names the file.
 fn warned(done: Done, file: &str) {
     let done = done.well();
     for word in ["warning", file, "using"] {
@@ -46,11 +46,11 @@ fn a_changed_byte_anywhere_is_found() {
         let spoilt = |what: &str, bytes: &[u8]| {
             fs::write(&file, bytes).unwrap();
             let error = Checkpoint::load(&folder).expect_err(&format!("{name}: {what}")).to_string();
-            // A manifest that is still one accuses the file it no longer fits.
+            // A damaged manifest that still parses blames the file that it no longer matches.
             assert!(FILES.iter().any(|file| error.contains(file)), "{name}: {what}: {error}");
             assert!(name == "MANIFEST.json" || error.contains(name), "{name}: {what}: {error}");
         };
-        // Each byte of short files, one in 4 KiB of long ones, and the very last.
+        // Every byte of short files, one in 4 KiB of long ones, and the last.
         let stride = if sound.len() < 4096 { 1 } else { 4096 };
         for at in (0..sound.len()).step_by(stride).chain([sound.len() - 1]) {
             let mut bytes = sound.clone();
@@ -103,7 +103,7 @@ fn the_checkpoint_before_is_used_with_a_warning() {
     fs::write(&file, &bytes).unwrap();
     warned(place.run(["eval", "runs/run-0001"]), "model.safetensors");
     warned(place.run(["resume", "runs/run-0001"]), "model.safetensors");
-    // Going on from the one before has put a sound one into its place.
+    // The continued run has replaced it by a sound one.
     assert_eq!(last(&run), newest);
     assert_eq!(fs::read(&file).unwrap(), sound);
     let done = place.run(["eval", "runs/run-0001"]).well();
@@ -111,7 +111,7 @@ fn the_checkpoint_before_is_used_with_a_warning() {
 }
 
 #[test]
-fn a_checkpoint_that_is_gone_does_not_start_the_run_afresh() {
+fn a_missing_checkpoint_does_not_restart_the_run() {
     let place = Place::new();
     let run = run(&place);
     let newest = last(&run);
@@ -125,7 +125,7 @@ fn a_checkpoint_that_is_gone_does_not_start_the_run_afresh() {
     let steps = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().matches("\"event\":\"step\"").count();
     assert_eq!(steps(&again), steps(&metrics));
 
-    // Nor does a copy of the run that left the links out.
+    // Nor does a copy of the run without its links.
     for name in ["last", "best"] {
         fs::remove_file(run.join("checkpoints").join(name)).unwrap();
     }
@@ -152,7 +152,7 @@ fn a_copy_with_folders_for_links_is_saved_to() {
 }
 
 #[test]
-fn without_a_sound_checkpoint_the_first_problem_is_told() {
+fn without_a_sound_checkpoint_the_first_problem_is_reported() {
     let place = Place::new();
     let run = run(&place);
     let newest = last(&run);
@@ -163,6 +163,6 @@ fn without_a_sound_checkpoint_the_first_problem_is_told() {
     for args in [&["resume", "runs/run-0001"][..], &["eval", "runs/run-0001"], &["generate", "runs/run-0001"]] {
         place.refuses(1, args, &[&name, "state.json", "is damaged: 2 bytes instead of"]);
     }
-    // Nothing was thrown away for it.
+    // No file was removed.
     assert!(newest.join("model.safetensors").is_file());
 }

@@ -12,7 +12,7 @@ use crate::interruption::interrupted;
 use crate::program::{Done, Place, contents, tiny};
 
 /// Saves at each step.
-const SAVING: [&str; 4] = ["--set", "stages=['joint']", "output.checkpoint_every=1", "output.name=run"];
+const SAVING: [&str; 4] = ["--set", "stages.run=['joint']", "output.checkpoint_every=1", "output.name=run"];
 
 /// Runs a shell script in which `$mtl` is the program and `$train` its `train` with the smallest networks.
 fn shell(place: &Place, before: &[&str], script: &str) -> Done {
@@ -58,7 +58,7 @@ fn a_checkpoint_that_cannot_be_written_ends_the_run_and_keeps_the_one_before() {
     let done = shell(&place, &[], "ulimit -f 16; trap '' XFSZ; exec \"$mtl\" resume runs/run-0001");
     assert_eq!(done.code, Some(1), "{}", done.err);
     says(&done.err, &["cannot write runs/run-0001/checkpoints/joint-", "safetensors", "ulimit -f"]);
-    says(&done.err, &["what was saved before is untouched", "mtl resume runs/run-0001"]);
+    says(&done.err, &["saved checkpoints are unchanged", "mtl resume runs/run-0001"]);
     assert_eq!(contents(&checkpoints), before);
     place.run(["eval", "runs/run-0001"]).well();
 }
@@ -94,7 +94,7 @@ fn a_full_disk_says_how_much_is_needed() {
 #[test]
 fn a_log_that_cannot_be_written_stops_nothing() {
     let place = Place::new();
-    interrupted(&place, &["--steps", "200", "--set", "stages=['joint']", "output.name=run"]);
+    interrupted(&place, &["--steps", "200", "--set", "stages.run=['joint']", "output.name=run"]);
     // What there is fits, and at most another page.
     let size = fs::read(place.path("runs/run-0001/metrics.jsonl")).unwrap().len();
     let script = format!(
@@ -105,14 +105,14 @@ fn a_log_that_cannot_be_written_stops_nothing() {
     );
     let Some(done) = with_disk(&place, &script) else { return };
     let done = done.well();
-    says(&done.err, &["warning", "log cannot be written", "No space left", "training goes on without it", "done"]);
+    says(&done.err, &["warning", "log cannot be written", "No space left", "training continues without it", "done"]);
     assert_eq!(done.err.matches("cannot be written").count(), 1, "told once: {}", done.err);
 }
 
 #[test]
 fn pictures_that_cannot_be_written_stop_nothing() {
     let place = Place::new();
-    interrupted(&place, &["--steps", "40", "--set", "budget.vae_steps=2", "budget.gan_steps=2", "output.name=run"]);
+    interrupted(&place, &["--steps", "40", "--set", "stages.vae.steps=2", "stages.gan.steps=2", "output.name=run"]);
     for folder in ["samples", "predictions"] {
         let folder = place.path("runs/run-0001").join(folder);
         fs::remove_dir_all(&folder).unwrap();
@@ -130,7 +130,7 @@ fn folders_that_cannot_be_written_to_are_told_with_a_way_out() {
     let args = [&["--steps", "1"], &SAVING[..], &["output.dir=file/runs"]].concat();
     place.refuses(1, tiny(&args), &["cannot create file/runs", "Not a directory", "output.dir=DIR"]);
 
-    place.train(&["--steps", "1", "--set", "budget.vae_steps=1", "budget.gan_steps=1", "output.name=run"]).well();
+    place.train(&["--steps", "1", "--set", "stages.vae.steps=1", "stages.gan.steps=1", "output.name=run"]).well();
     crate::pictures::picture(true, 0).0.save(place.path("new.png")).unwrap();
     let script = "mount --bind runs disk && mount -o remount,ro,bind disk
         for words in eval resume 'predict new.png' 'generate -n 1'; do

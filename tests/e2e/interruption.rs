@@ -28,7 +28,7 @@ fn finish(child: Child, mut lines: BufReader<ChildStderr>) -> Done {
     Done { err, ..Done::from(output) }
 }
 
-/// A run of the joint stage that was stopped by Ctrl-C soon after it began.
+/// A run of the joint stage, interrupted soon after its start.
 pub fn interrupted(place: &Place, args: &[&str]) {
     let (child, lines) = start(place, "joint", args);
     signal(&child, "INT");
@@ -37,10 +37,10 @@ pub fn interrupted(place: &Place, args: &[&str]) {
 }
 
 #[test]
-fn an_interrupted_run_goes_on_bit_for_bit() {
+fn an_interrupted_run_continues_bit_for_bit() {
     let place = Place::new();
-    // Long enough to be interrupted, wherever that happens to be.
-    let budget = ["--steps", "60", "--set", "budget.vae_steps=4", "budget.gan_steps=60"];
+    // Long enough to be interrupted at any point.
+    let budget = ["--steps", "60", "--set", "stages.vae.steps=4", "stages.gan.steps=60"];
     place.train(&[&budget[..], &["--name", "whole"]].concat()).well();
     let whole = weights(&place.path("runs/whole-0001"));
 
@@ -51,7 +51,7 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
         let run = format!("runs/{stage}-0001");
         assert_eq!(done.code, Some(130), "{}", done.err);
         for words in [
-            "stopping: the run is saved first".to_owned(),
+            "Interrupted: saving a checkpoint".to_owned(),
             format!("interrupted at {stage} step"),
             format!("mtl resume {run}"),
         ] {
@@ -72,11 +72,11 @@ fn the_second_signal_ends_it_at_once() {
     let (child, mut lines) = start(&place, "joint", &["--steps", "100000"]);
     signal(&child, "TERM");
     let mut line = String::new();
-    while !line.starts_with("stopping") {
+    while !line.starts_with("Interrupted") {
         line.clear();
-        assert!(lines.read_line(&mut line).unwrap() > 0, "the first signal said nothing");
+        assert!(lines.read_line(&mut line).unwrap() > 0, "the first signal printed nothing");
     }
-    // It may have saved and gone by now; either way it ends with 130.
+    // It may have saved and ended already; either way the exit code is 130.
     let _ = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).stderr(Stdio::null()).status();
     assert_eq!(finish(child, lines).code, Some(130));
 }

@@ -1,4 +1,4 @@
-//! The main job on a tiny folder, and everything that can be done with its run.
+//! The main use: a run on a tiny folder, then evaluation, prediction and generation with it.
 
 use crate::pictures::{folder, picture};
 use crate::program::{Done, Place, contents};
@@ -24,7 +24,7 @@ fn train_then_eval_predict_generate() {
         assert!(done.err.contains(word), "{word}: {}", done.err);
     }
     for word in
-        ["accuracy ↑", "miou ↑", "trivial", "pictures", "mtl generate runs/photos-0001", "mtl predict", "mtl eval"]
+        ["accuracy ↑", "miou ↑", "baseline", "pictures", "mtl generate runs/photos-0001", "mtl predict", "mtl eval"]
     {
         assert!(done.out.contains(word), "{word}: {}", done.out);
     }
@@ -73,10 +73,10 @@ fn other_images(dir: &std::path::Path, each: u32) {
 }
 
 #[test]
-fn scores_on_images_that_were_learnt_from_say_so() {
+fn scores_on_training_images_are_marked() {
     let place = Place::new();
     folder(&place.path("photos"), 20);
-    place.train(&["--data", "photos", "--steps", "1", "--set", "stages=['joint']"]).well();
+    place.train(&["--data", "photos", "--steps", "1", "--set", "stages.run=['joint']"]).well();
     let warned = |dir: &str, words: &[&str]| {
         let done = place.run(["eval", "runs/photos-0001", "--data", dir, "--json"]).well();
         let warning = done.json()["warning"].as_str().unwrap_or_else(|| panic!("{dir}: {}", done.out)).to_owned();
@@ -84,9 +84,9 @@ fn scores_on_images_that_were_learnt_from_say_so() {
             assert!(warning.contains(word) && done.err.contains(word), "{word}: {warning}, {}", done.err);
         }
     };
-    // 15 % of 20 a class are tested by: 40 - 6.
+    // 15 % of 20 images per class are test images: 40 - 6.
     warned("photos", &["34 of the 40 images in photos", "flatter"]);
-    // Copies under other names, among others: of one class three images are held out.
+    // Copies under other names, among other images: three images of one class are held out.
     other_images(&place.path("mixed"), 3);
     for kind in ["images", "masks"] {
         for n in 0..20 {
@@ -95,7 +95,7 @@ fn scores_on_images_that_were_learnt_from_say_so() {
         }
     }
     warned("mixed", &["17 of the 26 images in mixed"]);
-    // The folder has changed: what was learnt from is no longer known, but it is the same folder.
+    // The folder has changed: the training images are unknown now, but it is the same folder.
     std::fs::remove_file(place.path("photos/images/disc/03.png")).unwrap();
     std::fs::remove_file(place.path("photos/masks/disc/03.png")).unwrap();
     warned("photos", &["photos is the folder the run was trained on", "has changed", "flatter"]);
@@ -162,28 +162,36 @@ fn built_in_scenes_and_json() {
 }
 
 #[test]
-fn generators_learn_on_the_trunk_of_another_run() {
+fn generators_are_trained_on_the_trunk_of_another_run() {
     let place = Place::new();
     folder(&place.path("photos"), 20);
-    place.train(&["--data", "photos", "--steps", "2", "--set", "stages=['joint']"]).well();
-    // Data, size and networks are those of that run.
-    let args = ["train", "--from", "runs/photos-0001", "--steps", "2", "--set", "stages=['gan']"];
+    place.train(&["--data", "photos", "--steps", "2", "--set", "stages.run=['joint']"]).well();
+    // Data, size and networks are those of the other run.
+    let args = ["train", "--init-from", "runs/photos-0001", "--steps", "2", "--set", "stages.run=['gan']"];
     let done = place.run(args).well();
     let lines: Vec<&str> = done.err.lines().collect();
-    for words in ["40 images at 32x32", "trunk, heads, vae begin as those of", "runs/photos-0002"] {
+    for words in ["40 images at 32x32", "trunk, heads, vae start from the weights of", "runs/photos-0002"] {
         assert!(lines.iter().any(|line| line.contains(words)), "{words}: {}", done.err);
     }
     assert!(!done.err.contains("warning") && !lines.iter().any(|line| line.starts_with("joint")), "{}", done.err);
     place.run(["generate", "runs/photos-0002", "-n", "2"]).well();
-    let done = place.train(&["--data", "photos", "--steps", "1", "--set", "stages=['gan']"]).well();
-    assert!(done.err.contains("warning") && done.err.contains("mtl train --from RUN"), "{}", done.err);
-    place.refuses(2, ["train", "--from", "runs/photos-0009"], &["no run folder", "did you mean runs/photos-000"]);
-    place.refuses(2, ["train", "--from", "runs/photos-0001", "--preset", "small"], &["cannot be used with"]);
-    place.refuses(2, ["train", "--from", "runs/photos-0001", "--size", "64"], &["size is 32x32 there and 64x64 here"]);
+    let done = place.train(&["--data", "photos", "--steps", "1", "--set", "stages.run=['gan']"]).well();
+    assert!(done.err.contains("warning") && done.err.contains("mtl train --init-from RUN"), "{}", done.err);
+    place.refuses(
+        2,
+        ["train", "--init-from", "runs/photos-0009"],
+        &["run folder runs/photos-0009 does not exist", "did you mean runs/photos-000"],
+    );
+    place.refuses(2, ["train", "--init-from", "runs/photos-0001", "--preset", "small"], &["cannot be used with"]);
+    place.refuses(
+        2,
+        ["train", "--init-from", "runs/photos-0001", "--size", "64"],
+        &["size is 32x32 there and 64x64 here"],
+    );
 }
 
 #[test]
-fn runs_name_the_revision_the_program_is_built_from() {
+fn runs_record_the_source_revision_of_the_program() {
     let git = |args: &[&str]| {
         let output = std::process::Command::new("git").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
         output.ok().filter(|output| output.status.success()).map(|output| String::from_utf8(output.stdout).unwrap())
@@ -193,10 +201,10 @@ fn runs_name_the_revision_the_program_is_built_from() {
         return;
     };
     let place = Place::new();
-    place.train(&["--steps", "1", "--set", "stages=['joint']"]).well();
+    place.train(&["--steps", "1", "--set", "stages.run=['joint']"]).well();
     let text = std::fs::read_to_string(place.path("runs/scenes-0001/env.json")).unwrap();
     let named = serde_json::from_str::<serde_json::Value>(&text).unwrap()["git_revision"].as_str().unwrap().to_owned();
-    // With sources that are in no commit the revision alone would lie.
+    // With uncommitted sources the revision alone would be wrong.
     let expected = [head.trim().to_owned(), format!("{}-changed", head.trim())];
     assert!(expected.contains(&named), "{named}, expected {expected:?}");
 }
@@ -204,7 +212,7 @@ fn runs_name_the_revision_the_program_is_built_from() {
 #[test]
 fn a_run_is_never_overwritten() {
     let place = Place::new();
-    let joint = ["--steps", "2", "--name", "mine", "--set", "stages=['joint']"];
+    let joint = ["--steps", "2", "--name", "mine", "--set", "stages.run=['joint']"];
     place.train(&joint).well();
     let before = contents(&place.path("runs/mine-0001"));
     place.train(&joint).well();
@@ -219,7 +227,18 @@ fn flags_reach_the_run() {
     let place = Place::new();
     std::fs::write(place.path("run.toml"), "seed = 5\nbalancer = { dwa = {} }\n[budget]\nepochs = 1\n").unwrap();
     place
-        .train(&["--config", "run.toml", "--seed", "9", "--steps", "2", "--size", "32x40", "--set", "stages=['joint']"])
+        .train(&[
+            "--config",
+            "run.toml",
+            "--seed",
+            "9",
+            "--steps",
+            "2",
+            "--size",
+            "32x40",
+            "--set",
+            "stages.run=['joint']",
+        ])
         .well();
     let config = std::fs::read_to_string(place.path("runs/scenes-0001/config.toml")).unwrap();
     for line in ["seed = 9", "size = \"32x40\"", "steps = 2", "[balancer.dwa]", "batch = 8"] {

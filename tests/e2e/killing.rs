@@ -1,15 +1,15 @@
-//! Killed at any moment, a run loses nothing that had been saved: the newest checkpoint can be read, is not older than
-//! one that was complete before, and the next start clears away what was half written.
+//! Runs killed at any moment: the newest checkpoint can be read and is not older than any complete one before, and the next
+//! start removes incomplete files.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use mtl_train::checkpoint::Checkpoint;
+use mtl_train::store::checkpoint::Checkpoint;
 
 use crate::program::{Place, tiny};
 
-/// How often the program is killed; long runs set `MTL_TEST_KILLS`.
+/// Number of kills; `MTL_TEST_KILLS` sets more.
 fn kills() -> u64 {
     std::env::var("MTL_TEST_KILLS").map_or(25, |text| text.parse().expect("MTL_TEST_KILLS is a number"))
 }
@@ -17,9 +17,15 @@ fn kills() -> u64 {
 /// Longest wait before a kill, in milliseconds: the time of several saves.
 const LONGEST_MS: u64 = 150;
 
-/// Saves at every step and looks for a new best one every few steps, for as long as it is left alive.
-const BUSY: [&str; 6] =
-    ["--steps", "100000", "--set", "stages=['joint']", "output.checkpoint_every=1", "joint.evaluations=30000"];
+/// Saves at every step and validates every few steps, until it is killed.
+const BUSY: [&str; 6] = [
+    "--steps",
+    "100000",
+    "--set",
+    "stages.run=['joint']",
+    "output.checkpoint_every=1",
+    "stages.joint.validations=30000",
+];
 
 fn start(place: &Place, args: &[&str]) -> Child {
     place.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
@@ -30,19 +36,19 @@ fn step(folder: &Path) -> u64 {
     folder.file_name().unwrap().to_str().unwrap().trim_start_matches("joint-").parse().unwrap()
 }
 
-/// The step `last` points at, if anything has been saved.
+/// The step that `last` points at, if there is a checkpoint.
 fn saved(run: &Path) -> Option<u64> {
     std::fs::read_link(run.join("checkpoints/last")).ok().map(|folder| step(&folder))
 }
 
-/// What a killed process may leave, and the next one must clear away.
+/// Temporary files that a killed process may leave and the next one must remove.
 fn temporary(run: &Path) -> Vec<PathBuf> {
     let files = |dir: &Path| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     let all = files(run).into_iter().chain(files(&run.join("checkpoints")));
     all.filter(|path| path.extension().is_some_and(|end| end == "tmp")).collect()
 }
 
-/// Waits until `ready` says so.
+/// Waits until `ready` is true.
 fn wait_for(child: &mut Child, ready: impl Fn() -> bool) {
     while !ready() {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
@@ -51,7 +57,7 @@ fn wait_for(child: &mut Child, ready: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_killed_run_keeps_what_it_has_saved() {
+fn a_killed_run_keeps_its_checkpoints() {
     let place = Place::new();
     let (run, checkpoints) = (place.path("runs/killed-0001"), place.path("runs/killed-0001/checkpoints"));
     let mut child = start(&place, &tiny(&[&BUSY[..], &["--name", "killed"]].concat()));
@@ -59,14 +65,14 @@ fn a_killed_run_keeps_what_it_has_saved() {
     for kill in 0..kills() {
         let before = saved(&run);
         match kill % 4 {
-            // Anywhere after a new process has saved for the first time, which is when it has cleared up, too.
+            // Any time after the first save of a new process, which has then also cleaned up.
             0 | 1 => wait_for(&mut child, || saved(&run) > before),
-            // In the middle of a save.
+            // During a save.
             2 => wait_for(&mut child, || saved(&run) > before && !temporary(&run).is_empty()),
-            // While it starts.
+            // During the start.
             _ => {}
         }
-        // Spread over the span without a pattern that could match the rhythm of the saves.
+        // Spread without a pattern that could match the interval of the saves.
         let wait = kill * 61 % LONGEST_MS;
         std::thread::sleep(if kill % 4 == 2 { Duration::from_micros(10 * wait) } else { Duration::from_millis(wait) });
         let complete = saved(&run);
@@ -78,10 +84,10 @@ fn a_killed_run_keeps_what_it_has_saved() {
         };
         let last = Some(read("last").state.step);
         assert!(last >= complete, "kill {kill}: {last:?} after {complete:?}");
-        // Whoever reads the log must find the newest checkpoint it names, or a newer one.
+        // The newest checkpoint in the log, or a newer one, must exist.
         let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
-        let told = log.lines().rev().find_map(|line| Some(step(Path::new(line.rsplit_once(" saved ")?.1))));
-        assert!(last >= told, "kill {kill}: {last:?} after {told:?} was told");
+        let logged = log.lines().rev().find_map(|line| Some(step(Path::new(line.rsplit_once(" saved ")?.1))));
+        assert!(last >= logged, "kill {kill}: {last:?} after {logged:?} was logged");
         if checkpoints.join("best").is_symlink() {
             read("best");
         }
@@ -89,7 +95,7 @@ fn a_killed_run_keeps_what_it_has_saved() {
     }
     let before = saved(&run);
     wait_for(&mut child, || saved(&run) > before);
-    // Interrupted properly it saves once more; nothing half written is left of all those before it.
+    // Interrupted by a signal it saves once more; no incomplete file of earlier processes is left.
     let id = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -100,9 +106,9 @@ fn a_killed_run_keeps_what_it_has_saved() {
 }
 
 #[test]
-fn what_a_killed_process_left_is_cleared_away() {
+fn temporary_files_of_a_killed_process_are_removed() {
     let place = Place::new();
-    place.train(&["--steps", "2", "--name", "left", "--set", "stages=['joint']"]).well();
+    place.train(&["--steps", "2", "--name", "left", "--set", "stages.run=['joint']"]).well();
     let run = place.path("runs/left-0001");
     let half = run.join("checkpoints/joint-00000001.tmp");
     std::fs::create_dir(&half).unwrap();

@@ -1,14 +1,19 @@
-//! The built program from outside: what is typed, what comes back, which files are there, which exit code.
+//! The built program: command lines, output, files and exit codes.
 //!
-//! Every test has a folder of its own, draws its own pictures, and trains the smallest networks there are for a few
-//! steps.
+//! Every test has its own folder and pictures, and trains the smallest networks for a few steps.
 
+mod compare;
 mod damage;
 mod full_disk;
 mod interruption;
 mod job;
 mod killing;
+mod logging;
 mod mistakes;
+mod net;
 mod pictures;
 mod program;
+mod settings;
+mod snapshot;
+mod snapshots;
 mod words;

@@ -1,4 +1,4 @@
-//! Starting the program and looking at what it did.
+//! Runs of the program and their results.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,29 +6,14 @@ use std::process::{Command, Output, Stdio};
 
 use sha2::{Digest, Sha256};
 
-/// The smallest networks and batches.
-const TINY: [&str; 13] = [
-    "size='32'",
-    "data.scenes.count=60",
-    "data.scenes.size=32",
-    "joint.batch=8",
-    "joint.evaluations=2",
-    "vae.batch=8",
-    "gan.batch=8",
-    "model.trunk.resnet.widths=[8,8,16]",
-    "model.trunk.resnet.blocks=1",
-    "model.vae.decoder.latent=8",
-    "model.gan.decoder.latent=8",
-    "output.pictures=1",
-    "data.loader.cache_mib=16",
-];
+use crate::settings::TINY;
 
-/// A folder to work in, removed at the end.
+/// A temporary working folder.
 pub struct Place {
     dir: tempfile::TempDir,
 }
 
-/// What the program left behind.
+/// Output and exit code of a finished program.
 pub struct Done {
     pub code: Option<i32>,
     pub out: String,
@@ -44,15 +29,15 @@ impl Place {
         self.dir.path().join(name)
     }
 
-    /// The program, to be run here, without a terminal and with an environment of its own.
+    /// The program in this folder, without a terminal and with an environment of its own.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mtl"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        command.env_remove("CARGO_PKG_NAME").env_remove("RUST_BACKTRACE");
+        command.env_remove("CARGO_PKG_NAME").env_remove("RUST_BACKTRACE").env_remove("RUST_LOG");
         command
     }
 
-    /// Runs it to its end.
+    /// Runs the program to its end.
     pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Done {
         self.command(args).output().unwrap().into()
     }
@@ -62,7 +47,7 @@ impl Place {
         self.run(tiny(args))
     }
 
-    /// Runs it and expects this exit code and these words in its error report.
+    /// Runs the program and checks the exit code and the words of its error message.
     pub fn refuses<S: AsRef<OsStr>>(&self, code: i32, args: impl IntoIterator<Item = S>, words: &[&str]) {
         let done = self.run(args);
         assert_eq!(done.code, Some(code), "{}", done.err);
@@ -90,7 +75,7 @@ impl From<Output> for Done {
 }
 
 impl Done {
-    /// Itself, if it ended well.
+    /// Itself, after a check for success.
     pub fn well(self) -> Self {
         assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
         self

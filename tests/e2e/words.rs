@@ -1,4 +1,4 @@
-//! Help, lists, checks: everything that does not train.
+//! Commands that do not train: help, lists, checks.
 
 use crate::pictures::folder;
 use crate::program::Place;
@@ -40,26 +40,26 @@ fn list_names_everything_in_one_line_each() {
             "{name} is missing in {all}"
         );
     }
-    for what in ["trunks", "heads", "generators", "balancers", "readers", "mixings", "presets", "augment"] {
+    for what in ["trunks", "heads", "generators", "balancers", "readers", "samplers", "presets", "augment"] {
         let part = place.run(["list", what]).well().out;
         assert!(part.lines().count() >= 2 && part.lines().all(|line| all.contains(line)), "{what}: {part}");
     }
 }
 
 #[test]
-fn balance_says_what_a_method_does_with_gradients() {
+fn balance_prints_the_weights_of_a_method() {
     let place = Place::new();
     let file = r#"{ "jacobian": [[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "losses": [0.7, 0.3] }"#;
     std::fs::write(place.path("step.json"), file).unwrap();
     // torchjd 0.18.0: UPGrad with reg_eps 1e-12, and its documentation's example.
-    let told = place.run(["balance", "upgrad", "step.json", "--json"]).well().out;
-    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let output = place.run(["balance", "upgrad", "step.json", "--json"]).well().out;
+    let parsed: serde_json::Value = serde_json::from_str(&output).unwrap();
     let numbers =
-        |key: &str| -> Vec<f64> { told[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
+        |key: &str| -> Vec<f64> { parsed[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
     for (found, expected) in
         numbers("vector").iter().zip([0.292_397_660_818_713_5, 1.900_584_795_321_637_5, 1.900_584_795_321_637_5])
     {
-        assert!((found - expected).abs() < 1e-9, "{told}");
+        assert!((found - expected).abs() < 1e-9, "{output}");
     }
     assert_eq!(numbers("weights").len(), 2);
     let table = place.run(["balance", "imtl-g", "step.json"]).well().out;
@@ -70,7 +70,11 @@ fn balance_says_what_a_method_does_with_gradients() {
     place.refuses(3, ["balance", "upgrad", "broken.json"], &["broken.json", "line 1"]);
     std::fs::write(place.path("below.json"), r#"{ "jacobian": [[1.0], [2.0]], "losses": [-1.0, 2.0] }"#).unwrap();
     place.refuses(3, ["balance", "log-sum", "below.json"], &["log_sum", "`0`", "-1"]);
-    place.refuses(2, ["balance", "upgrad", "step.json", "--set", "rout=features"], &["did you mean `route`"]);
+    place.refuses(
+        2,
+        ["balance", "upgrad", "step.json", "--set", "gradients_wr=representation"],
+        &["did you mean `gradients_wrt`"],
+    );
     place.refuses(2, ["balance", "cagrad", "step.json", "--set", "c=-1"], &["balancer.cagrad.c", "at least 0"]);
     place.refuses(2, ["balance", "upgard", "step.json"], &["did you mean `upgrad`"]);
 }
@@ -84,7 +88,7 @@ fn help_has_examples_and_exit_codes() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_panic() {
+fn a_closed_pipe_does_not_panic() {
     use std::process::Stdio;
     let mut child = Place::new().command(["list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -121,12 +125,12 @@ fn every_problem_of_a_folder_is_named() {
 }
 
 #[test]
-fn palettes_that_ship_can_be_read() {
+fn the_supplied_palettes_can_be_read() {
     let dir = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/palettes"));
     let mut read = 0;
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        mtl_data::palette::Palette::read(&path).unwrap_or_else(|error| panic!("{error}"));
+        mtl_data::image::palette::Palette::read(&path).unwrap_or_else(|error| panic!("{error}"));
         read += 1;
     }
     assert!(read >= 3);
