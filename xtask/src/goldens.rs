@@ -1,4 +1,4 @@
-//! `cargo xtask goldens`: reference values of PyTorch, computed by the programs beside them.
+//! `cargo xtask goldens`: computes the reference values with PyTorch.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::root;
 /// `goldens`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A Python with torch, numpy and safetensors; without it, how to get one is said.
+    /// Python with torch, numpy and safetensors. Without it, instructions for its installation are printed.
     #[arg(long, value_name = "PYTHON")]
     python: Option<PathBuf>,
 }
@@ -21,7 +21,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut programs = Vec::new();
     for entry in std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let path = entry?.path();
-        // The others are imported by these.
+        // Other files are modules that these import.
         if path.extension().is_some_and(|end| end == "py")
             && std::fs::read_to_string(&path)?.contains("from recording import")
         {
@@ -36,7 +36,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             "  target/goldens/bin/pip install torch numpy safetensors --extra-index-url https://download.pytorch.org/whl/cpu"
         );
         println!("  cargo xtask goldens --python target/goldens/bin/python");
-        println!("then `git diff --stat tests/goldens` shows what changed, and `cargo test` whether it still agrees.");
+        println!(
+            "then `git diff --stat tests/goldens` shows the changes; `cargo test` compares them with this program."
+        );
         return Ok(());
     };
     for program in programs {

@@ -1,7 +1,6 @@
-//! Chores of this repository: `cargo xtask download | bench | compare | goldens | tidy`.
+//! Chores of this repository: `cargo xtask download | bench | goldens | tidy`.
 
 mod bench;
-mod compare;
 mod download;
 mod goldens;
 mod tidy;
@@ -12,10 +11,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "Dataset download, benchmarks, comparisons, goldens and checks of the house rules."
-)]
+#[command(name = "cargo xtask", about = "Dataset download, benchmarks, goldens and checks of the house rules.")]
 struct Args {
     #[command(subcommand)]
     task: Task,
@@ -27,8 +23,6 @@ enum Task {
     Download(download::Args),
     /// Time training steps and single operations, beside those of other frameworks.
     Bench(bench::Args),
-    /// Train single tasks, sums and balancers for as many steps, and say who did best.
-    Compare(compare::Args),
     /// Compute the committed reference values again, with PyTorch.
     Goldens(goldens::Args),
     /// Check the rules that no compiler checks: layers, printing, unsafe, file names and lengths.
@@ -39,7 +33,6 @@ fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::Download(args) => download::run(&args),
         Task::Bench(args) => bench::run(&args),
-        Task::Compare(args) => compare::run(&args),
         Task::Goldens(args) => goldens::run(&args),
         Task::Tidy => tidy::run(),
     };

@@ -1,4 +1,4 @@
-//! The protocol of `mtl-bench` for other frameworks in Rust: see there.
+//! The protocol of `mtl-bench` for other Rust frameworks; see the documentation of `mtl-bench`.
 
 use std::io::BufRead;
 use std::process::ExitCode;
@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use serde_json::json;
 
-/// One step; its loss.
+/// One step, with its loss.
 pub type Step = Box<dyn FnMut() -> anyhow::Result<f64>>;
 
-/// Steps before the clock runs.
+/// Warm-up steps.
 const WARM_UP: usize = 3;
 
-/// Plays `tutorial`, the one workload there is here: `build` gives the number of parameters and the step for a batch.
+/// Runs `tutorial`, the only workload: `build` gives the number of parameters and the step for a batch.
 pub fn play(version: &str, build: impl FnOnce(usize) -> anyhow::Result<(usize, Step)>) -> ExitCode {
     match answer(version, build) {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,7 +32,7 @@ fn answer(version: &str, build: impl FnOnce(usize) -> anyhow::Result<(usize, Ste
     for _ in 0..WARM_UP {
         loss = step()?;
     }
-    // The peak is then that of the steps; where it cannot be reset, that of the whole process.
+    // The peak of the steps alone; where it cannot be reset, the peak of the whole process.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     println!("{}", json!({ "ready": true, "parameters": parameters, "loss": loss, "flop": null, "version": version }));
     for line in std::io::stdin().lock().lines() {

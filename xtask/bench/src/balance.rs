@@ -1,20 +1,19 @@
-//! Balancers: a call of the method alone, and a whole training step beside that of the plain sum.
+//! Balancers: a call of the method alone, and a training step compared with that of the plain sum.
 
-use mtl_balance::{BALANCERS, Config, Feedback, Gram, Signals};
-use mtl_data::loader::batch_of;
+use mtl_balance::methods::upgrad;
+use mtl_balance::{BALANCERS, Config, Feedback, GradientsWrt, Gram, Signals};
+use mtl_model::step::{Lookahead, lookahead, losses_after, step};
+use mtl_model::{DeviceBatch, Model, StepInput};
 use mtl_rng::Seed;
-use mtl_task::Target;
 use mtl_tensor::optim::{self, Optimizer};
-use mtl_tensor::{Ctx, Device, Tensor, backward_from};
-use mtl_train::model::Model;
-use mtl_train::plan::Plan;
-use mtl_train::settings;
-use mtl_train::step::{StepInput, balanced_tasks, lookahead, losses_after, step};
+use mtl_tensor::{Ctx, Device, Tensor, vjp_retain};
+use mtl_train::config::load;
+use mtl_train::data::Plan;
 use serde_json::json;
 
 use crate::workload::{Job, Repeated, Workload};
 
-/// Numbers of a gradient in a call alone: what depends on it is the training step's business.
+/// Length of the gradients in a call alone; costs that depend on it are measured by the training step.
 const PARAMETERS: usize = 64;
 
 /// torchjd's class for a method, where it has one.
@@ -25,9 +24,9 @@ fn torchjd(method: &str) -> Option<&'static str> {
         "mgda" => "MGDA",
         "cagrad" => "CAGrad",
         "imtl_g" => "IMTLG",
-        "nash" => "NashMTL",
+        "nash_mtl" => "NashMTL",
         "fairgrad" => "FairGrad",
-        "aligned" => "AlignedMTL",
+        "aligned_mtl" => "AlignedMTL",
         "dualproj" => "DualProj",
         "upgrad" => "UPGrad",
         "config" => "ConFIG",
@@ -42,11 +41,11 @@ fn torchjd(method: &str) -> Option<&'static str> {
 /// Calls alone, and steps.
 pub fn workloads() -> Vec<Workload> {
     let configs = || BALANCERS.iter().map(|entry| (entry.item.default)());
-    // What a step of another batch costs is the trainer's to say.
+    // Auto-Lambda costs a step on another batch, which only the training step measures.
     let calls = configs().filter(|config| !matches!(config.name(), "auto_lambda")).map(call);
-    let features =
-        Config::typed("upgrad", &["route=features".to_owned()]).map(|(config, _)| ("upgrad-features", config));
-    let steps = configs().map(|config| (config.name(), config)).chain(features);
+    let upgrad = upgrad::Config { gradients_wrt: GradientsWrt::Representation, ..upgrad::Config::default() };
+    let features = ("upgrad-features", Config::Upgrad(upgrad));
+    let steps = configs().map(|config| (config.name(), config)).chain([features]);
     calls.chain(steps.map(training)).chain([trunk()]).collect()
 }
 
@@ -74,7 +73,7 @@ fn call(config: Config) -> Workload {
                 let signals = Signals::new(&names, &present, &losses).with_gram(&gram).with_halves(&gram);
                 at += 1;
                 let signals = signals.with_gradients(&rows).at(at, 0);
-                balancer.combine(&signals, &mut Seed::new(1).stream("balance", &[at]))?;
+                balancer.aggregate(&signals, &mut Seed::new(1).stream("balance", &[at]))?;
                 Ok(())
             })))
         }),
@@ -95,7 +94,7 @@ fn training((name, config): (&'static str, Config)) -> Workload {
     }
 }
 
-/// The trunk's backward pass alone: what an exact method pays for each task but one.
+/// The trunk's backward pass alone: the additional cost of an exact method per task but one.
 fn trunk() -> Workload {
     Workload {
         name: "balanced/trunk-backward".into(),
@@ -106,11 +105,11 @@ fn trunk() -> Workload {
         peers: vec!["balanced/fixed"],
         flop: Box::new(|_| None),
         build: Box::new(|batch| {
-            let Step { model, batches: [material, _], .. } = Step::new(&Config::default(), batch)?;
-            let features = model.trunk.forward(&material.images, &Ctx::train(Seed::new(4), 0))?;
+            let Step { model, batches: [batch, _], .. } = Step::new(&Config::default(), batch)?;
+            let features = model.trunk().forward(&batch.images, &Ctx::train(Seed::new(4), 0))?;
             let ones = features.taps.iter().map(Tensor::ones_like).collect::<mtl_tensor::Result<Vec<_>>>()?;
             Ok(Box::new(Repeated(move || {
-                backward_from(&features.taps, &ones)?;
+                vjp_retain(&features.taps, &ones)?;
                 Ok(())
             })))
         }),
@@ -121,55 +120,28 @@ struct Step {
     model: Model,
     balancer: Box<dyn mtl_balance::Balancer>,
     optimizer: Optimizer,
-    tasks: Vec<String>,
-    /// What is learnt from, and what bilevel methods look ahead on.
-    batches: [Material; 2],
+    /// The training batch, and the one that bilevel methods look ahead on.
+    batches: [DeviceBatch; 2],
     done: u64,
-}
-
-struct Material {
-    images: Tensor,
-    targets: Vec<Target>,
-    classes: Vec<i32>,
-}
-
-impl Material {
-    fn input(&self, step: u64) -> StepInput<'_> {
-        StepInput {
-            images: &self.images,
-            targets: &self.targets,
-            classes: &self.classes,
-            reconstruction_weight: 0.2,
-            reconstruction_images: 16,
-            step,
-            epoch: 0,
-            compare: false,
-        }
-    }
 }
 
 impl Step {
     fn new(config: &Config, batch: usize) -> anyhow::Result<Self> {
-        let set = ["data.scenes.count=128", "data.scenes.size=64", "size=64", "stages=[\"joint\"]"].map(str::to_owned);
-        let plan = Plan::new(settings::load("standard", None, &set)?)?;
-        let model = Model::new(&plan.config, &plan.schema, &Device::Cpu)?;
-        let material = |from: usize| -> anyhow::Result<Material> {
+        let set =
+            ["data.scenes.count=128", "data.scenes.size=64", "size=64", "stages.run=[\"joint\"]"].map(str::to_owned);
+        let plan = Plan::new(load::load("standard", None, &set)?)?;
+        let model = Model::new(&plan.config.model(), &plan.schema, &Device::Cpu)?;
+        let batch_from = |from: usize| -> anyhow::Result<DeviceBatch> {
             let rows: Vec<usize> = (0..plan.dataset.len()).skip(from).take(batch).collect();
-            let found = batch_of(&*plan.dataset, &rows, plan.schema.size())?;
-            Ok(Material {
-                images: Tensor::from_slice(&found.images, found.shape.to_vec(), &Device::Cpu)?,
-                targets: plan.targets(&found),
-                classes: vec![0; rows.len()],
-            })
+            Ok(DeviceBatch { classes: vec![0; rows.len()], ..plan.batch_of(&rows, &Device::Cpu)? })
         };
-        let tasks = balanced_tasks(&model);
-        let optimizer = Optimizer::new(optim::Config::default(), &model.params.trained(), |_| 1.0)?;
+        let tasks = model.objective_names();
+        let optimizer = Optimizer::new(optim::Config::default(), &model.params.trainable(), |_| 1.0)?;
         Ok(Self {
             balancer: config.build(&tasks)?,
             model,
             optimizer,
-            tasks,
-            batches: [material(0)?, material(batch)?],
+            batches: [batch_from(0)?, batch_from(batch)?],
             done: 0,
         })
     }
@@ -181,20 +153,21 @@ impl Job for Step {
     }
 
     fn step(&mut self) -> anyhow::Result<Option<f64>> {
-        let [input, other] = [0, 1].map(|at| self.batches[at].input(self.done));
+        let [batch, other] = &self.batches;
+        let input = StepInput { batch, step: self.done, epoch: 0, compare: false };
         let cx = Ctx::train(Seed::new(4), self.done);
         self.done += 1;
-        let found = step(&self.model, &mut *self.balancer, &self.tasks, &input, &cx, &mut cx.stream("balancer"))?;
-        let feedback = self.balancer.feedback();
+        let found = step(&self.model, &mut *self.balancer, &input, &cx, &mut cx.stream("balancer"))?;
+        let feedback = self.balancer.requirements().feedback;
         if let Feedback::Lookahead(primary) = &feedback {
-            let batches = (&input, &other);
-            if let Some(slopes) = lookahead(&self.model, &self.tasks, batches, &found, (1e-3, primary), &cx)? {
-                self.balancer.learn(&slopes)?;
+            let ahead = Lookahead { other, lr: 1e-3, primary };
+            if let Some(slopes) = lookahead(&self.model, &input, &found, ahead, &cx)? {
+                self.balancer.feedback(&slopes)?;
             }
         }
         self.optimizer.step(&found.grads, 1e-3, 1.0)?;
         if feedback == Feedback::LossesAfter {
-            self.balancer.learn(&losses_after(&self.model, &self.tasks, &input, &found, &cx)?)?;
+            self.balancer.feedback(&losses_after(&self.model, &input, &found, &cx)?)?;
         }
         Ok(found.losses.iter().map(|(_, loss)| *loss).reduce(|a, b| a + b))
     }

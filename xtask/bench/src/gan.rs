@@ -1,13 +1,13 @@
-//! One step of the GAN: critic, generator, weight average; and the images its generator draws.
+//! GAN: one training step (discriminator, generator, weight average), and sampling.
 //!
-//! The step is put together from the parts `mtl-train` puts it together from, with the settings of its preset for two
-//! cores; the loop itself wants a data set and a run folder.
+//! The step consists of the same parts as in `mtl-train`, with the settings of its preset `small`; the training loop itself
+//! needs a data set and a run folder.
 
 use mtl_gen::gan::Gan;
-use mtl_gen::{Batch, Generator, Phase, Setting};
+use mtl_gen::{Batch, Generator, GeneratorInput, Phase, Prepare};
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::optim::{Ema, Optimizer, collect, global_norm};
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor, backward_once};
+use mtl_tensor::{Ctx, DType, Device, Params, Tensor, backward};
 use mtl_train::Config;
 use mtl_trunk::Trunk;
 use serde_json::json;
@@ -15,22 +15,23 @@ use serde_json::json;
 use crate::inputs;
 use crate::workload::{Job, Workload};
 
-/// Kinds of object in the built-in scenes.
+/// Classes of the built-in scenes.
 const CLASSES: usize = 6;
 /// Side of the images of the preset.
 const SIDE: usize = 32;
 
 fn settings() -> anyhow::Result<Config> {
-    Ok(mtl_train::settings::load("small", None, &[])?)
+    Ok(mtl_train::config::load::load("small", None, &[])?)
 }
 
 /// A training step.
 pub fn workload() -> Workload {
-    let batch = settings().map_or(32, |config| config.gan.batch);
+    let batch = settings().map_or(32, |config| config.batch("gan"));
     Workload {
         name: "gan".into(),
-        about: "training step of the preset small: critic on the frozen trunk, generator, weight average; 3x32x32"
-            .into(),
+        about:
+            "training step of the preset small: discriminator on the frozen trunk, generator, weight average; 3x32x32"
+                .into(),
         batches: vec![batch],
         kernel: false,
         case: json!({ "op": "gan", "side": SIDE, "classes": CLASSES }),
@@ -40,11 +41,11 @@ pub fn workload() -> Workload {
     }
 }
 
-/// Drawing.
+/// Sampling.
 pub fn drawing() -> Workload {
     Workload {
         name: "generate".into(),
-        about: "images of the GAN's generator, latents included; 3x32x32".into(),
+        about: "images sampled by the GAN's generator, latents included; 3x32x32".into(),
         batches: vec![64],
         kernel: false,
         case: json!({ "op": "generate", "side": SIDE, "classes": CLASSES }),
@@ -52,7 +53,7 @@ pub fn drawing() -> Workload {
         flop: Box::new(|_| None),
         build: Box::new(|batch| {
             let (model, _) = Model::new()?;
-            let own = model.params.trained();
+            let own = model.params.trainable();
             let drawn = format!("{}.", model.gan.sampled());
             let parameters = own.iter().filter(|(name, _)| name.starts_with(&drawn)).map(|(_, var)| var.elem_count());
             Ok(Box::new(Drawing {
@@ -81,8 +82,10 @@ impl Model {
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
         let trunk = config.model.trunk.build(&params.scope("trunk"), 3)?;
         let size = (SIDE, SIDE);
-        let setting = Setting { trunk: &config.model.trunk, taps: trunk.taps(), size, channels: 3, classes: CLASSES };
-        let gan = Gan::new(&config.model.gan, &params.scope("gan"), &setting)?;
+        let (trunk_config, taps) = (&config.model.trunk, trunk.taps());
+        let input = GeneratorInput { trunk: trunk_config, taps, size, channels: 3, classes: CLASSES };
+        let mtl_gen::Config::Gan(gan) = &config.generators["gan"] else { anyhow::bail!("the preset has no GAN") };
+        let gan = Gan::new(gan, &params.scope("gan"), &input)?;
         Ok((Self { params, trunk, gan }, config))
     }
 }
@@ -101,18 +104,20 @@ impl Step {
     fn new(batch: usize) -> anyhow::Result<Self> {
         let (model, config) = Model::new()?;
         let images = inputs::images(batch, SIDE)?;
-        model.gan.prepare("trunk", &*model.trunk, &images)?;
-        let trained = model.params.trained();
+        let trunk = &*model.trunk;
+        model.gan.prepare(&Prepare { trunk_name: "trunk", trunk, images: &images, generator: &|_| None })?;
+        let trained = model.params.trainable();
         let mut phases = Vec::new();
         for phase in model.gan.phases() {
-            let optimizer = Optimizer::new(phase.optimizer, &phase.of(&trained), |name| phase.rate(name))?;
+            let optimizer = Optimizer::new(phase.optimizer, &phase.of(&trained), |name| phase.lr_scale(name))?;
             phases.push((phase.clone(), optimizer));
         }
+        let settings = config.stages.settings("gan");
         let drawn = format!("{}.", model.gan.sampled());
         let averaged = trained.into_iter().filter(|(name, _)| name.starts_with(&drawn)).collect();
         Ok(Self {
-            average: Ema::new(config.gan.ema, &averaged)?,
-            clip: config.gan.clip,
+            average: Ema::new(settings.ema_decay, &averaged)?,
+            clip: settings.clip_grad_norm,
             model,
             phases,
             images,
@@ -130,18 +135,20 @@ impl Job for Step {
     fn step(&mut self) -> anyhow::Result<Option<f64>> {
         let cx = Ctx::train(Seed::new(4), self.steps);
         self.steps += 1;
-        let trained = self.model.params.trained();
+        let trained = self.model.params.trainable();
         let mut first = None;
-        for (phase, optimizer) in &mut self.phases {
-            let batch =
-                Batch { trunk: &*self.model.trunk, images: &self.images, classes: &self.classes, progress: 0.5 };
-            let loss = self.model.gan.phase_loss(phase.name, &batch, &cx)?.total;
+        let (trunk, images, classes) = (&*self.model.trunk, &self.images, &self.classes);
+        let batch = Batch { trunk, images, classes, progress: 0.5, task_loss: None };
+        let mut step = self.model.gan.begin_step(&batch, &cx)?;
+        for (index, (phase, optimizer)) in self.phases.iter_mut().enumerate() {
+            let loss = step.loss(index)?.total;
             first.get_or_insert(f64::from(loss.to_scalar::<f32>()?));
-            let grads = collect(&backward_once(loss)?, &phase.of(&trained));
+            let grads = collect(&backward(&loss)?, &phase.of(&trained));
             let length = global_norm(&grads)?;
             let scale = if length > self.clip { self.clip / length } else { 1.0 };
             optimizer.step(&grads, phase.lr, scale)?;
         }
+        drop(step);
         self.average.update()?;
         Ok(first)
     }

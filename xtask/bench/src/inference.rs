@@ -1,4 +1,4 @@
-//! What the joint model says about images: classes and masks, no gradients.
+//! Inference of the joint model: logits of classification and segmentation, without gradients.
 
 use mtl_tensor::{Ctx, with_constant_weights};
 use serde_json::json;

@@ -1,8 +1,8 @@
-//! The joint model: `resnet` trunk, classes, masks, VAE. A training step, and what heads say about images.
+//! The joint model (`resnet` trunk, classification and segmentation heads, VAE): one training step.
 
-use mtl_gen::Setting;
 use mtl_gen::vae::{self, Vae};
-use mtl_heads::{Config, Head, Place, classification};
+use mtl_gen::{GeneratorInput, JointObjective};
+use mtl_heads::{Config, Head, HeadInput, classification};
 use mtl_rng::Seed;
 use mtl_task::{Target, Task, TaskKind};
 use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
@@ -31,7 +31,7 @@ pub fn workload() -> Workload {
     }
 }
 
-/// Convolutions and linear maps: times it occurs, channels from and to, kernel, side of what comes out.
+/// Convolutions and linear maps: count, input and output channels, kernel, side of the output.
 type Products = [usize; 5];
 
 const STEM: Products = [1, 12, 32, 3, 32];
@@ -66,7 +66,7 @@ pub fn inference_flop(batch: usize) -> f64 {
     2.0 * (batch * (products(&[STEM]) + products(TRUNK) + products(HEADS))) as f64
 }
 
-/// Forward, gradient of inputs and of weights are as many products each; the images need no gradient.
+/// Forward pass, gradient of the inputs and gradient of the weights need the same number of products; the images need no gradient.
 fn training_flop(batch: usize) -> f64 {
     let all = products(&[STEM]) + products(TRUNK) + products(HEADS) + products(VAE);
     2.0 * (batch * (3 * all - products(&[STEM]))) as f64
@@ -83,18 +83,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// With first weights.
+    /// With initial weights.
     ///
     /// # Errors
     /// A trunk that is not registered.
     pub fn new() -> anyhow::Result<(Self, mtl_trunk::Config)> {
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
-        let config = (mtl_registry::find("trunk", mtl_trunk::TRUNKS, "resnet")?.item)();
+        let config = mtl_trunk::Config::default_of("resnet")?;
         let trunk = config.build(&params.scope("trunk"), 3)?;
-        let place = Place { taps: trunk.taps().to_vec(), height: SIDE, width: SIDE, class_counts: None };
+        let input = HeadInput { taps: trunk.taps().to_vec(), height: SIDE, width: SIDE, class_counts: None };
         let names = |count: usize| (0..count).map(|class| class.to_string()).collect();
-        let head = |config: &Config, task: Task| config.build(&params.scope("heads").scope(&task.name), &task, &place);
-        // Without drop-out: its random numbers are the only thing about the step that differs from a framework's.
+        let head = |config: &Config, task: Task| config.build(&params.scope("heads").sub(&task.name), &task, &input);
+        // Without dropout: its random numbers differ between frameworks, the rest of the step does not.
         let plain = Config::Classification(classification::Config { dropout: 0.0, ..Default::default() });
         let class = head(&plain, Task::new("class", TaskKind::Classification { classes: names(CLASSES) }))?;
         let parts = TaskKind::Segmentation { classes: names(PARTS) };
@@ -126,8 +126,8 @@ impl Joint {
     fn new(batch: usize) -> anyhow::Result<Self> {
         let (model, trunk) = Model::new()?;
         let taps = model.trunk.taps();
-        let setting = Setting { trunk: &trunk, taps, size: (SIDE, SIDE), channels: 3, classes: CLASSES };
-        let vae = Vae::new(&vae::Config::default(), &model.params.scope("vae"), &setting)?;
+        let input = GeneratorInput { trunk: &trunk, taps, size: (SIDE, SIDE), channels: 3, classes: CLASSES };
+        let vae = Vae::new(&vae::Config::default(), &model.params.scope("vae"), &input)?;
         let classes = inputs::labels("classes", batch, CLASSES);
         let mask = inputs::labels("masks", batch * SIDE * SIDE, PARTS).into_iter().map(|part| part as u8).collect();
         Ok(Self {

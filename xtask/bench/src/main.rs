@@ -1,12 +1,12 @@
-//! Our side of `cargo xtask bench`: one workload, stepped on request.
+//! mtl's side of `cargo xtask bench`: runs steps of one workload on request.
 //!
-//! `mtl-bench --list` prints the workloads as JSON. `mtl-bench WORKLOAD [--batch N]` builds one, takes three steps that do
-//! not count, and prints a line `{"ready": true, ...}`; then each line with a number on its input is answered by a line with
-//! the seconds of that many steps, and the end of its input by the most memory that was resident. Between requests it waits
-//! without using the processor, so that several sides can take turns on one machine. A side that cannot run the workload
-//! prints `{"failed": "why"}`.
+//! `mtl-bench --list` prints the workloads as JSON. `mtl-bench WORKLOAD [--batch N]` builds one, runs three warm-up
+//! steps, and prints a line `{"ready": true, ...}`. For each input line with a number it then prints a line with the seconds
+//! of that many steps, and at the end of the input a line with the peak resident memory. Between requests it uses no
+//! processor time, so that several sides can take turns on one machine. A side that cannot run the workload prints
+//! `{"failed": "REASON"}`.
 
-// The program's own allocator, so that what is measured here is what users get.
+// The same allocator as in `mtl`, so that the timings hold for its users.
 mod balance;
 mod gan;
 mod inference;
@@ -30,19 +30,19 @@ use serde_json::json;
 
 use workload::Workload;
 
-/// Steps before the clock runs: memory is touched, threads are started, caches are warm.
+/// Warm-up steps: they allocate memory, start threads and fill caches.
 const WARM_UP: usize = 3;
 
 #[derive(Debug, Parser)]
-#[command(name = "mtl-bench", about = "Our side of `cargo xtask bench`: one workload, stepped on request.")]
+#[command(name = "mtl-bench", about = "mtl's side of `cargo xtask bench`: runs steps of one workload on request.")]
 struct Args {
     /// The workload.
     #[arg(required_unless_present = "list")]
     workload: Option<String>,
-    /// Images or rows a step; without, the workload's first.
+    /// Images or rows per step. Default: the workload's first.
     #[arg(long)]
     batch: Option<usize>,
-    /// Print the workloads there are.
+    /// Print all workloads.
     #[arg(long)]
     list: bool,
 }
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     match process::on_a_worker(|| if args.list { list() } else { play(&args) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Whoever asked may have gone away.
+            // The reader may have ended.
             let _ = writeln!(std::io::stdout(), "{}", json!({ "failed": format!("{error:#}") }));
             ExitCode::FAILURE
         }
@@ -69,7 +69,7 @@ fn play(args: &Args) -> anyhow::Result<()> {
     let workloads = registry::workloads();
     let workload = workloads.iter().find(|workload| workload.name == name);
     let Workload { batches, flop, build, .. } =
-        workload.with_context(|| format!("no workload `{name}`; `--list` prints those there are"))?;
+        workload.with_context(|| format!("no workload `{name}`; `--list` prints all"))?;
     let batch = args.batch.or(batches.first().copied()).unwrap_or(1);
     let mut job = build(batch)?;
     let mut loss = None;
@@ -85,7 +85,7 @@ fn play(args: &Args) -> anyhow::Result<()> {
     writeln!(out, "{ready}")?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let steps: usize = line.trim().parse().with_context(|| format!("`{line}` is no number of steps"))?;
+        let steps: usize = line.trim().parse().with_context(|| format!("`{line}` is not a number of steps"))?;
         let mut seconds = Vec::with_capacity(steps);
         for _ in 0..steps {
             let began = Instant::now();

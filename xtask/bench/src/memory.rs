@@ -1,12 +1,12 @@
-//! Resident memory of this process, where the system tells (Linux).
+//! Resident memory of this process, where the system reports it (Linux).
 
-/// Makes [`peak_kib`] begin anew, so that it tells of the steps and not of the start. Nothing happens elsewhere.
+/// Resets [`peak_kib`], so that it covers the steps and not the start. Without effect on other systems.
 pub fn forget_peak() {
-    // Not allowed or not there: then the peak is that of the whole process, which is still true.
+    // Without permission or support the peak is that of the whole process.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// The most that was resident at once, in KiB.
+/// Peak resident memory, in KiB.
 pub fn peak_kib() -> Option<u64> {
     parse(&std::fs::read_to_string("/proc/self/status").ok()?)
 }

@@ -1,4 +1,4 @@
-//! All workloads, in the order they are run.
+//! All workloads, in the order of the runs.
 
 use crate::kernels::{activation, conv, linear, loss, norm, optimizer, pool, resize};
 use crate::workload::Workload;
@@ -34,7 +34,7 @@ mod tests {
         let all = workloads();
         let names: BTreeSet<&str> = all.iter().map(|workload| workload.name.as_str()).collect();
         assert_eq!(names.len(), all.len());
-        // One of each family; the largest are left to the benchmark.
+        // One per family; the largest are run by the benchmark only.
         for name in [
             "tutorial",
             "gan",
@@ -48,7 +48,7 @@ mod tests {
             "activation/add_relu-32x32x32/all",
             "loss/dice/both",
             "optimizer/kernels/average",
-            "weights/nash",
+            "weights/nash_mtl",
             "balanced/graddrop",
             "balanced/sdmgrad",
         ] {

@@ -1,7 +1,7 @@
-//! The tutorial's step: two convolutions, three heads, three losses, AdamW.
+//! Tutorial model: one training step of two convolutions, three heads and three losses, with AdamW.
 //!
-//! Layer by layer what a tutorial of multi-task learning shows: its mask and its image come out as they are, without the
-//! interpolation and the tanh that `mtl-heads` adds, so that every framework can write it down in a few lines.
+//! The model of a multi-task learning tutorial. Mask and image are compared at the resolution of the last layer, without
+//! interpolation or tanh, so that the model takes a few lines in every framework.
 
 use mtl_rng::Seed;
 use mtl_tensor::layers::{Conv2d, ConvTranspose2d, Linear};
@@ -31,7 +31,7 @@ pub fn workload() -> Workload {
     }
 }
 
-/// Forward, gradient of inputs and of weights are as many products each; the images need no gradient.
+/// Forward pass, gradient of the inputs and gradient of the weights need the same number of products; the images need no gradient.
 fn flop(batch: usize) -> f64 {
     let half = SIDE / 2;
     let quarter = SIDE / 4;
@@ -62,7 +62,7 @@ struct Tutorial {
 impl Tutorial {
     fn new(batch: usize) -> anyhow::Result<Self> {
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
-        let config = mtl_trunk::Config::Tutorial(mtl_trunk::tutorial::Config::default());
+        let config = mtl_trunk::Config::Convnet(mtl_trunk::convnet::Config::default());
         let trunk = config.build(&params.scope("trunk"), 3)?;
         let flat = 128 * (SIDE / 4) * (SIDE / 4);
         let at = |name: &str| params.scope(name);

@@ -1,41 +1,41 @@
-//! What a workload is.
+//! Workloads: timed steps and their batches.
 
 use mtl_tensor::optim::{self, Optimizer};
-use mtl_tensor::{Params, Tensor, backward_once};
+use mtl_tensor::{Params, Tensor, backward};
 use serde::Serialize;
 use serde_json::Value;
 
-/// One thing that is timed.
+/// One timed step and its settings.
 #[derive(Serialize)]
 pub struct Workload {
     /// Unique; `FAMILY/SHAPE/PART` for kernels.
     pub name: String,
-    /// What a step is.
+    /// Description of a step.
     pub about: String,
-    /// The numbers of images (or rows) a step it is measured at.
+    /// The measured batch sizes: images (or rows) per step.
     pub batches: Vec<usize>,
-    /// Whether it is a single operation: peers then run it without compiling anything.
+    /// Whether it is a single operation; peers run it without compilation.
     pub kernel: bool,
-    /// What a peer has to build, beside the batch: `op`, and the numbers it needs.
+    /// Specification for peers, in addition to the batch: `op` and its numbers.
     pub case: Value,
-    /// Who else plays it.
+    /// Peers that implement it.
     pub peers: Vec<&'static str>,
-    /// Additions and multiplications of a step by definition, where they were counted.
+    /// Floating-point operations (additions and multiplications) per step by definition, where counted.
     #[serde(skip)]
     pub flop: Box<dyn Fn(usize) -> Option<f64>>,
-    /// Makes it ready for batches of this many.
+    /// Builds it for this batch size.
     #[serde(skip)]
     pub build: Box<dyn Fn(usize) -> anyhow::Result<Box<dyn Job>>>,
 }
 
 /// A workload that is ready to run.
 pub trait Job {
-    /// Trained values: what both sides must agree on.
+    /// Number of trained values; both sides must have the same.
     fn parameters(&self) -> usize {
         0
     }
 
-    /// One step, and its loss if it has one.
+    /// One step, with its loss if any.
     ///
     /// # Errors
     /// Shapes that do not fit.
@@ -52,7 +52,7 @@ impl<F: FnMut() -> anyhow::Result<()>> Job for Repeated<F> {
     }
 }
 
-/// Parameters and how they learn.
+/// Parameters and their optimizer.
 pub struct Learner {
     params: Params,
     optimizer: Optimizer,
@@ -67,22 +67,22 @@ impl Learner {
     /// # Errors
     /// Out of memory.
     pub fn new(params: Params) -> anyhow::Result<Self> {
-        let optimizer = Optimizer::new(optim::Config::default(), &params.trained(), |_| 1.0)?;
+        let optimizer = Optimizer::new(optim::Config::default(), &params.trainable(), |_| 1.0)?;
         Ok(Self { params, optimizer })
     }
 
-    /// How many values learn.
+    /// Number of trained values.
     pub fn count(&self) -> usize {
         self.params.count()
     }
 
-    /// Backward pass of a loss and one update; the loss.
+    /// Backward pass of a loss and one update; returns the loss.
     ///
     /// # Errors
     /// A loss that is no scalar.
     pub fn descend(&mut self, loss: Tensor) -> anyhow::Result<Option<f64>> {
         let value = f64::from(loss.to_scalar::<f32>()?);
-        let grads = optim::collect(&backward_once(loss)?, &self.params.trained());
+        let grads = optim::collect(&backward(&loss)?, &self.params.trainable());
         self.optimizer.step(&grads, Self::RATE, 1.0)?;
         Ok(Some(value))
     }

@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: our training steps and single operations beside those of others, taking turns on one machine.
+//! `cargo xtask bench`: training steps and single operations of mtl and of other frameworks, in turns on one machine.
 //!
-//! Every side is a process of its own that steps one workload when asked ([`side`]); ours is the package `mtl-bench`, the
-//! others lie in `xtask/bench/peers`. In each round every side takes a turn of about half a second, so that whatever else
-//! happens on the machine happens to all of them. What was found is printed, and can be kept ([`record`], [`table`]).
+//! Every side is a process that runs steps of one workload on request ([`side`]): ours is the package `mtl-bench`, the
+//! others are in `xtask/bench/peers`. In each round every side takes a turn of about half a second, so that other load on
+//! the machine affects all of them. Results are printed, and can be saved ([`record`], [`table`]).
 
 mod record;
 mod side;
@@ -22,38 +22,38 @@ use side::Side;
 /// `bench`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A Python with torch and numpy to compare with; without it, how to get one is said.
+    /// Python with torch and numpy to compare with. Without it, instructions for its installation are printed.
     #[arg(long, value_name = "PYTHON")]
     peer: Option<PathBuf>,
-    /// Frameworks in Rust to compare with too: candle, burn. They are built first.
+    /// Rust frameworks to compare with: candle, burn. They are built first.
     #[arg(long, value_delimiter = ',', value_parser = ["candle", "burn"])]
     against: Vec<String>,
-    /// Only workloads whose name contains one of these; a whole name means that one alone.
+    /// Only workloads whose name contains one of these; a full name selects that workload alone.
     #[arg(long, value_delimiter = ',')]
     filter: Vec<String>,
-    /// Only these of the ways to run PyTorch; without, the fastest of all in a short trial.
+    /// Variants of PyTorch to try. Default: all. The fastest in a short trial is measured.
     #[arg(long, value_delimiter = ',', value_parser = VARIANTS)]
     variant: Vec<String>,
-    /// Turns of each side.
+    /// Turns per side.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
-    /// Seconds of a turn.
+    /// Seconds per turn.
     #[arg(long, default_value_t = 0.5)]
     turn: f64,
-    /// Keep what was found in this file.
+    /// Save the results to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Measure nothing; print what such a file holds as a Markdown table.
+    /// Measure nothing; print the results in this file as a Markdown table.
     #[arg(long, value_name = "FILE", exclusive = true)]
     table: Option<PathBuf>,
 }
 
-/// Ways to run PyTorch: as it comes and compiled, channels first and last.
+/// Variants of PyTorch: eager and compiled, channels first and last.
 const VARIANTS: [&str; 4] = ["eager", "eager-cl", "compile", "compile-cl"];
-/// Those a single operation is compared with: there is nothing to fuse.
+/// Variants for single operations: a compiler has nothing to fuse.
 const EAGER: [&str; 2] = ["eager", "eager-cl"];
 
-/// What `mtl-bench --list` says of a workload.
+/// A workload in the output of `mtl-bench --list`.
 #[derive(Debug, Deserialize)]
 struct Workload {
     name: String,
@@ -64,7 +64,7 @@ struct Workload {
     peers: Vec<String>,
 }
 
-/// Measures, or prints what was measured.
+/// Measures, or prints saved results.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(file) = &args.table {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -83,16 +83,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     ensure!(listed.status.success(), "mtl-bench --list failed: {}", listed.status);
     let all: Vec<Workload> = serde_json::from_slice(&listed.stdout)?;
     let chosen: Vec<&Workload> = all.iter().filter(|workload| wanted(workload, &args.filter, &all)).collect();
-    ensure!(!chosen.is_empty(), "no workload is called {}", args.filter.join(" or "));
+    ensure!(!chosen.is_empty(), "no workload matches {}", args.filter.join(" or "));
     if args.peer.is_none() {
-        println!("Ours alone. To compare with PyTorch:");
+        println!("Measuring mtl only. To compare with PyTorch:");
         println!("  python3 -m venv target/peer");
         println!("  target/peer/bin/pip install torch numpy");
         println!("  cargo xtask bench --peer target/peer/bin/python\n");
     }
     let mut record = Record::here();
     if let Some(load) = record.load.filter(|load| *load > 0.3) {
-        println!("Something else is running (load average {load}): what is found is an indication.\n");
+        println!("Other programs are running (load average {load}): the results are not reliable.\n");
     }
     let mut failed = 0;
     for (workload, batch) in chosen.iter().flat_map(|one| one.batches.iter().map(move |&batch| (*one, batch))) {
@@ -107,7 +107,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             }
         }
         if let Some(file) = &args.json {
-            // After each row: a long run that is stopped has kept what it found.
+            // Saved after each row, so that an interrupted run keeps its results.
             std::fs::write(file, serde_json::to_string_pretty(&record)? + "\n")
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
@@ -126,7 +126,7 @@ fn wanted(workload: &Workload, filter: &[String], all: &[Workload]) -> bool {
         )
 }
 
-/// All sides of one workload in turns.
+/// Runs all sides of one workload in turns.
 fn compare(
     args: &Args,
     ours: &Path,
@@ -151,7 +151,7 @@ fn compare(
             command
         })?);
     }
-    // Another workload of ours is a peer too: what a method costs beside the plain sum.
+    // Another workload of ours is a peer too: the cost of a method relative to the plain sum.
     for other in workload.peers.iter().filter(|peer| peer.contains('/')) {
         let mut command = Command::new(ours);
         command.arg(other).args(["--batch", &batch.to_string()]);
@@ -165,7 +165,7 @@ fn compare(
         let theirs = entered.side.ready.parameters;
         ensure!(
             theirs == parameters || entered.name.contains('/'),
-            "{} has {theirs} parameters and ours {parameters}: not the same network, nothing to compare",
+            "{} has {theirs} parameters and ours {parameters}: these are different networks",
             entered.name
         );
     }
@@ -175,8 +175,8 @@ fn compare(
     take_turns(args, &mut sides)?;
     let mut disturbed = sides.iter().any(Entered::is_disturbed);
     if disturbed {
-        // Barriers of OpenMP spin: beside other work, short parallel regions take many times as long.
-        println!("  a side is much slower than in its trial; once more");
+        // OpenMP barriers spin: under other load, short parallel regions take many times as long.
+        println!("  a side is much slower than in its trial; measuring again");
         take_turns(args, &mut sides)?;
         disturbed = sides.iter().any(Entered::is_disturbed);
     }
@@ -190,7 +190,7 @@ fn compare(
     Ok(Row { workload, batch, kernel, parameters, flop, disturbed, sides: measured })
 }
 
-/// All rounds; what was timed before is forgotten.
+/// Runs all rounds; earlier timings are discarded.
 fn take_turns(args: &Args, sides: &mut [Entered]) -> anyhow::Result<()> {
     for entered in &mut *sides {
         entered.seconds.clear();
@@ -204,19 +204,19 @@ fn take_turns(args: &Args, sides: &mut [Entered]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A side and what it has done so far.
+/// A side and its timings so far.
 struct Entered {
     name: String,
     variant: Option<String>,
     side: Side,
-    /// Steps of a turn.
+    /// Steps per turn.
     turn: usize,
     seconds: Vec<f64>,
-    /// Seconds a step in a trial.
+    /// Seconds per step in a trial.
     trial: Option<f64>,
 }
 
-/// How many times as long as in its trial a side may take.
+/// Largest ratio of a side's time to its time in the trial.
 const DISTURBED: f64 = 1.5;
 
 impl Entered {
@@ -230,11 +230,11 @@ impl Entered {
         found.zip(self.trial).is_some_and(|(found, trial)| found > DISTURBED * trial)
     }
 
-    /// As many steps as make a turn of about this length.
+    /// Sets the steps per turn for turns of about this length.
     fn settle(&mut self, seconds: f64) -> anyhow::Result<()> {
         let mut step = self.side.steps(1)?[0];
         if step < seconds / 10.0 {
-            // The first step after a pause says little about short ones.
+            // The first step after a pause is too slow to represent short ones.
             step = Spread::of(&self.side.steps(9)?).map_or(step, |spread| spread.median);
         }
         self.turn = ((seconds / step.max(1e-7)).round() as usize).clamp(1, 5000);
@@ -247,7 +247,7 @@ impl Entered {
     }
 }
 
-/// PyTorch in whichever way is its fastest here: a short trial of each. What cannot run (no compiler) is told and left out.
+/// The fastest variant of PyTorch in a short trial. Variants that cannot run (no compiler) are reported and skipped.
 fn fastest(args: &Args, workload: &Workload, play: impl Fn(&str) -> Command) -> anyhow::Result<Entered> {
     let all: &[&str] = if workload.kernel { &EAGER } else { &VARIANTS };
     let (mut best, mut tried): (Option<Entered>, Vec<String>) = (None, Vec::new());
@@ -255,7 +255,7 @@ fn fastest(args: &Args, workload: &Workload, play: impl Fn(&str) -> Command) -> 
         let side = match Side::start(play(variant)) {
             Ok(side) => side,
             Err(error) => {
-                println!("  torch {variant} is left out: {error:#}");
+                println!("  torch {variant} is skipped: {error:#}");
                 continue;
             }
         };
@@ -263,7 +263,7 @@ fn fastest(args: &Args, workload: &Workload, play: impl Fn(&str) -> Command) -> 
         entered.settle(args.turn)?;
         let trial = Spread::of(&entered.side.steps(entered.turn.max(3))?).context("nothing was timed")?;
         tried.push(format!("{variant} {}", table::milliseconds(trial.p10)));
-        // Rather the quick tenth than the median: a trial is short, and disturbances only ever slow down.
+        // The 10th percentile instead of the median: a trial is short, and disturbances only slow it down.
         entered.trial = Some(trial.p10);
         if best.as_ref().and_then(|best| best.trial).is_none_or(|fastest| trial.p10 < fastest) {
             best = Some(entered);
@@ -274,11 +274,11 @@ fn fastest(args: &Args, workload: &Workload, play: impl Fn(&str) -> Command) -> 
             println!("  trial of torch, ms: {}", tried.join(", "));
             Ok(entered)
         }
-        None => bail!("torch cannot run `{}` ({}) in any way", workload.name, workload.about),
+        None => bail!("torch cannot run `{}` ({}) in any variant", workload.name, workload.about),
     }
 }
 
-/// Builds a program with `--release`; where it lies.
+/// Builds a program with `--release` and returns its path.
 fn build(what: &[&str]) -> anyhow::Result<PathBuf> {
     let output = cargo()
         .args(["build", "--release", "--message-format", "json-render-diagnostics"])
@@ -291,5 +291,5 @@ fn build(what: &[&str]) -> anyhow::Result<PathBuf> {
         let message: Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message.get("executable")?.as_str()?))
     });
-    programs.next_back().with_context(|| format!("`cargo build {}` made no program", what.join(" ")))
+    programs.next_back().with_context(|| format!("`cargo build {}` produced no program", what.join(" ")))
 }

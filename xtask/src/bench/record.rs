@@ -1,4 +1,4 @@
-//! What a benchmark found, as it is kept: statistics of each side, and on what it was measured.
+//! Benchmark results: statistics per side, and the machine they were measured on.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -15,15 +15,15 @@ pub struct Record {
     pub date: String,
     /// The processor's name.
     pub cpu: String,
-    /// Cores the sides could use.
+    /// Cores available to the sides.
     pub cores: usize,
     /// Git revision of the sources, with `+` if they were changed.
     pub revision: String,
-    /// Processes that wanted to run, on average over the minute before, where the system tells.
+    /// Load average over the minute before, where the system reports it.
     pub load: Option<f64>,
     /// Of each side.
     pub versions: BTreeMap<String, String>,
-    /// In the order they were run.
+    /// In the order of the runs.
     pub rows: Vec<Row>,
 }
 
@@ -32,15 +32,15 @@ pub struct Record {
 pub struct Row {
     /// The workload.
     pub workload: String,
-    /// Images a step; rows of a single operation.
+    /// Images per step; rows of a single operation.
     pub batch: usize,
     /// Whether it is a single operation.
     pub kernel: bool,
-    /// Trained values, of every side.
+    /// Number of trained values, equal for all sides.
     pub parameters: u64,
-    /// Additions and multiplications of a step by definition.
+    /// Floating-point operations (additions and multiplications) per step, by definition.
     pub flop: Option<f64>,
-    /// Whether a peer was much slower than in its trial, twice: then something else was running, and the row says little.
+    /// Whether a peer was much slower than in its trial, twice: other programs were running, and the row is not reliable.
     pub disturbed: bool,
     /// Ours first.
     pub sides: Vec<Measured>,
@@ -51,25 +51,25 @@ pub struct Row {
 pub struct Measured {
     /// `mtl`, `torch`, `candle`, `burn`.
     pub name: String,
-    /// How it ran, where there are several ways.
+    /// Variant, for peers with several.
     pub variant: Option<String>,
-    /// Seconds a step.
+    /// Seconds per step.
     #[serde(flatten)]
     pub time: Spread,
-    /// The most memory that was resident while it stepped.
+    /// Peak resident memory during the steps.
     pub peak_kib: Option<u64>,
 }
 
 /// Seconds of many steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// Half took longer.
+    /// Median.
     pub median: f64,
-    /// A tenth was faster.
+    /// 10th percentile.
     pub p10: f64,
-    /// A tenth was slower.
+    /// 90th percentile.
     pub p90: f64,
-    /// How many there were.
+    /// Number of steps.
     pub steps: usize,
 }
 
@@ -90,7 +90,7 @@ impl Spread {
 }
 
 impl Record {
-    /// An empty one of this machine and day.
+    /// An empty record for this machine and day.
     pub fn here() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Self {
@@ -123,7 +123,7 @@ fn cpu() -> Option<String> {
         let name = text.lines().find_map(|line| line.strip_prefix("model name"))?;
         return Some(name.trim_start_matches([' ', '\t', ':']).trim().to_owned());
     }
-    said(Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]))
+    stdout_of(Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]))
 }
 
 fn load() -> Option<f64> {
@@ -131,13 +131,13 @@ fn load() -> Option<f64> {
 }
 
 fn revision() -> Option<String> {
-    let git = |args: &[&str]| said(Command::new("git").args(args).current_dir(root()));
+    let git = |args: &[&str]| stdout_of(Command::new("git").args(args).current_dir(root()));
     let revision = git(&["rev-parse", "--short", "HEAD"])?;
     let changed = !git(&["status", "--porcelain"])?.is_empty();
     Some(revision + if changed { "+" } else { "" })
 }
 
-fn said(command: &mut Command) -> Option<String> {
+fn stdout_of(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

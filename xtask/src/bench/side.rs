@@ -1,4 +1,4 @@
-//! One side of a comparison: a child process that steps a workload when asked (the protocol is that of `mtl-bench`).
+//! One side of a comparison: a child process that runs steps of a workload on request (the protocol is that of `mtl-bench`).
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -6,14 +6,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-/// What a side says when it is ready to be timed.
+/// The message of a side that is ready to be timed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ready {
-    /// Trained values.
+    /// Number of trained values.
     pub parameters: u64,
-    /// Additions and multiplications of a step by definition.
+    /// Floating-point operations (additions and multiplications) per step, by definition.
     pub flop: Option<f64>,
-    /// Name and version of what it runs on.
+    /// Name and version of the framework.
     pub version: String,
 }
 
@@ -30,13 +30,13 @@ struct Line {
     failed: Option<String>,
 }
 
-/// A running side. Between requests it waits for a line, and uses no processor.
+/// A running side. Between requests it waits for input and uses no processor time.
 #[derive(Debug)]
 pub struct Side {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    /// What it said first.
+    /// Its first message.
     pub ready: Ready,
 }
 
@@ -44,7 +44,7 @@ impl Side {
     /// Starts a side, and waits until it is warm.
     ///
     /// # Errors
-    /// A program that cannot be started, or the reason it gives for not being able to play.
+    /// A program that cannot be started, or the side's own reason why it cannot run the workload.
     pub fn start(mut command: Command) -> anyhow::Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let mut child = command
@@ -59,28 +59,28 @@ impl Side {
         let mut side = Self { child, input: Some(input), output: BufReader::new(output), ready };
         let line = side.read()?;
         if !line.ready {
-            bail!("{program} did not say that it is ready");
+            bail!("{program} sent no message that it is ready");
         }
         side.ready = Ready { parameters: line.parameters, flop: line.flop, version: line.version };
         Ok(side)
     }
 
-    /// Runs some steps; the seconds of each.
+    /// Runs `count` steps and returns the seconds of each.
     ///
     /// # Errors
     /// A side that has ended, or failed.
     pub fn steps(&mut self, count: usize) -> anyhow::Result<Vec<f64>> {
-        let input = self.input.as_mut().context("a side that was told to end")?;
+        let input = self.input.as_mut().context("the side was already ended")?;
         writeln!(input, "{count}")?;
         input.flush()?;
         let seconds = self.read()?.seconds.context("an answer without `seconds`")?;
         if seconds.len() != count {
-            bail!("{count} steps were asked for, {} answered", seconds.len());
+            bail!("{count} steps were requested, {} were timed", seconds.len());
         }
         Ok(seconds)
     }
 
-    /// Ends it; the most memory that was resident while it stepped, in KiB, where its system tells.
+    /// Ends the process and returns its peak resident memory during the steps in KiB, where the system reports it.
     ///
     /// # Errors
     /// A side that failed.
@@ -91,7 +91,7 @@ impl Side {
         Ok(peak)
     }
 
-    /// The next line that belongs to the protocol; libraries may say other things.
+    /// The next line of the protocol; output of libraries is skipped.
     fn read(&mut self) -> anyhow::Result<Line> {
         let mut text = String::new();
         loop {
@@ -108,7 +108,7 @@ impl Side {
 
 impl Drop for Side {
     fn drop(&mut self) {
-        // One that still runs was given up on; errors would say that it has ended by itself.
+        // Abandoned after an error; a failure here means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -182,13 +182,13 @@ Some CPU, 2 cores, 2026-01-31; mtl 0.1.0, torch 2.15; revision abc.
     }
 
     #[test]
-    fn the_readme_holds_the_table_of_the_kept_results() {
+    fn the_documentation_holds_the_table_of_the_kept_results() {
         let results = crate::root().join("xtask/bench/results/2026-11-26-zen4-2cores.json");
         let record: Record = serde_json::from_str(&std::fs::read_to_string(results).unwrap()).unwrap();
-        let readme = std::fs::read_to_string(crate::root().join("README.md")).unwrap();
+        let page = std::fs::read_to_string(crate::root().join("docs/benchmarks.md")).unwrap();
         assert!(
-            readme.contains(markdown(&record).trim()),
-            "README.md: `cargo xtask bench --table` gives another table"
+            page.contains(markdown(&record).trim()),
+            "docs/benchmarks.md: `cargo xtask bench --table` gives another table"
         );
     }
 }

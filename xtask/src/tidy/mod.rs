@@ -1,9 +1,10 @@
-//! `cargo xtask tidy`: the rules of the house that no compiler checks.
+//! `cargo xtask tidy`: style rules that no compiler checks.
 
+mod circles;
 mod layers;
 mod sources;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
@@ -23,14 +24,37 @@ pub fn run() -> anyhow::Result<()> {
             Ok(())
         })?;
     }
+    for sources in crates()? {
+        let mut modules = Vec::new();
+        walk(&sources, &mut |path| {
+            let file = path.strip_prefix(&sources).unwrap_or(path).to_string_lossy().replace('\\', "/");
+            let module_path = circles::module_path(&file);
+            if file != "build.rs" && !file.ends_with("tests.rs") {
+                modules.push(circles::Module { path: module_path, text: std::fs::read_to_string(path)? });
+            }
+            Ok(())
+        })?;
+        let name = sources.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        problems.extend(circles::check(&name, &modules));
+    }
     if problems.is_empty() {
-        println!("tidy: {files} source files keep the rules");
+        println!("tidy: {files} source files, no rule broken");
         return Ok(());
     }
     for problem in &problems {
         println!("{problem}");
     }
-    bail!("{} house rules broken", problems.len());
+    bail!("{} style rules broken", problems.len());
+}
+
+/// The `src` folders of all crates, in order.
+fn crates() -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = vec![root().join("xtask/src"), root().join("xtask/bench/src")];
+    for entry in std::fs::read_dir(root().join("crates"))? {
+        found.push(entry?.path().join("src"));
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Every Rust file below a folder, in order.

@@ -1,32 +1,32 @@
-//! Rules a source file can break by itself.
+//! Rules for single source files.
 
 use std::path::Path;
 
-/// Lines a file may have: past that, it is two things.
+/// Most lines per file.
 const LONGEST: usize = 400;
 
 /// Longer files, each with the reason.
 const LONG: &[(&str, &str)] = &[];
 
-/// Names that say nothing about what is inside.
+/// File names without information about the content.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "base", "helper", "helpers", "misc", "types"];
 
-/// Crates whose job it is to print.
+/// Crates that may print.
 const PRINTERS: &[&str] = &["crates/mtl-cli/", "xtask/"];
 
-/// Where unsafe code may be: the kernels, and the call that sets the allocator.
+/// Files that may contain unsafe code: the kernels, and the call that sets the allocator.
 const UNSAFE: &[&str] = &["crates/mtl-tensor/", "crates/mtl-cli/src/process.rs"];
 
-/// A sentence for each rule the file at `path` (relative to the repository) breaks.
+/// One message per rule that the file at `path` (relative to the repository) breaks.
 pub fn check(path: &Path, text: &str) -> Vec<String> {
     let name = path.to_string_lossy().replace('\\', "/");
     let mut problems = Vec::new();
     let lines = text.lines().count();
     if lines > LONGEST && !LONG.iter().any(|(long, _)| *long == name) {
-        problems.push(format!("{name} has {lines} lines, more than {LONGEST}: think about what two things it is"));
+        problems.push(format!("{name} has {lines} lines, more than {LONGEST}: divide it by topic"));
     }
     if path.file_stem().is_some_and(|stem| EMPTY_NAMES.iter().any(|empty| stem == *empty)) {
-        problems.push(format!("{name}: the name does not say what is inside"));
+        problems.push(format!("{name}: the name does not describe the content"));
     }
     let library = name.starts_with("crates/")
         && name.contains("/src/")
@@ -40,13 +40,13 @@ pub fn check(path: &Path, text: &str) -> Vec<String> {
         in_tests |= code.starts_with("#[cfg(test)]");
         let at = || format!("{name}:{number}");
         if library && !in_tests && prints(code) {
-            problems.push(format!("{}: a library does not print; tell an observer", at()));
+            problems.push(format!("{}: a library does not print; emit an event", at()));
         }
         if !UNSAFE.iter().any(|place| name.starts_with(place)) && unsafe_code(code) {
-            problems.push(format!("{}: unsafe code belongs into the kernels of mtl-tensor", at()));
+            problems.push(format!("{}: unsafe code belongs in the kernels of mtl-tensor", at()));
         }
         if code.starts_with("#[ignore") {
-            problems.push(format!("{}: a test that does not run is no test", at()));
+            problems.push(format!("{}: ignored tests are not allowed", at()));
         }
     }
     problems

@@ -16,7 +16,7 @@ pub fn workloads() -> Vec<Workload> {
         let operation = Operation {
             family: "activation",
             shape: format!("{op}-{}x{}x{}", row[0], row[1], row[2]),
-            // Of a sum, both operands have a row an image.
+            // Both operands of a sum have one row per image.
             case: json!({ "op": op, "rows": operands > 1 }),
             operands: vec![shape; operands],
             batch: 64,

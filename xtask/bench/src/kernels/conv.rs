@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Operation, Part, number};
 use crate::workload::Workload;
 
-/// Name, batch, channels from and to, height, width, kernel, stride, transposed.
+/// Name, batch, input and output channels, height, width, kernel, stride, transposed.
 type Shape = (&'static str, usize, usize, usize, usize, usize, usize, usize, bool);
 
 const SHAPES: &[Shape] = &[

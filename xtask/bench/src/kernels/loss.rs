@@ -38,7 +38,7 @@ fn workload(&(op, name, row, run): &Shape) -> Workload {
             let shape = [&[batch], row].concat();
             let x = Var::from_tensor(&inputs::normals("predictions", &shape)?)?;
             let labels = inputs::labels("labels", batch * row[1..].iter().product::<usize>(), row[0]);
-            // Targets of 0 or 1 serve every loss that has numbers for targets.
+            // Targets of 0 or 1 are valid for every loss with real targets.
             let targets: Vec<f32> =
                 inputs::labels("targets", x.elem_count(), 2).into_iter().map(|t| t as f32).collect();
             Ok(Box::new(Repeated(move || {

@@ -1,7 +1,7 @@
 //! Single operations: the shapes the networks have, forward and each gradient.
 //!
 //! A gradient is timed as a backward pass from ones through the operation alone, the forward pass done once before: it
-//! includes what candle's tape does with the result. A peer gets its ones ready made, which is in its favour.
+//! includes the tape's bookkeeping of the result. Peers get the ones ready made, which favours them.
 
 pub mod activation;
 pub mod conv;
@@ -12,13 +12,13 @@ pub mod optimizer;
 pub mod pool;
 pub mod resize;
 
-use mtl_tensor::{Result, Tensor, Var, backward};
+use mtl_tensor::{Result, Tensor, Var, backward_retain};
 use serde_json::{Value, json};
 
 use crate::inputs;
 use crate::workload::{Job, Repeated, Workload};
 
-/// Which half of an operation.
+/// The timed part of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Its value.
@@ -52,16 +52,16 @@ pub struct Operation {
     pub case: Value,
     /// Shapes of the operands for one row of a batch.
     pub operands: Vec<Vec<usize>>,
-    /// Rows a step.
+    /// Rows per step.
     pub batch: usize,
-    /// Additions and multiplications a row, where they were counted.
+    /// Floating-point operations (additions and multiplications) per row, where counted.
     pub flop: Option<f64>,
     /// The operation.
     pub run: fn(&Value, &[Tensor]) -> Result<Tensor>,
 }
 
 impl Operation {
-    /// One workload a part.
+    /// One workload per part.
     pub fn workloads(self, parts: &[Part]) -> Vec<Workload> {
         parts.iter().map(|&part| self.workload(part)).collect()
     }
@@ -113,12 +113,12 @@ fn job(
     }
     let y = run(&case, &tensors)?;
     Ok(Box::new(Repeated(move || {
-        backward(&y)?;
+        backward_retain(&y)?;
         Ok(())
     })))
 }
 
-/// A number of a case; 0 where it is not there.
+/// A number of a case; 0 if absent.
 fn number(case: &Value, key: &str) -> usize {
     case[key].as_u64().unwrap_or(0) as usize
 }
