@@ -12,7 +12,7 @@ use crate::{cargo, root};
 /// `download`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Data set, or hf:OWNER/NAME[:CONFIG] on the Hugging Face Hub; without it, all data sets with a manifest.
+    /// Data set, or `hf:OWNER/NAME` or `hf:OWNER/NAME:CONFIG` on the Hugging Face Hub; without it, all data sets with a manifest.
     name: Option<String>,
     /// Folder that gets a folder per data set [default: data/downloads].
     #[arg(long, value_name = "DIR")]

@@ -15,7 +15,7 @@
 //! | [`mod@image`] | decoding with limits, resizing of images, masks and dense maps on one grid, palettes, fingerprints |
 //! | [`readers`] | one file per layout |
 //! | [`inventory`] | one pass over all rows: hashes, fingerprints, label statistics |
-//! | [`split`], [`concat`], [`sampling`] | assignment of rows to subsets, and how often each is drawn |
+//! | [`split`], [`mod@concat`], [`sampling`] | assignment of rows to subsets, and how often each is drawn |
 //! | [`loader`], [`augment`] | batches |
 //! | [`mod@check`], [`scenes`] | reports; built-in data |
 //!

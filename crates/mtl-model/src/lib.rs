@@ -4,7 +4,7 @@
 //!   generators under their own names.
 //! * An [`Objective`] is one loss of the joint stage: a labelled task's head, a generator that learns jointly (the VAE), an
 //!   autoencoder. The registry of unlabelled objectives is [`objectives::OBJECTIVES`].
-//! * [`step()`] computes the gradients of one joint step in the way the balancer requires ([`step`]).
+//! * [`step::step`] computes the gradients of one joint step in the way the balancer requires.
 //! * [`Model::outputs`] gives predictions and reconstructions, with or without flip test-time augmentation.
 //!
 //! The crate reads no data set and writes no files; `mtl-train` does.
