@@ -142,7 +142,15 @@ fn folders_that_cannot_be_written_to_are_told_with_a_way_out() {
     let Some(done) = with_disk(&place, script) else { return };
     says(&done.out, &["eval ended 0", "out ended 0", "Read-only file system"]);
     says(&done.out, &["cannot write disk/run-0001/lock", "resume ended 1"]);
-    says(&done.out, &["disk/run-0001/predictions", "with `--out DIR`", "predict ended 1", "generate ended 1"]);
+    says(
+        &done.out,
+        &[
+            "disk/run-0001/predictions",
+            "hint: `--out DIR` chooses another folder",
+            "predict ended 1",
+            "generate ended 1",
+        ],
+    );
     says(&done.out, &["cannot create disk/run-0002", "output.dir=DIR", "train ended 1"]);
 }
 

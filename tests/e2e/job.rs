@@ -176,7 +176,7 @@ fn generators_are_trained_on_the_trunk_of_another_run() {
     assert!(!done.err.contains("warning") && !lines.iter().any(|line| line.starts_with("joint")), "{}", done.err);
     place.run(["generate", "runs/photos-0002", "-n", "2"]).well();
     let done = place.train(&["--data", "photos", "--steps", "1", "--set", "stages.run=['gan']"]).well();
-    assert!(done.err.contains("warning") && done.err.contains("mtl train --init-from RUN"), "{}", done.err);
+    assert!(done.err.contains("warning") && done.err.contains("model.init_from = RUN"), "{}", done.err);
     place.refuses(
         2,
         ["train", "--init-from", "runs/photos-0009"],

@@ -61,13 +61,13 @@ fn folders_that_do_not_match_are_refused_with_a_remedy() {
         both("others", &[]),
         &["task `class`", "disc, square", "ring, square", "rename", "`shapes`", "`others`"],
     );
-    place.refuses(2, both("shapes", &[]), &["shapes twice"]);
+    place.refuses(2, both("shapes", &[]), &["shapes is listed twice"]);
     place.refuses(3, both("shape", &[]), &["folder shape does not exist", "did you mean shapes?"]);
     place.refuses(2, both("others", &["data.sampling=unifrom"]), &["did you mean `uniform`"]);
     place.refuses(
         2,
         both("others", &["data.sampling.temperature.t=0"]),
-        &["data.sampling.temperature.t = 0: at least 1"],
+        &["data.sampling: temperature t = 0: at least 1"],
     );
     let file = "[[data.sources]]\npath = 'shapes'\n[[data.sources]]\npath = 'others'\nrename = { class = 'other' }\n";
     std::fs::write(place.path("run.toml"), file).unwrap();

@@ -1,9 +1,9 @@
 //! Failures: message, hint and exit code.
 
-use mtl_train::{Error, ErrorKind};
+use mtl_train::{Error, ErrorKind, Origin, Remedy};
 
 use crate::output::{program, say};
-use crate::paths::quoted;
+use crate::paths::{quoted, quoted_text};
 
 /// Exit code of an interrupted run, as a shell's for SIGINT.
 pub const INTERRUPTED: u8 = 130;
@@ -70,6 +70,9 @@ impl Failure {
                     program(),
                     quoted(run)
                 )),
+                Error::Config { origin: Origin::Override(text), problem } => {
+                    say(format_args!("error: --set {text}: {problem}"));
+                }
                 error => say_with_causes(error),
             },
             Self::Experiment(error) => match &**error {
@@ -86,14 +89,40 @@ impl Failure {
         }
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    /// The command that helps.
+    fn hint(&self) -> Option<String> {
+        if let Self::Run(error) = self
+            && let Some(hint) = remedy(error)
+        {
+            return Some(hint);
+        }
         // The program's own data errors are about one argument, and need no report on the whole folder.
         let code = if matches!(self, Self::Data(_)) { 0 } else { self.exit_code() };
         match code {
-            2 => Some("`mtl --help` lists verbs and flags, `mtl list` names, the config.toml of a run all keys"),
-            3 => Some("`mtl data check DIR` lists all problems of a folder"),
+            2 => Some("`mtl --help` lists verbs and flags, `mtl list` names, the config.toml of a run all keys".into()),
+            3 => Some("`mtl data check DIR` lists all problems of a folder".into()),
             _ => None,
         }
+    }
+}
+
+/// The command for an error with a remedy of its own.
+fn remedy(error: &Error) -> Option<String> {
+    match error {
+        Error::Io { remedy: Some(Remedy::OtherRunsFolder), .. } => {
+            Some("`--set output.dir=DIR` chooses another folder".into())
+        }
+        Error::Io { remedy: Some(Remedy::OtherOutput), .. } | Error::OutputNotEmpty { .. } => {
+            Some("`--out DIR` chooses another folder".into())
+        }
+        Error::Io { remedy: Some(Remedy::Resume { run, .. }), .. } => {
+            Some(format!("`{} resume {}` continues the run", program(), quoted(run)))
+        }
+        Error::Untrained { .. } => Some(format!("`{} resume RUN` continues a run", program())),
+        Error::BatchNormOverSources { settings, .. } => {
+            Some(format!("`--set {}`", settings.iter().map(|text| quoted_text(text)).collect::<Vec<_>>().join(" ")))
+        }
+        _ => None,
     }
 }
 

@@ -30,9 +30,18 @@ pub fn must_exist(path: &Path, kind: &str) -> Result<(), String> {
 
 /// A path as an argument of a shell command.
 pub fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    // Only a NUL cannot be quoted, and no path holds one.
-    shlex::try_quote(&text).map(std::borrow::Cow::into_owned).unwrap_or(text)
+    quoted_text(&path.display().to_string())
+}
+
+/// A text as an argument of a shell command.
+pub fn quoted_text(text: &str) -> String {
+    // shlex would quote every `=`, which a shell takes as it is after the first word.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '=' | '/');
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        // Only a NUL cannot be quoted, and no argument holds one.
+        false => shlex::try_quote(text).map(std::borrow::Cow::into_owned).unwrap_or_else(|_| text.to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub fn parse(name: &str) -> Result<Device> {
     };
     let missing = |feature: &str, error: candle_core::Error| {
         candle_core::Error::Msg(format!(
-            "device `{name}` is not available ({error}); it needs such a card and a build with `--features {feature}`; `cpu` always works"
+            "device `{name}` is not available ({error}); it needs such a card and a build with the feature `{feature}`; `cpu` always works"
         ))
     };
     match kind {

@@ -1,5 +1,6 @@
 //! Errors of a run, grouped by the remedy.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,9 +8,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A configuration that cannot be read, with file and line if known; contradictory settings.
-    #[error("{0}")]
-    Config(String),
+    /// A configuration that cannot be read.
+    #[error("{origin}: {problem}")]
+    Config {
+        /// Where it was written.
+        origin: Origin,
+        /// The problem.
+        problem: String,
+    },
     /// A configuration key with a value that cannot be used.
     #[error("{key}: {problem}")]
     Setting {
@@ -17,6 +23,25 @@ pub enum Error {
         key: String,
         /// The value, the problem, and the possible values.
         problem: String,
+    },
+    /// Batch normalisation in a run on several sources of data.
+    #[error(
+        "batch normalisation cannot be trained on {} sources ({}): its statistics are those of a whole batch, so each image would \
+         be normalised by images of other sources, and the averages it keeps for later would be those of none. Group \
+         normalisation takes its statistics from each image alone: set {}",
+        sources.len(), sources.join(", "), settings.join(" and ")
+    )]
+    BatchNormOverSources {
+        /// Names of the sources that are trained on.
+        sources: Vec<String>,
+        /// The settings `key=value` that use group normalisation instead.
+        settings: Vec<String>,
+    },
+    /// A folder for results that holds files already.
+    #[error("{} is not empty; name a new folder, so that nothing is overwritten", path.display())]
+    OutputNotEmpty {
+        /// The folder.
+        path: PathBuf,
     },
     /// A name that is not registered.
     #[error(transparent)]
@@ -40,9 +65,7 @@ pub enum Error {
     #[error(transparent)]
     Scenes(#[from] mtl_data::scenes::Error),
     /// A generator that the run has not trained, or not yet.
-    #[error(
-        "the run has not trained its generator `{generator}` (yet); `mtl resume RUN` continues training, if stages.run names it"
-    )]
+    #[error("the run has not trained its generator `{generator}` (yet); resume the run, if stages.run names it")]
     Untrained {
         /// The generator.
         generator: String,
@@ -78,7 +101,7 @@ pub enum Error {
         advice: String,
     },
     /// Interrupted by the user; everything is saved.
-    #[error("interrupted at {stage} step {step}; everything is saved: continue with `mtl resume {}`", run.display())]
+    #[error("interrupted at {stage} step {step}; everything is saved in {}: resume it", run.display())]
     Interrupted {
         /// The stage's name.
         stage: String,
@@ -88,7 +111,7 @@ pub enum Error {
         run: PathBuf,
     },
     /// A file or folder.
-    #[error("{action} {}: {source}{advice}", path.display())]
+    #[error("{action} {}: {source}{advice}{}", path.display(), shown(remedy.as_ref()))]
     Io {
         /// The failed action: "cannot write" ...
         action: &'static str,
@@ -96,8 +119,10 @@ pub enum Error {
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
-        /// Advice, empty if there is none.
+        /// Advice that follows from the system's reason, empty if there is none.
         advice: String,
+        /// What the caller can do about it.
+        remedy: Option<Remedy>,
     },
     /// A run folder that is not one, or is in use.
     #[error("{}: {problem}", path.display())]
@@ -118,6 +143,86 @@ pub enum Error {
     /// A tensor operation failed.
     #[error("{0}")]
     Tensor(#[from] mtl_tensor::Error),
+}
+
+/// Where a part of the configuration was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A preset, by name.
+    Preset(String),
+    /// A file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Line and column, from 1, if known.
+        at: Option<(usize, usize)>,
+    },
+    /// An override `key.path=value`.
+    Override(String),
+    /// Preset, file and overrides together.
+    Merged,
+}
+
+impl Origin {
+    /// A file as a whole.
+    pub(crate) fn file(path: &Path) -> Self {
+        Self::File { path: path.to_owned(), at: None }
+    }
+
+    /// An [`Error::Config`] for a problem here.
+    pub(crate) fn error(self) -> impl FnOnce(String) -> Error {
+        |problem| Error::Config { origin: self, problem }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Preset(name) => write!(f, "preset {name}"),
+            Self::File { path, at: Some((line, column)) } => write!(f, "{}:{line}:{column}", path.display()),
+            Self::File { path, at: None } => write!(f, "{}", path.display()),
+            Self::Override(text) => f.write_str(text),
+            Self::Merged => f.write_str("the configuration"),
+        }
+    }
+}
+
+/// What the caller can do about an [`Error::Io`]. A program names its own flags and commands for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Set `output.dir` to another folder.
+    OtherRunsFolder,
+    /// Write results to another folder.
+    OtherOutput,
+    /// Make the run's folder writable.
+    WritableRun,
+    /// Resume the run.
+    Resume {
+        /// Its folder.
+        run: PathBuf,
+        /// Whether there is a checkpoint to continue from.
+        saved: bool,
+    },
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherRunsFolder => "set output.dir to another folder",
+            Self::OtherOutput => "name another folder for the results",
+            Self::WritableRun => "a run continues in its own folder, which must be writable",
+            Self::Resume { saved: true, .. } => {
+                "saved checkpoints are unchanged: the run can be resumed from the last one"
+            }
+            Self::Resume { saved: false, .. } => "nothing had been saved yet: resuming the run starts again",
+        })
+    }
+}
+
+fn shown(remedy: Option<&Remedy>) -> String {
+    remedy.map_or_else(String::new, |remedy| format!("; {remedy}"))
 }
 
 /// Groups of errors, by their remedy.
@@ -148,7 +253,9 @@ impl Error {
             Self::Balance(mtl_balance::Error::NonFiniteLoss { .. } | mtl_balance::Error::NonFiniteGradient { .. }) => {
                 ErrorKind::Diverged
             }
-            Self::Config(_)
+            Self::Config { .. }
+            | Self::BatchNormOverSources { .. }
+            | Self::OutputNotEmpty { .. }
             | Self::Setting { .. }
             | Self::Untrained { .. }
             | Self::NoGenerator
@@ -185,7 +292,7 @@ impl Error {
                 io::ErrorKind::FileTooLarge => "; raise the limit on the size of a file (`ulimit -f`)".to_owned(),
                 _ => String::new(),
             };
-            Self::Io { action, path, source, advice }
+            Self::Io { action, path, source, advice, remedy: None }
         }
     }
 
@@ -195,20 +302,20 @@ impl Error {
         move |source| match (source.kind(), path.parent().and_then(free_bytes)) {
             (io::ErrorKind::StorageFull, Some(free)) => {
                 let advice = format!("; it needs {bytes} bytes and {free} are free: free some space");
-                Self::Io { action: "cannot write", path, source, advice }
+                Self::Io { action: "cannot write", path, source, advice, remedy: None }
             }
             _ => Self::io("cannot write", path)(source),
         }
     }
 
-    /// Adds advice to an error of writing; other errors are unchanged.
-    pub(crate) fn advise(self, what_to_do: impl FnOnce() -> String) -> Self {
-        match self {
-            Self::Io { action, path, source, advice } if action != "cannot read" => {
-                Self::Io { action, path, source, advice: format!("{advice}; {}", what_to_do()) }
-            }
-            other => other,
+    /// Adds a remedy to an error of writing that has none; other errors are unchanged.
+    pub(crate) fn advise(mut self, what_to_do: Remedy) -> Self {
+        if let Self::Io { action, remedy: remedy @ None, .. } = &mut self
+            && *action != "cannot read"
+        {
+            *remedy = Some(what_to_do);
         }
+        self
     }
 }
 

@@ -33,7 +33,7 @@ pub mod run;
 pub mod store;
 
 pub use config::Config;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Origin, Remedy, Result};
 pub use eval::evaluate::{Evaluation, evaluate};
 pub use eval::generate::{GenerateRequest, Generated, generate};
 pub use eval::predict::{Predicted, Predictions, TaskPrediction, predict};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -92,9 +92,9 @@ impl Spread {
 impl Record {
     /// An empty record for this machine and day.
     pub fn here() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         Self {
-            date: day(now / 86_400),
+            date: now.split('T').next().unwrap_or_default().to_owned(),
             cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             revision: revision().unwrap_or_else(|| "unknown".to_owned()),
@@ -103,19 +103,6 @@ impl Record {
             rows: Vec::new(),
         }
     }
-}
-
-/// The date of a day since 1970-01-01 (Gregorian calendar, in years that begin in March).
-fn day(since_1970: u64) -> String {
-    let days = since_1970 + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year}-{month:02}-{day:02}")
 }
 
 fn cpu() -> Option<String> {
@@ -153,13 +140,5 @@ mod tests {
         let two = Spread::of(&[1.0, 2.0]).unwrap();
         assert_eq!((two.median, two.p10), (1.5, 1.1));
         assert_eq!(Spread::of(&[]), None);
-    }
-
-    #[test]
-    fn days_of_the_calendar() {
-        for (since, date) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (11_017, "2000-03-01"), (20_454, "2026-01-01")]
-        {
-            assert_eq!(day(since), date);
-        }
     }
 }

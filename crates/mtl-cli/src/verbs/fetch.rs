@@ -10,19 +10,22 @@ pub fn run(args: &Fetch, display: Display) -> Result<(), Failure> {
 
     use crate::output::{out, program};
     use crate::paths::quoted;
+    use crate::render::table::columns;
 
     let failure = |error: Error| match error {
         Error::UnknownDataset(_) => Failure::Usage(error.to_string()),
         _ => Failure::other(error.to_string()),
     };
     let Some(name) = &args.name else {
-        for manifest in mtl_hub::datasets().map_err(failure)? {
+        let row = |manifest: mtl_hub::Manifest| {
             let size = match manifest.size_bytes() {
                 0 => "by hand".to_owned(),
                 bytes => mtl_hub::mebibytes(bytes),
             };
-            out(format_args!("{:16} {size:>10}  {}; licence: {}", manifest.name, manifest.what, manifest.licence))?;
-        }
+            [manifest.name, size, format!("{}; licence: {}", manifest.what, manifest.licence)]
+        };
+        let rows = mtl_hub::datasets().map_err(failure)?;
+        columns(rows.into_iter().map(row)).into_iter().try_for_each(|line| out(format_args!("{line}")))?;
         return Ok(());
     };
     let manifest = mtl_hub::dataset(name).map_err(failure)?;

@@ -84,7 +84,7 @@ pub const SAMPLERS: &[Entry<fn() -> Sampling>] = &[
 #[non_exhaustive]
 pub enum Error {
     /// A temperature below 1 or not finite.
-    #[error("sampling.temperature.t = {t}: at least 1 (1 is proportional, the larger the nearer to uniform)")]
+    #[error("temperature t = {t}: at least 1 (1 is proportional, the larger the nearer to uniform)")]
     Temperature {
         /// As given.
         t: f64,

@@ -170,7 +170,7 @@ fn settings_are_read_strictly_and_checked() {
     }
     for t in [0.99, 0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error = Sampling::Temperature { t }.validate().unwrap_err();
-        assert!(error.to_string().starts_with(&format!("sampling.temperature.t = {t}")), "{error}");
+        assert!(error.to_string().starts_with(&format!("temperature t = {t}")), "{error}");
         assert!(Mixer::new(Sampling::Temperature { t }, &[0, 1], 2, 2).is_err());
     }
     let error = Mixer::new(Sampling::Uniform {}, &[0, 1, 2], 2, 2).err().unwrap();

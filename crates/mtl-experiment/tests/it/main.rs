@@ -187,7 +187,7 @@ fn mistakes_are_found_before_the_first_run() {
     let plain = tiny(&runs, &[]);
     let with = |more: &str| comparison(tiny(&runs, &[more]), &[]);
     for (wrong, expected) in [
-        (comparison(plain.clone(), &["upgrad", "pcgard"]), "pcgard: --set balancer=pcgard: unknown variant"),
+        (comparison(plain.clone(), &["upgrad", "pcgard"]), "pcgard: balancer=pcgard: unknown variant"),
         (comparison(plain.clone(), &["cagrad:c=-1"]), "cagrad:c=-1: balancer: balancer.cagrad.c = -1"),
         (comparison(plain.clone(), &["cagrad:k=1"]), "unknown field `k`"),
         (comparison(plain.clone(), &["cagrad:c"]), "NAME:key=value"),

@@ -57,7 +57,7 @@ impl Config {
             let problem = "lr must be above 0, warmup and min_lr_ratio from 0 to below 1";
             return wrong("stages.joint.schedule", problem.into());
         }
-        self.data.sampling.validate().map_err(|error| Error::Config(format!("data.{error}")))?;
+        self.data.sampling.validate().map_err(|error| Error::setting("data.sampling", error.to_string()))?;
         self.data.augment.validate().map_err(|error| Error::setting("data.augment", error.to_string()))
     }
 

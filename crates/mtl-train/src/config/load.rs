@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{Config, RECONSTRUCTION, Stages};
-use crate::error::{Error, Result};
+use crate::error::{Error, Origin, Result};
 
 /// Named starting points, as TOML over the defaults.
 pub const PRESETS: &[Entry<&str>] = &[
@@ -84,8 +84,8 @@ fn merge(base: &mut Table, over: Table, path: &mut Vec<String>) {
 /// [`Error::Config`] or [`Error::UnknownName`] with the place and, where one is near, the key that was meant.
 pub fn load(preset: &str, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
     let entry = find("preset", PRESETS, preset)?;
-    let table = parse(entry.item, "preset")?;
-    check(&table).map_err(|problem| Error::Config(format!("preset {preset}: {problem}")))?;
+    let table = parse(entry.item, Origin::Preset(preset.to_owned()))?;
+    check(&table).map_err(Origin::Preset(preset.to_owned()).error())?;
     layered(table, file, overrides)
 }
 
@@ -110,7 +110,7 @@ pub fn load_from(source: &Path, base: Config, file: Option<&Path>, overrides: &[
     }
     config.stages.run = run;
     config.model.init_from = Some(source.to_owned());
-    let mut config = layered(parse(&to_toml(&config)?, &source.display().to_string())?, file, overrides)?;
+    let mut config = layered(parse(&to_toml(&config)?, Origin::file(source))?, file, overrides)?;
     config.data.open.known = known;
     Ok(config)
 }
@@ -121,33 +121,42 @@ pub fn load_from(source: &Path, base: Config, file: Option<&Path>, overrides: &[
 /// As [`load`].
 pub fn chosen(file: Option<&Path>, overrides: &[String]) -> Result<Config> {
     let table = layered_table(Table::new(), file, overrides)?;
-    Config::deserialize(table).map_err(|error| Error::Config(error.to_string()))
+    deserialize(table).map_err(Origin::Merged.error())
 }
 
 /// File and overrides over a table of settings.
 fn layered(table: Table, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
     let table = layered_table(table, file, overrides)?;
-    let mut config = Config::deserialize(table).map_err(|error| Error::Config(error.to_string()))?;
+    let mut config = deserialize(table).map_err(Origin::Merged.error())?;
     config.resolve()?;
     Ok(config)
 }
 
 fn layered_table(mut table: Table, file: Option<&Path>, overrides: &[String]) -> Result<Table> {
     if let Some(file) = file {
-        let text = std::fs::read_to_string(file)
-            .map_err(|source| Error::Config(format!("cannot read the configuration {}: {source}", file.display())))?;
+        let unreadable = |error: std::io::Error| Origin::file(file).error()(format!("cannot be read: {error}"));
+        let text = std::fs::read_to_string(file).map_err(unreadable)?;
         // Read on its own first: only the text itself can say line and column.
         if let Err(error) = toml::from_str::<Config>(&text) {
-            return Err(Error::Config(at_place(file, &text, &error)));
+            return Err(at_place(file, &text, &error));
         }
-        merge(&mut table, parse(&text, &file.display().to_string())?, &mut Vec::new());
-        check(&table).map_err(|problem| Error::Config(format!("{}: {problem}", file.display())))?;
+        merge(&mut table, parse(&text, Origin::file(file))?, &mut Vec::new());
+        check(&table).map_err(Origin::file(file).error())?;
     }
+    let mut budget: Option<String> = None;
     for text in overrides {
         let over = override_table(text)?;
+        let given = over.get("budget").and_then(Value::as_table).and_then(|budget| budget.keys().next());
+        if let Some(key) = given.filter(|key| BUDGETS.contains(&key.as_str())) {
+            let other = budget.get_or_insert_with(|| key.clone());
+            if other != key {
+                let problem = format!("budget.{other} is given too: give one of {}", BUDGETS.join(", "));
+                return Err(Origin::Override(text.clone()).error()(problem));
+            }
+        }
         let mut merged = table.clone();
         merge(&mut merged, over, &mut Vec::new());
-        check(&merged).map_err(|problem| Error::Config(format!("--set {text}: {problem}")))?;
+        check(&merged).map_err(Origin::Override(text.clone()).error())?;
         table = merged;
     }
     Ok(table)
@@ -159,7 +168,7 @@ fn layered_table(mut table: Table, file: Option<&Path>, overrides: &[String]) ->
 /// As [`load`].
 pub fn read_resolved(file: &Path) -> Result<Config> {
     let text = std::fs::read_to_string(file).map_err(Error::io("cannot read", file))?;
-    let mut config: Config = toml::from_str(&text).map_err(|error| Error::Config(at_place(file, &text, &error)))?;
+    let mut config: Config = toml::from_str(&text).map_err(|error| at_place(file, &text, &error))?;
     config.resolve()?;
     Ok(config)
 }
@@ -169,22 +178,27 @@ pub fn read_resolved(file: &Path) -> Result<Config> {
 /// # Errors
 /// A value TOML cannot hold.
 pub fn to_toml(config: &Config) -> Result<String> {
-    toml::to_string_pretty(config)
-        .map_err(|error| Error::Config(format!("the configuration cannot be written as TOML: {error}")))
+    let failed = |error: toml::ser::Error| Origin::Merged.error()(format!("cannot be written as TOML: {error}"));
+    toml::to_string_pretty(config).map_err(failed)
 }
 
-fn parse(text: &str, what: &str) -> Result<Table> {
-    text.parse::<Table>().map_err(|error| Error::Config(format!("{what}: {}", error.message())))
+fn parse(text: &str, origin: Origin) -> Result<Table> {
+    text.parse::<Table>().map_err(|error| origin.error()(error.message().to_owned()))
+}
+
+fn deserialize(table: Table) -> std::result::Result<Config, String> {
+    Config::deserialize(table).map_err(|error| with_suggestion(error.message()))
 }
 
 fn check(table: &Table) -> std::result::Result<(), String> {
-    Config::deserialize(table.clone()).map(|_| ()).map_err(|error| with_suggestion(error.message()))
+    deserialize(table.clone()).map(|_| ())
 }
 
 /// `a.b=c` as a table.
 fn override_table(text: &str) -> Result<Table> {
     let wrong = |problem: &str| {
-        Error::Config(format!("--set {text}: {problem}; write it as key.path=value, for example stages.joint.batch=32"))
+        let problem = format!("{problem}; write it as key.path=value, for example stages.joint.batch=32");
+        Origin::Override(text.to_owned()).error()(problem)
     };
     let (path, value) = text.split_once('=').ok_or_else(|| wrong("`=` is missing"))?;
     let keys: Vec<&str> = path.trim().split('.').collect();
@@ -216,20 +230,22 @@ fn override_table(text: &str) -> Result<Table> {
     Ok(table)
 }
 
-/// `file:line:column: message`, with the line itself and a suggestion.
-fn at_place(file: &Path, text: &str, error: &toml::de::Error) -> String {
+/// The error at its line and column, with the line itself and a suggestion.
+fn at_place(file: &Path, text: &str, error: &toml::de::Error) -> Error {
     let message = with_suggestion(error.message());
     let Some(span) = error.span() else {
-        return format!("{}: {message}", file.display());
+        return Origin::file(file).error()(message);
     };
     let before = &text[..span.start.min(text.len())];
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     let shown = text.lines().nth(line - 1).unwrap_or_default();
-    format!("{}:{line}:{column}: {message}\n  {shown}\n  {}^", file.display(), " ".repeat(column - 1))
+    let origin = Origin::File { path: file.to_owned(), at: Some((line, column)) };
+    origin.error()(format!("{message}\n  {shown}\n  {}^", " ".repeat(column - 1)))
 }
 
-/// Adds the nearest expected name to "unknown field `x`, expected one of `a`, `b`".
+/// Adds the nearest expected name to "unknown field `x`, expected one of `a`, `b`". serde has no type for this error: the names
+/// are in its message only.
 fn with_suggestion(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match quoted.split_first() {
@@ -285,6 +301,9 @@ mod tests {
         assert_eq!((config.data.path, config.data.sources.len()), (None, 2));
         let config = set(&["data.sources=[{path=\"b\"}]", "data.path=a"]).unwrap();
         assert_eq!((config.data.path, config.data.sources.len()), (Some("a".into()), 0));
+        let message = set(&["budget.steps=3", "budget.minutes=1"]).unwrap_err().to_string();
+        assert_eq!(message, "budget.minutes=1: budget.steps is given too: give one of steps, epochs, minutes");
+        assert_eq!(set(&["budget.steps=3", "budget.steps=4"]).unwrap().budget.steps, Some(4));
         for (text, expected) in [
             ("data.sampling=unifrom", "did you mean `uniform`"),
             ("data.sampling.temperature.T=2", "did you mean `t`"),

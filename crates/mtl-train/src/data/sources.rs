@@ -21,11 +21,8 @@ use crate::error::{Error, Result};
 /// A folder that cannot be opened or is listed twice, folders that cannot be concatenated, `data.path` in addition to them.
 pub(crate) fn open(data: &Data) -> Result<Arc<dyn Dataset>> {
     if let Some(path) = &data.path {
-        return Err(Error::Config(format!(
-            "data.path = \"{}\" and data.sources are both given: give one; a further folder is a further entry of \
-             data.sources",
-            path.display()
-        )));
+        let problem = "data.path is given too: give one; a further folder is a further entry of data.sources";
+        return Err(Error::setting("data.sources", format!("{problem} (data.path = \"{}\")", path.display())));
     }
     for (at, source) in data.sources.iter().enumerate() {
         let same = |other: &SourceFolder| {
@@ -33,8 +30,8 @@ pub(crate) fn open(data: &Data) -> Result<Arc<dyn Dataset>> {
             (path, tasks, rename, open) == (&source.path, &source.tasks, &source.rename, &source.open)
         };
         if data.sources[..at].iter().any(same) {
-            let problem = "its images would count twice; name each folder once";
-            return Err(Error::Config(format!("data.sources holds {} twice: {problem}", source.path.display())));
+            let problem = "is listed twice and its images would count twice; name each folder once";
+            return Err(Error::setting("data.sources", format!("{} {problem}", source.path.display())));
         }
     }
     let mut sources = Vec::new();
@@ -47,10 +44,10 @@ pub(crate) fn open(data: &Data) -> Result<Arc<dyn Dataset>> {
         });
     }
     let together = ConcatDataset::new(sources).map_err(|error| match error {
-        mtl_data::Error::Concat { problem } => Error::Config(format!(
-            "data.sources: {problem}. A folder with settings of its own is an entry `[[data.sources]]` with its `path` in a \
-             file for --config"
-        )),
+        mtl_data::Error::Concat { problem } => {
+            let entry = "A folder with settings of its own is an entry `[[data.sources]]` with its `path` in a configuration file";
+            Error::setting("data.sources", format!("{problem}. {entry}"))
+        }
         other => other.into(),
     })?;
     Ok(Arc::new(together))
@@ -183,7 +180,8 @@ pub(crate) fn check_normalisation(
 ) -> Result<()> {
     let names = dataset.origins();
     let counts = rows_of(dataset, &split.train);
-    let trained: Vec<&str> = names.iter().zip(counts).filter(|(_, rows)| *rows > 0).map(|(name, _)| &**name).collect();
+    let trained: Vec<String> =
+        names.into_iter().zip(counts).filter(|(_, rows)| *rows > 0).map(|(name, _)| name).collect();
     if trained.len() < 2 || !config.runs_joint() {
         return Ok(());
     }
@@ -200,19 +198,5 @@ pub(crate) fn check_normalisation(
     if settings.is_empty() {
         return Ok(());
     }
-    // A shell needs no quotes for these; shlex would quote every `=`.
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '=');
-    let quoted = |text: &'_ String| match text.chars().all(plain) {
-        true => text.clone(),
-        false => shlex::try_quote(text).unwrap_or(text.into()).into_owned(),
-    };
-    let settings: Vec<String> = settings.iter().map(quoted).collect();
-    Err(Error::Config(format!(
-        "batch normalisation cannot be trained on {} sources ({}): its statistics are those of a whole batch, so each image would \
-         be normalised by images of other sources, and the averages it keeps for later would be those of none. Group \
-         normalisation takes its statistics from each image alone: --set {}",
-        trained.len(),
-        trained.join(", "),
-        settings.join(" ")
-    )))
+    Err(Error::BatchNormOverSources { sources: trained, settings })
 }

@@ -48,7 +48,7 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
             let plan = Plan::new(config.clone())?;
             if plan.schema != *schema {
                 let problem = "the data has changed since the run was trained, and its held-out side with it; \
-                               score it as other data with `--data`";
+                               score it as other data, by naming its folder";
                 return Err(Error::DataMismatch(format!("{}: {problem}", run.display())));
             }
             let seen = TrainedOn::before(config)?;

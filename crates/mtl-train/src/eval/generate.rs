@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::pictures::{tiles, write_grid};
 use crate::config::JOINT;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::store::LoadedRun;
 
 /// Which new images are wanted.
@@ -48,7 +48,7 @@ pub struct Generated {
 /// # Errors
 /// A run without that generator, an unknown class, a folder that cannot be written to.
 pub fn generate(run: &Path, request: &GenerateRequest, device: Option<&str>) -> Result<Generated> {
-    draw(run, request, device).map_err(|error| error.advise(|| "name another folder with `--out DIR`".into()))
+    draw(run, request, device).map_err(|error| error.advise(Remedy::OtherOutput))
 }
 
 fn draw(run: &Path, request: &GenerateRequest, device: Option<&str>) -> Result<Generated> {
@@ -56,7 +56,10 @@ fn draw(run: &Path, request: &GenerateRequest, device: Option<&str>) -> Result<G
     let name = choose_generator(&trained, request.generator.as_deref())?;
     let generator = &trained.model.generators[&name];
     if request.count == 0 || request.count > 100_000 {
-        return Err(Error::Config(format!("{} images: from 1 to 100,000 can be drawn at once", request.count)));
+        return Err(Error::setting(
+            "count",
+            format!("from 1 to 100,000 images can be drawn at once, not {}", request.count),
+        ));
     }
     let classes = trained.schema.condition_classes();
     let labels = choose_labels(classes, request)?;
@@ -103,9 +106,7 @@ fn new_folder(run: &Path, generator: &str, wanted: Option<&Path>) -> Result<Path
             .ok_or_else(|| Error::Run { path: run.join("samples"), problem: "holds 9,999 sets of samples".into() });
     };
     if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        let problem =
-            format!("{} is not empty; name a new folder with --out, so that nothing is written over", out.display());
-        return Err(Error::Config(problem));
+        return Err(Error::OutputNotEmpty { path: out.to_owned() });
     }
     Ok(out.to_owned())
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::pictures::{class_colour, file_name, save};
 use crate::data::size_of;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::store::LoadedRun;
 
 /// Prediction of one task for one image.
@@ -65,7 +65,7 @@ pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Optio
         taken.insert(stem.clone());
         match predict_one(&trained, path, &out, &stem) {
             // The next image may be readable; after a failed write the next one would fail too.
-            Err(error @ Error::Io { .. }) => return Err(error.advise(|| "name another folder with `--out DIR`".into())),
+            Err(error @ Error::Io { .. }) => return Err(error.advise(Remedy::OtherOutput)),
             one => found.push(one),
         }
     }

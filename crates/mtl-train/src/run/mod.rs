@@ -20,7 +20,7 @@ use self::session::Session;
 use self::stage::RunContext;
 use crate::config::load;
 use crate::data::Plan;
-use crate::error::{Error, Result, words};
+use crate::error::{Error, Remedy, Result, words};
 use crate::eval::examples::write_predictions;
 use crate::eval::score::{baselines, score};
 use crate::event::{Event, Observer};
@@ -48,7 +48,7 @@ pub fn train(config: crate::Config, observers: &mut [&mut dyn Observer], stop: &
     if let Err(error) = described {
         // The folder is empty so far: a full disk must not leave a folder that is not a run.
         let _ = std::fs::remove_dir_all(dir.path());
-        return Err(error.advise(|| "choose another folder with `--set output.dir=DIR`".into()));
+        return Err(error.advise(Remedy::OtherRunsFolder));
     }
     let inventory = dir.join("inventory.json");
     if let Err(error) = plan.inventory.write(&inventory) {
@@ -141,12 +141,7 @@ fn run_with_advice(
                 let kept = if saved { "the last good checkpoint is kept" } else { "nothing had been saved yet" };
                 Error::Diverged { what, stage, step, advice: format!("; {kept}{advice}") }
             }
-            other if saved => other.advise(|| {
-                format!("saved checkpoints are unchanged, `mtl resume {}` continues from the last one", run.display())
-            }),
-            other => {
-                other.advise(|| format!("nothing had been saved yet, `mtl resume {}` starts again", run.display()))
-            }
+            other => other.advise(Remedy::Resume { run, saved }),
         }
     })
 }

@@ -78,9 +78,9 @@ pub(super) fn load_weights(plan: &Plan, model: &Model) -> Result<Loaded> {
         }
     }
     if !problems.is_empty() {
-        let words = "the two runs do not match";
+        let words = "they do not match";
         let all = listed(&problems, LISTED);
-        return Err(Error::Config(format!("model.init_from = \"{}\": {words}: {all}", run.display())));
+        return Err(Error::setting("model.init_from", format!("{} and this run: {words}: {all}", run.display())));
     }
     model.overwrite(&taken)?;
     let checkpoint = other.checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -128,7 +128,7 @@ fn optional_parts(plan: &Plan, model: &Model) -> Vec<OptionalPart> {
 fn untrained(why: &str) -> String {
     format!(
         "{why}: encoder and heads keep their random initial weights, and generators are trained on those. This is a control \
-         experiment; `mtl train --init-from RUN` uses the encoder of another run"
+         experiment; model.init_from = RUN uses the encoder of another run"
     )
 }
 

@@ -216,7 +216,7 @@ impl Checkpoint {
             }
         };
         if !any(root) {
-            let problem = "no checkpoint: the run has not saved one yet; `mtl resume RUN` restarts it".into();
+            let problem = "no checkpoint: the run has not saved one yet; resuming it starts again".into();
             return Err(Error::Checkpoint { path: root.to_owned(), problem });
         }
         for folder in complete(root)?.into_iter().rev() {

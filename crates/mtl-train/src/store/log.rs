@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use mtl_model::step::conflict::{TaskPair, summary};
 use serde::Deserialize;
@@ -62,7 +63,10 @@ impl Recorder {
             result = self.metrics.write_all(format!("{line}\n").as_bytes());
         }
         if let Some(words) = words {
-            result = result.and(self.log.write_all(format!("{} {words}\n", timestamp()).as_bytes()));
+            result =
+                result.and(self.log.write_all(
+                    format!("{} {words}\n", humantime::format_rfc3339_seconds(SystemTime::now())).as_bytes(),
+                ));
         }
         match result {
             Err(error) if !self.complained => {
@@ -72,22 +76,6 @@ impl Recorder {
             _ => None,
         }
     }
-}
-
-/// Seconds since 1970, as UTC date and time.
-fn timestamp() -> String {
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_secs());
-    // Civil date from days (Howard Hinnant's algorithm).
-    let z = (seconds / 86_400) as i64 + 719_468;
-    let era = z / 146_097;
-    let day_of_era = z - era * 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let m = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (h, min, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{h:02}:{min:02}:{s:02}Z")
 }
 
 /// The line for programs and the line for people. In lines for programs only keys ending in `_s` depend on the clock, so that

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::atomic::write_atomically;
 use super::checkpoint::sweep;
 use super::environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// An open run folder. The lock is released on drop, and by the system when the process ends.
 #[derive(Debug)]
@@ -25,10 +25,10 @@ impl RunDir {
         let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > 80 || name.starts_with('.') || !name.chars().all(usable) {
             let allowed = "a run's name is made of 1 to 80 letters, digits, `-`, `_` and `.`, not beginning with `.`";
-            return Err(Error::Config(format!("output.name = \"{name}\": {allowed}")));
+            return Err(Error::setting("output.name", format!("{allowed}; it is \"{name}\"")));
         }
-        let elsewhere = || "choose another folder with `--set output.dir=DIR`".to_owned();
-        fs::create_dir_all(parent).map_err(|error| Error::io("cannot create", parent)(error).advise(elsewhere))?;
+        let failed = |path: &Path, error| Error::io("cannot create", path)(error).advise(Remedy::OtherRunsFolder);
+        fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
         for number in 1..100_000 {
             let path = parent.join(format!("{name}-{number:04}"));
             match fs::create_dir(&path) {
@@ -40,7 +40,7 @@ impl RunDir {
                     return Self::own(path);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("cannot create", path)(error).advise(elsewhere)),
+                Err(error) => return Err(failed(&path, error)),
             }
         }
         Err(Error::Run {
@@ -55,8 +55,7 @@ impl RunDir {
     /// Not a run folder, or another process is working in it.
     pub fn open(path: &Path) -> Result<Self> {
         check(path)?;
-        let writable = || "a run continues in its own folder, which must be writable".to_owned();
-        let dir = Self::own(path.to_owned()).map_err(|error| error.advise(writable))?;
+        let dir = Self::own(path.to_owned()).map_err(|error| error.advise(Remedy::WritableRun))?;
         for half in ["config.tmp", "env.tmp", "schema.tmp", "result.tmp"] {
             let half = path.join(half);
             match fs::remove_file(&half) {

@@ -104,9 +104,9 @@ fn batch_statistics_over_a_mixture_are_refused_with_the_settings_that_help() {
     let folders = folders(dir.path());
     let sources = sources(&folders);
     let words = refused(tiny(dir.path(), &[&sources, JOINT]));
-    assert!(words.contains(&format!("--set {GROUP} {MASK_GROUP}")) && words.contains("photos, scans"), "{words}");
+    assert!(words.contains(&format!("set {GROUP} and {MASK_GROUP}")) && words.contains("photos, scans"), "{words}");
     let words = refused(tiny(dir.path(), &[&sources, GROUP, JOINT]));
-    assert!(words.ends_with(&format!("--set {MASK_GROUP}")), "{words}");
+    assert!(words.ends_with(&format!("set {MASK_GROUP}")), "{words}");
     assert!(!dir.path().join("photos-scans-0001").exists(), "refused, but a run folder exists");
     // With them no part of the model takes statistics over a batch.
     let plan = Plan::new(on(dir.path(), &folders, &["generators.gan.gan.mode=finetuned"])).unwrap();
@@ -228,7 +228,7 @@ fn tasks_are_chosen_and_renamed_per_folder() {
     }
 
     for (entries, more, words) in [
-        (format!("{{path=\"{photos}\"}},{{path=\"{photos}\"}}"), "seed=0", "photos twice"),
+        (format!("{{path=\"{photos}\"}},{{path=\"{photos}\"}}"), "seed=0", "photos is listed twice"),
         (format!("{{path=\"{photos}\",tasks=[\"knd\"]}}"), "seed=0", "did you mean `kind`?"),
         (
             format!("{{path=\"{photos}\"}},{{path=\"{scans}\",rename={{mask=\"kind\"}}}}"),
@@ -238,7 +238,7 @@ fn tasks_are_chosen_and_renamed_per_folder() {
         (
             format!("{{path=\"{photos}\"}}"),
             "data.sampling.temperature.t=0.5",
-            "data.sampling.temperature.t = 0.5: at least 1",
+            "data.sampling: temperature t = 0.5: at least 1",
         ),
     ] {
         let found = refused(with(entries, &[more]));
@@ -246,5 +246,5 @@ fn tasks_are_chosen_and_renamed_per_folder() {
     }
     let mut both = with(format!("{{path=\"{photos}\"}}"), &[]);
     both.data.path = Some(scans.into());
-    assert!(refused(both).contains("are both given"));
+    assert!(refused(both).contains("data.path is given too"));
 }

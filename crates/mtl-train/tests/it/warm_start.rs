@@ -147,7 +147,7 @@ fn generators_on_an_untrained_trunk_give_a_warning() {
     let (random, heard) = run(tiny(dir.path(), &["stages.run=[\"gan\"]", "stages.gan.steps=1"]));
     let random = random.unwrap();
     assert!(
-        heard.warnings.iter().any(|words| words.contains("random") && words.contains("--init-from")),
+        heard.warnings.iter().any(|words| words.contains("random") && words.contains("model.init_from")),
         "{:?}",
         heard.warnings
     );
