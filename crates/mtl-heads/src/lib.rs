@@ -98,7 +98,7 @@ pub trait Head: Send + Sync + std::fmt::Debug {
 
 /// Settings of a head. A type from another crate that implements this trait is built in the same way as the built-in ones.
 pub trait HeadConfig: Send + Sync + std::fmt::Debug {
-    /// Builds the head for a task that it serves, with its parameters in `scope`.
+    /// Builds the head for a task that it serves (the caller has checked it), with its parameters in `scope`.
     ///
     /// # Errors
     /// Settings out of range, a parameter name that is taken.
@@ -144,14 +144,23 @@ impl Config {
         self.member().norm()
     }
 
+    /// Checks that the head serves tasks of this kind.
+    ///
+    /// # Errors
+    /// [`Error::Kind`].
+    pub fn check(&self, task: &Task) -> Result<()> {
+        if self.member().serves(&task.kind) {
+            return Ok(());
+        }
+        Err(Error::Kind { task: task.name.clone(), kind: task.kind.name(), head: self.name() })
+    }
+
     /// Builds the head with its parameters in `scope`.
     ///
     /// # Errors
     /// A task of a kind that this head does not serve, settings out of range, a parameter name that is taken.
     pub fn build(&self, scope: &Scope, task: &Task, input: &HeadInput) -> Result<Box<dyn Head>> {
-        if !self.member().serves(&task.kind) {
-            return Err(Error::Kind { task: task.name.clone(), kind: task.kind.name(), head: self.name() });
-        }
+        self.check(task)?;
         self.member().build(scope, task, input)
     }
 }

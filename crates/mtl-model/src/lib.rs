@@ -51,7 +51,7 @@ pub mod step;
 
 pub use batch::DeviceBatch;
 pub use error::{Error, Result};
-pub use model::{Model, ModelConfig};
+pub use model::{Model, ModelConfig, ModelParts};
 pub use objective::{Objective, Output};
 pub use outputs::Outputs;
 pub use schema::Schema;

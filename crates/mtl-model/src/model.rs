@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mtl_gen::{Generator, GeneratorInput};
-use mtl_heads::HeadInput;
+use mtl_gen::{Generator, GeneratorConfig, GeneratorInput};
+use mtl_heads::{HeadConfig, HeadInput};
 use mtl_rng::Seed;
 use mtl_task::Task;
 use mtl_tensor::{DType, Device, Params, Tensor, Var};
-use mtl_trunk::Trunk;
-use mtl_trunk::sharing::{self, Sharing};
+use mtl_trunk::sharing::{self, Sharing, SharingConfig};
+use mtl_trunk::{Trunk, TrunkConfig};
 
 use crate::error::{Error, Result};
-use crate::objective::{Labelled, Objective, ObjectiveInput};
+use crate::objective::{Labelled, Objective, ObjectiveConfig, ObjectiveInput};
 use crate::objectives::{self, head::HeadObjective};
 use crate::schema::Schema;
 
-/// The settings a model is built from.
+/// The settings a model is built from: registered kinds of everything. [`ModelParts`] takes kinds of other crates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelConfig {
     /// Random seed of the initial weights. Default 0.
@@ -37,6 +37,36 @@ impl ModelConfig {
     /// The head of a task.
     pub fn head(&self, task: &Task) -> mtl_heads::Config {
         self.heads.get(&task.name).cloned().unwrap_or_else(|| mtl_heads::Config::for_task(&task.kind))
+    }
+}
+
+/// The settings of every part of a model as the traits that build them: registered kinds, or types of other crates.
+#[derive(Clone, Debug)]
+pub struct ModelParts<'a> {
+    /// Random seed of the initial weights.
+    pub seed: u64,
+    /// The encoder.
+    pub trunk: &'a dyn TrunkConfig,
+    /// How the tasks share it.
+    pub sharing: &'a dyn SharingConfig,
+    /// Heads by task; a task without an entry gets the default head of its kind.
+    pub heads: BTreeMap<String, &'a dyn HeadConfig>,
+    /// Generators by name.
+    pub generators: BTreeMap<String, &'a dyn GeneratorConfig>,
+    /// Unlabelled objectives by name.
+    pub objectives: BTreeMap<String, &'a dyn ObjectiveConfig>,
+}
+
+impl<'a> From<&'a ModelConfig> for ModelParts<'a> {
+    fn from(config: &'a ModelConfig) -> Self {
+        Self {
+            seed: config.seed,
+            trunk: &config.trunk,
+            sharing: config.sharing.member(),
+            heads: config.heads.iter().map(|(task, head)| (task.clone(), head.member())).collect(),
+            generators: config.generators.iter().map(|(name, kind)| (name.clone(), kind.member())).collect(),
+            objectives: config.objectives.iter().map(|(name, kind)| (name.clone(), kind.member())).collect(),
+        }
     }
 }
 
@@ -61,9 +91,20 @@ impl Model {
     /// # Errors
     /// Settings out of range, or that do not fit the tasks.
     pub fn new(config: &ModelConfig, schema: &Schema, device: &Device) -> Result<Self> {
-        let params = Params::new(Seed::new(config.seed), DType::F32, device);
-        let count = schema.tasks.len() + config.objectives.len();
-        let sharing = config.sharing.build(&params, &config.trunk, schema.channels, count)?;
+        for task in &schema.tasks {
+            config.head(task).check(task)?;
+        }
+        Self::from_parts(&config.into(), schema, device)
+    }
+
+    /// Builds every network of `parts`, which may be kinds of other crates.
+    ///
+    /// # Errors
+    /// Those of [`Model::new`].
+    pub fn from_parts(parts: &ModelParts<'_>, schema: &Schema, device: &Device) -> Result<Self> {
+        let params = Params::new(Seed::new(parts.seed), DType::F32, device);
+        let count = schema.tasks.len() + parts.objectives.len();
+        let sharing = parts.sharing.build(&params, parts.trunk, schema.channels, count)?;
         let taps = sharing.taps().to_vec();
         let mut objectives: Vec<Box<dyn Objective>> = Vec::with_capacity(count);
         let heads = params.scope("heads");
@@ -75,7 +116,13 @@ impl Model {
                 class_counts: Some(counts.clone()),
             };
             let scope = heads.sub(&task.name);
-            let head = config.head(task).build(&scope, task, &input)?;
+            let default = mtl_heads::Config::for_task(&task.kind);
+            let config = parts.heads.get(&task.name).copied().unwrap_or_else(|| default.member());
+            if !config.serves(&task.kind) {
+                let problem = format!("the head does not serve tasks of kind {}", task.kind.name());
+                return Err(Error::Setting { key: format!("heads.{}", task.name), problem });
+            }
+            let head = config.build(&scope, task, &input)?;
             objectives.push(Box::new(HeadObjective {
                 task: task.clone(),
                 head,
@@ -84,17 +131,17 @@ impl Model {
             }));
         }
         let input = GeneratorInput {
-            trunk: &config.trunk,
+            trunk: parts.trunk,
             taps: &taps,
             size: (schema.height, schema.width),
             channels: schema.channels,
             classes: schema.condition_classes().len(),
         };
-        let build = |(name, generator): (&String, &mtl_gen::Config)| {
+        let build = |(name, generator): (&String, &&dyn GeneratorConfig)| {
             Ok((name.clone(), generator.build(&params.scope(name), &input)?))
         };
-        let generators = config.generators.iter().map(build).collect::<Result<BTreeMap<_, _>>>()?;
-        for (name, objective) in &config.objectives {
+        let generators = parts.generators.iter().map(build).collect::<Result<BTreeMap<_, _>>>()?;
+        for (name, objective) in &parts.objectives {
             let input = ObjectiveInput { name, params: &params, taps: &taps, schema, generators: &generators };
             let Some(objective) = objective.build(&input)? else { continue };
             // Gradients are kept by parameter: two objectives of the same parameters would overwrite each other.

@@ -162,8 +162,9 @@ pub struct ObjectiveInput<'a> {
     pub generators: &'a BTreeMap<String, Arc<dyn Generator>>,
 }
 
-/// Implemented by the settings of every kind of unlabelled objective.
-pub trait ObjectiveConfig {
+/// Settings of a kind of unlabelled objective. A type from another crate that implements this trait is built in the same way as
+/// the built-in ones ([`crate::ModelParts`]).
+pub trait ObjectiveConfig: Send + Sync + std::fmt::Debug {
     /// Builds the objective; `None` for kind `none`.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use mtl_trunk::Features;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::DeviceBatch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::objective::{
     Metrics, Objective, ObjectiveConfig, ObjectiveInput, Output, Views, check_weight, first_images,
 };
@@ -34,6 +34,11 @@ const PREFIX: &str = "autoencoder";
 impl ObjectiveConfig for Config {
     fn build(&self, input: &ObjectiveInput<'_>) -> Result<Option<Box<dyn Objective>>> {
         check_weight(input.name, "autoencoder", self.weight)?;
+        if input.params.trainable().keys().any(|name| name.starts_with("autoencoder.")) {
+            let problem =
+                "is a second autoencoder: the parameters `autoencoder` exist already; one is enough".to_owned();
+            return Err(Error::Setting { key: format!("objectives.{}", input.name), problem });
+        }
         let network = Autoencoder::new(&input.params.scope(PREFIX), input.taps, input.schema.channels)?;
         Ok(Some(Box::new(AutoencoderObjective { name: input.name.to_owned(), config: self.clone(), network })))
     }

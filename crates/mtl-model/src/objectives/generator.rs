@@ -40,13 +40,11 @@ impl ObjectiveConfig for Config {
     fn build(&self, input: &ObjectiveInput<'_>) -> Result<Option<Box<dyn Objective>>> {
         check_weight(input.name, "generator", self.weight)?;
         let names = || input.generators.keys().map(String::as_str);
-        let generator =
-            input.generators.get(&self.name).ok_or_else(|| UnknownName::new("generator", &self.name, names()))?;
+        let wrong = |problem| Error::Setting { key: format!("objectives.{}.generator.name", input.name), problem };
+        let unknown = || wrong(UnknownName::new("generator", &self.name, names()).to_string());
+        let generator = input.generators.get(&self.name).ok_or_else(unknown)?;
         if generator.joint().is_none() {
-            return Err(Error::Setting {
-                key: format!("objectives.{}.generator.name", input.name),
-                problem: format!("the generator `{}` has no loss for the joint stage; a VAE has one", self.name),
-            });
+            return Err(wrong(format!("the generator `{}` has no loss for the joint stage; a VAE has one", self.name)));
         }
         let generator = Arc::clone(generator);
         Ok(Some(Box::new(GeneratorObjective { name: input.name.to_owned(), config: self.clone(), generator })))
