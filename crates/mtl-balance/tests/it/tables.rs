@@ -58,7 +58,8 @@ fn document(file: &Value) -> String {
 
 Written by `MTL_WRITE_TABLES=1 cargo test -p mtl-balance tables` and checked by the same test. The values of torchjd 0.18.0, LibMTL \
 4336804 and conflictfree 0.1.8, in double precision, are in `tests/it/reference`. Tests without a table compare the methods of losses, FAMO and DWA per call, \
-and the weight average with the same libraries; GradNorm and ExcessMTL with LibMTL's code; and MGDA, DualProj, UPGrad, Nash-MTL, FairGrad and \
+and the weight average with the same libraries; GradNorm and ExcessMTL with LibMTL's code; IMTL-G for more tasks than \
+directions with NumPy's pseudo-inverse; and MGDA, DualProj, UPGrad, Nash-MTL, FairGrad and \
 PCD with clarabel on random problems.
 
 ## Equal
