@@ -1,8 +1,11 @@
 //! Collective communication: the operations that the processes of a distributed run make together.
 //!
 //! Data-parallel training needs three of them: a mean over all processes (of losses, gradients and batch statistics), a copy of
-//! one process's tensors on all (the initial weights), and a barrier. [`SingleProcess`] is the run of one process. Names and
-//! meanings are those of MPI and `torch.distributed`.
+//! one process's tensors on all (the initial weights), and a barrier. [`SingleProcess`] is the run of one process, the only
+//! member so far. Names and meanings are those of MPI and `torch.distributed`.
+//!
+//! Training calls [`Collective::all_reduce_mean`] for the gradients before each optimizer step. Losses, inner products of the
+//! tasks' gradients and batch-norm statistics are those of each process: a member with several processes has to add them.
 
 use std::fmt::Debug;
 

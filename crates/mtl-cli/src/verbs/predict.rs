@@ -46,6 +46,12 @@ pub fn run(args: &Predict) -> Result<(), Failure> {
             Entry::Bad { error, .. } => say(format_args!("skipped: {error}")),
         }
     }
+    if let Some(error) = found.stopped {
+        if !results.is_empty() {
+            say(format_args!("{} of {} images were predicted", results.len(), args.images.len()));
+        }
+        return Err(error.into());
+    }
     match results.iter().filter(|result| result.is_err()).count() {
         0 => Ok(()),
         n => Err(Failure::Data(format!("{n} of {} images could not be used", results.len()))),

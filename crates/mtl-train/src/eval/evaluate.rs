@@ -39,7 +39,7 @@ pub struct Evaluation {
 /// # Errors
 /// Data that cannot be read or labels none of the model's tasks.
 pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result<Evaluation> {
-    let trained = LoadedRun::load(run, device)?;
+    let trained = LoadedRun::load_with_inventory(run, device)?;
     let (config, schema) = (&trained.config, &trained.schema);
     let (flip_tta, batch) = (config.stages.joint.flip_tta, config.stages.joint.batch);
     let mut warnings: Vec<String> = trained.warning.iter().cloned().collect();

@@ -45,13 +45,15 @@ pub struct Predictions {
     pub images: Vec<Result<Predicted>>,
     /// A warning for the user, if the best checkpoint was damaged and another one is used.
     pub warning: Option<String>,
+    /// The write that failed; the images after it were not predicted.
+    pub stopped: Option<Error>,
 }
 
 /// Predicts every task for image files; masks and overlays go to `out` (default: `RUN/predictions/images`). A file that cannot be
 /// read gives an error in its entry; the others are predicted.
 ///
 /// # Errors
-/// A run that cannot be loaded, a folder that cannot be written to.
+/// A run that cannot be loaded. A file that cannot be written ends the predictions ([`Predictions::stopped`]).
 pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Option<&str>) -> Result<Predictions> {
     let trained = LoadedRun::load(run, device)?;
     let out = out.map_or_else(|| run.join("predictions").join("images"), Path::to_path_buf);
@@ -65,11 +67,14 @@ pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Optio
         taken.insert(stem.clone());
         match predict_one(&trained, path, &out, &stem) {
             // The next image may be readable; after a failed write the next one would fail too.
-            Err(error @ Error::Io { .. }) => return Err(error.advise(Remedy::OtherOutput)),
+            Err(error @ Error::Io { .. }) => {
+                let stopped = Some(error.advise(Remedy::OtherOutput));
+                return Ok(Predictions { images: found, warning: trained.warning, stopped });
+            }
             one => found.push(one),
         }
     }
-    Ok(Predictions { images: found, warning: trained.warning })
+    Ok(Predictions { images: found, warning: trained.warning, stopped: None })
 }
 
 fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Result<Predicted> {

@@ -37,8 +37,7 @@ pub struct LoadedRun {
 /// # Errors
 /// [`Error::Run`] if `run` is not a run folder; settings unknown to this version.
 pub fn read_config(run: &Path) -> Result<Config> {
-    run_dir::check(run)?;
-    let mut config = load::read_resolved(&run.join("config.toml"))?;
+    let mut config = read_settings(run)?;
     let known = Inventory::read(&run.join("inventory.json")).ok().map(Arc::new);
     let own = config.data.sources.iter_mut().filter_map(|source| source.open.as_mut());
     for open in own.chain([&mut config.data.open]) {
@@ -47,13 +46,30 @@ pub fn read_config(run: &Path) -> Result<Config> {
     Ok(config)
 }
 
+/// The settings alone.
+fn read_settings(run: &Path) -> Result<Config> {
+    run_dir::check(run)?;
+    load::read_resolved(&run.join("config.toml"))
+}
+
 impl LoadedRun {
     /// Loads a run: the best checkpoint, or the last one without a best one, with averaged weights.
     ///
     /// # Errors
     /// Not a run folder, nothing saved yet, a checkpoint that is damaged or of another model.
     pub fn load(run: &Path, device: Option<&str>) -> Result<Self> {
-        let config = read_config(run)?;
+        Self::with_config(run, read_settings(run)?, device)
+    }
+
+    /// The same, to open the run's data too: with its inventory ([`read_config`]).
+    ///
+    /// # Errors
+    /// As [`LoadedRun::load`].
+    pub fn load_with_inventory(run: &Path, device: Option<&str>) -> Result<Self> {
+        Self::with_config(run, read_config(run)?, device)
+    }
+
+    fn with_config(run: &Path, config: Config, device: Option<&str>) -> Result<Self> {
         let schema = read_schema(run)?;
         let device = open_device(device.unwrap_or(&config.device))?;
         let model = Model::new(&config.model(), &schema, &device)?;
