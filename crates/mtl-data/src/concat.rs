@@ -38,6 +38,7 @@ use mtl_task::{Target, Task, TaskKind};
 use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
 use crate::error::{Error, Skipped};
 use crate::facts::{FileFacts, LabelFacts, RowFacts, Wanted};
+use crate::reading::Reading;
 use crate::size::Size;
 
 /// Longest name of a source, and of all of them together: run folders are named by it.
@@ -68,7 +69,7 @@ pub struct ConcatDataset {
     schema: Schema,
     sources: Vec<Member>,
     skipped: Vec<Skipped>,
-    notes: Vec<String>,
+    reading: Reading,
 }
 
 struct Member {
@@ -107,12 +108,12 @@ impl ConcatDataset {
             }
         }
         let channels = parts.iter().map(|part| part.dataset.schema().channels).max().unwrap_or(1);
-        let (mut sources, mut skipped, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sources, mut skipped, mut reading) = (Vec::new(), Vec::new(), Reading::default());
         let mut first = 0;
         for ((part, name), own) in parts.into_iter().zip(&names).zip(chosen) {
             let column = |task: &Task| own.iter().find(|(_, own)| own.name == task.name).map(|(at, _)| *at);
             skipped.extend(part.dataset.skipped().iter().cloned());
-            notes.extend(part.dataset.notes().iter().map(|note| format!("{name}: {note}")));
+            reading.extend(part.dataset.reading().of_source(name));
             let rows = part.dataset.len();
             sources.push(Member {
                 name: name.clone(),
@@ -123,7 +124,7 @@ impl ConcatDataset {
             first += rows;
         }
         let schema = Schema { name: together(&names), channels, tasks };
-        Ok(Self { schema, sources, skipped, notes })
+        Ok(Self { schema, sources, skipped, reading })
     }
 
     /// The source of a row, and the row there.
@@ -210,8 +211,8 @@ impl Dataset for ConcatDataset {
         self.sources.partition_point(|source| source.first <= row).saturating_sub(1)
     }
 
-    fn notes(&self) -> &[String] {
-        &self.notes
+    fn reading(&self) -> Reading {
+        self.reading.clone()
     }
 }
 

@@ -7,6 +7,7 @@ use mtl_task::{Target, Task};
 use crate::error::{Error, Skipped};
 use crate::facts::{FileFacts, LabelFacts, RowFacts, Wanted};
 use crate::image::fingerprint::{Fingerprint, SMALL};
+use crate::reading::Reading;
 use crate::size::Size;
 
 /// Name, channels and tasks of a data set.
@@ -113,10 +114,9 @@ pub trait Dataset: Send + Sync {
     fn origin(&self, _row: usize) -> usize {
         0
     }
-    /// Notes of the reader about things it ignored (a column with too many values, files of unknown type), one sentence
-    /// each.
-    fn notes(&self) -> &[String] {
-        &[]
+    /// How the data was read: reader, guesses, warnings, files that are not part of it.
+    fn reading(&self) -> Reading {
+        Reading::default()
     }
 }
 

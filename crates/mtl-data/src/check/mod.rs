@@ -14,6 +14,7 @@ use crate::dataset::{Dataset, Labels, Subset};
 use crate::error::{Error, Skipped};
 use crate::image::decode;
 use crate::readers::{self, OpenOptions};
+use crate::reading::Reading;
 use crate::size::Size;
 use crate::split;
 use crate::split::duplicates::{self, Fingerprint, Likeness};
@@ -31,8 +32,8 @@ pub struct Report {
     pub channels: usize,
     /// Why training on it would be refused, if it would.
     pub refused: Option<String>,
-    /// Rows on the data set's own training, validation and test subsets, if it has them.
-    pub parts: Option<[usize; 3]>,
+    /// Rows of the data set's own subsets, if it has them.
+    pub splits: Option<Splits>,
     /// One entry a task.
     pub tasks: Vec<TaskReport>,
     /// Stored sizes, if known.
@@ -51,8 +52,22 @@ pub struct Report {
     pub near_pairs: usize,
     /// Those pairs that have different classes or are in different subsets.
     pub crossing: Vec<Crossing>,
-    /// Notes of the reader about things it ignored.
-    pub notes: Vec<String>,
+    /// How the data was read.
+    #[serde(flatten)]
+    pub reading: Reading,
+}
+
+/// Rows of the data set's own subsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Splits {
+    /// For training.
+    pub train: usize,
+    /// For validation.
+    pub validation: usize,
+    /// For the reported scores.
+    pub test: usize,
+    /// Rows without any label, in whichever subset.
+    pub unlabelled: usize,
 }
 
 /// Labels of one task.
@@ -165,14 +180,20 @@ pub fn check_dataset(dataset: &dyn Dataset) -> Report {
         rows,
         channels: schema.channels,
         broken: dataset.skipped().to_vec(),
-        notes: dataset.notes().to_vec(),
+        reading: dataset.reading(),
         tasks: tasks(dataset, &stats),
         ..Report::default()
     };
     let parts: Vec<Option<Subset>> = (0..rows).map(|row| dataset.subset(row)).collect();
     if parts.iter().any(Option::is_some) {
         let count = |part| parts.iter().filter(|&&p| p == Some(part)).count();
-        report.parts = Some([count(Subset::Train), count(Subset::Validation), count(Subset::Test)]);
+        let unlabelled = |row: &usize| dataset.labels(*row).iter().all(|label| *label == Labels::Missing);
+        report.splits = Some(Splits {
+            train: count(Subset::Train),
+            validation: count(Subset::Validation),
+            test: count(Subset::Test),
+            unlabelled: (0..rows).filter(unlabelled).count(),
+        });
     }
     let mut moments = vec![[0.0; 2]; schema.channels];
     let mut pixels = 0.0;
@@ -381,7 +402,10 @@ fn raw(path: &Path) -> Report {
     Report {
         name: path.display().to_string(),
         sizes: sizes(stats.iter().flatten().copied().collect()),
-        notes: vec![format!("{} image files were found and decoded one by one", files.len())],
+        reading: Reading {
+            guesses: vec![format!("{} image files were found and decoded one by one", files.len())],
+            ..Reading::default()
+        },
         broken: stats.into_iter().filter_map(Result::err).collect(),
         ..Report::default()
     }

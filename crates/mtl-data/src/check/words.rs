@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Report, TaskReport};
+use super::{Report, Splits, TaskReport};
 use crate::split::duplicates::Likeness;
 
 /// Entries of a list that are written out; the rest is counted.
@@ -19,8 +19,14 @@ impl fmt::Display for Report {
         if let Some(reason) = &self.refused {
             writeln!(f, "REFUSED: {reason}")?;
         }
-        if let Some([train, validation, test]) = self.parts {
-            writeln!(f, "own split: {train} train, {validation} validation, {test} test")?;
+        if !self.reading.reader.is_empty() {
+            writeln!(f, "reader: {}", self.reading.reader)?;
+        }
+        if let Some(Splits { train, validation, test, unlabelled }) = self.splits {
+            writeln!(
+                f,
+                "own split: {train} train, {validation} validation, {test} test; {unlabelled} of them unlabelled"
+            )?;
         }
         if let Some(sizes) = &self.sizes {
             let [h, w] = [sizes.height, sizes.width];
@@ -52,7 +58,7 @@ impl fmt::Display for Report {
             });
             write_list(f, &format!("{word}, in different classes or subsets"), pairs)?;
         }
-        write_list(f, "notes", self.notes.iter().cloned())?;
+        write_list(f, "notes", self.reading.lines().into_iter())?;
         match self.problems() {
             0 => writeln!(f, "no problems"),
             1 => writeln!(f, "1 problem"),

@@ -47,8 +47,10 @@ impl Dataset for Grey {
     fn skipped(&self) -> &[Skipped] {
         &self.skipped
     }
-    fn notes(&self) -> &[String] {
-        &self.notes
+    fn reading(&self) -> Reading {
+        let mut reading = Reading::default();
+        self.notes.iter().for_each(|note| reading.guess(note.clone()));
+        reading
     }
 }
 
@@ -80,7 +82,7 @@ fn rows_and_labels_are_those_of_the_sources() {
     assert_eq!(all.native_size(1), Some(Size { height: 1, width: 7 }));
     assert_eq!(all.content_hash(1).unwrap(), Some(1));
     assert_eq!(all.content_hash(4).unwrap(), scenes(4).content_hash(1).unwrap());
-    assert_eq!((all.skipped().len(), all.notes()), (1, &["leaves: column `x` is blank".to_owned()][..]));
+    assert_eq!((all.skipped().len(), all.reading().lines()), (1, vec!["leaves: column `x` is blank".to_owned()]));
 
     assert_eq!(all.labels(1), [Labels::Class(1), Labels::Missing, Labels::Missing, Labels::Missing]);
     let drawn = scenes(4);

@@ -14,6 +14,7 @@ use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};
 use crate::dataset::Dataset;
 use crate::error::Error;
+use crate::reading::Reading;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -29,11 +30,11 @@ fn detect(root: &Path) -> bool {
 fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let mut classes = Vec::new();
     let mut rows = Vec::new();
-    let mut notes = Vec::new();
+    let mut reading = Reading::by("busi");
     for folder in walk::folders(root)? {
         let (masks, images): (Vec<PathBuf>, Vec<PathBuf>) =
             walk::images(&folder)?.into_iter().partition(|path| mask_of(&walk::stem(path)).is_some());
-        notes.extend(walk::unread(&folder)?);
+        walk::unread(&folder, &mut reading)?;
         if images.is_empty() {
             continue;
         }
@@ -46,17 +47,17 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
             let mask = masks_of.remove(&walk::stem(&image)).map_or(Label::Missing, Label::Mask);
             rows.push(Row { image, labels: vec![Label::Class(classes.len()), mask], subset: None });
         }
-        notes.extend(masks_of.values().flatten().map(|mask| format!("{} belongs to no image", mask.display())));
+        masks_of.values().flatten().for_each(|mask| reading.leave("a mask that belongs to no image", mask));
         classes.push(walk::name(&folder));
     }
     let mut tasks = vec![Task::new("class", TaskKind::Classification { classes }), mask_task("mask")];
     if tasks[0].kind.outputs() == 1 {
-        notes.push("only one class folder: no classification task".into());
+        reading.guess("only one class folder: no classification task");
         tasks.remove(0);
         rows.iter_mut().for_each(|row| drop(row.labels.remove(0)));
     }
     let meaning = palette_file(&[root])?.map_or(Meaning::Binary, Meaning::Known);
-    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, notes }.build(options)
+    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, reading }.build(options)
 }
 
 /// The stem of the image a mask's stem belongs to: `x` for `x_mask` and `x_mask_3`.

@@ -21,6 +21,7 @@ use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::mask::Code;
 use crate::image::palette::Palette;
 use crate::image::{area, decode, mask, palette, resize};
+use crate::reading::Reading;
 use crate::size::Size;
 
 /// Where the meaning of mask values comes from.
@@ -41,7 +42,8 @@ pub(super) struct Draft {
     pub meaning: Meaning,
     /// If every image has an alpha channel and some use it, it becomes the task `mask`.
     pub alpha_as_mask: bool,
-    pub notes: Vec<String>,
+    /// What was guessed and left out so far; the reader's name is set when the data set is opened.
+    pub reading: Reading,
 }
 
 /// The task every reader with mask files declares.
@@ -118,19 +120,19 @@ impl Draft {
         }
         if matches!(self.meaning, Meaning::Discover) && palette.classes().len() > 2 {
             let classes = palette.classes().join(", ");
-            self.notes.push(format!(
+            self.reading.guess(format!(
                 "the masks' values are taken as {} classes: {classes}; a palette.csv (`value,name`) next to the images \
                  names them, and any other value is then an error",
                 palette.classes().len()
             ));
         }
         if self.tasks.is_empty() {
-            self.notes.push("no labels were found: only tasks without labels (generation) can be trained".into());
+            self.reading.guess("no labels were found: only tasks without labels (generation) can be trained");
         }
         let channels = options.channels.unwrap_or(if grey { 1 } else { 3 });
         let schema = Schema { name: walk::dataset_name(&self.root), channels, tasks: self.tasks };
-        let (root, notes) = (self.root, self.notes);
-        Ok(Box::new(ImageFiles { root, schema, rows: kept, files, palette, skipped: broken, notes }))
+        let (root, reading) = (self.root, self.reading);
+        Ok(Box::new(ImageFiles { root, schema, rows: kept, files, palette, skipped: broken, reading }))
     }
 
     /// Gives mask values their classes and marks rows with unknown values as broken.
@@ -169,7 +171,7 @@ struct ImageFiles {
     files: BTreeMap<PathBuf, FileFacts>,
     palette: Palette,
     skipped: Vec<Skipped>,
-    notes: Vec<String>,
+    reading: Reading,
 }
 
 impl ImageFiles {
@@ -345,7 +347,7 @@ impl Dataset for ImageFiles {
         &self.skipped
     }
 
-    fn notes(&self) -> &[String] {
-        &self.notes
+    fn reading(&self) -> Reading {
+        self.reading.clone()
     }
 }

@@ -15,6 +15,7 @@ use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};
 use crate::dataset::{Dataset, Subset};
 use crate::error::Error;
+use crate::reading::Reading;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -37,20 +38,20 @@ struct Found {
 }
 
 fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
-    let mut notes = Vec::new();
+    let mut reading = Reading::by("folder");
     let mut found = Vec::new();
     let mut has_masks = false;
     let mut sources = Vec::new();
     collect_sources(root, None, &mut sources)?;
     for source in &sources {
         has_masks |= source.masks.is_some();
-        read_source(source, &mut found, &mut notes)?;
+        read_source(source, &mut found, &mut reading)?;
     }
     let mut classes: Vec<String> = found.iter().filter_map(|found| found.class.clone()).collect();
     classes.sort();
     classes.dedup();
     if classes.len() == 1 {
-        notes.push(format!("only one class folder (`{}`): no classification task", classes[0]));
+        reading.guess(format!("only one class folder (`{}`): no classification task", classes[0]));
     }
     let with_class = classes.len() > 1;
     let rows = found.into_iter().map(|found| {
@@ -70,7 +71,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let mut places = vec![root];
     places.extend(sources.iter().filter_map(|source| source.masks.as_deref()));
     let meaning = palette_file(&places)?.map_or(Meaning::Discover, Meaning::Known);
-    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: !has_masks, notes }.build(options)
+    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: !has_masks, reading }.build(options)
 }
 
 /// Splits `folder` into its subsets, above or below `images/`.
@@ -112,16 +113,16 @@ pub(super) fn subset_named(word: &str) -> Option<Subset> {
     }
 }
 
-fn read_source(source: &Source, found: &mut Vec<Found>, notes: &mut Vec<String>) -> Result<(), Error> {
+fn read_source(source: &Source, found: &mut Vec<Found>, reading: &mut Reading) -> Result<(), Error> {
     let mut images: Vec<(PathBuf, Option<String>)> =
         walk::images(&source.images)?.into_iter().map(|path| (path, None)).collect();
-    notes.extend(walk::unread(&source.images)?);
+    walk::unread(&source.images, reading)?;
     for folder in walk::folders(&source.images)? {
         if source.masks.as_ref() == Some(&folder) {
             continue;
         }
         let inside = walk::images_below(&folder)?;
-        notes.extend(walk::unread(&folder)?);
+        walk::unread(&folder, reading)?;
         images.extend(inside.into_iter().map(|path| (path, Some(walk::name(&folder)))));
     }
     let mut masks = Masks::read(source.masks.as_deref())?;
@@ -132,10 +133,8 @@ fn read_source(source: &Source, found: &mut Vec<Found>, notes: &mut Vec<String>)
         let mask = masks.take(&walk::relative(&image.with_extension(""), &source.images), unique);
         found.push(Found { image, class, mask, subset: source.subset });
     }
-    if let Some(first) = masks.by_path.values().next() {
-        let count = masks.by_path.len();
-        notes
-            .push(format!("{count} masks belong to no image (or to several of one name), such as {}", first.display()));
+    for mask in masks.by_path.values() {
+        reading.leave("a mask that belongs to no image, or to several of one name", mask);
     }
     Ok(())
 }

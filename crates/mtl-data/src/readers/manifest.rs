@@ -18,6 +18,7 @@ use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns};
 use crate::dataset::Dataset;
 use crate::error::Error;
+use crate::reading::Reading;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -32,8 +33,8 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let file = if path.is_dir() { path.join("manifest.csv") } else { path.to_owned() };
     let root = file.parent().unwrap_or(Path::new("")).to_owned();
     let table = Table::read(&file)?;
-    let mut notes = Vec::new();
-    let (columns, tasks) = columns(&table, &mut notes);
+    let mut reading = Reading::by("manifest");
+    let (columns, tasks) = columns(&table, &mut reading);
     let mut tasks: Vec<Task> = tasks;
     let (mask, depth, split) = (table.column("mask"), table.column("depth"), table.column("split"));
     tasks.extend(mask.map(|_| mask_task("mask")));
@@ -62,7 +63,7 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         rows.push(Row { image: root.join(image), labels, subset });
     }
     let meaning = palette_file(&[&root])?.map_or(Meaning::Discover, Meaning::Known);
-    Draft { root, tasks, rows, meaning, alpha_as_mask: false, notes }.build(options)
+    Draft { root, tasks, rows, meaning, alpha_as_mask: false, reading }.build(options)
 }
 
 struct Table {
@@ -131,7 +132,7 @@ impl Column {
 }
 
 /// Tasks in the order of their (first) columns.
-fn columns(table: &Table, notes: &mut Vec<String>) -> (Vec<Column>, Vec<Task>) {
+fn columns(table: &Table, reading: &mut Reading) -> (Vec<Column>, Vec<Task>) {
     let free = || (0..table.header.len()).filter(|&at| !RESERVED.contains(&table.header[at].as_str()));
     let cells = |at: usize| table.rows.iter().map(move |(_, cells)| cells[at].as_str()).filter(|cell| !cell.is_empty());
     let yes_no: Vec<usize> =
@@ -152,9 +153,9 @@ fn columns(table: &Table, notes: &mut Vec<String>) -> (Vec<Column>, Vec<Task>) {
         let (distinct, labelled) = (values.len(), cells(at).count());
         if distinct < 2 {
             let what = values.first().map_or("is blank".to_owned(), |value| format!("holds only `{value}`"));
-            notes.push(format!("column `{name}` {what}: no task"));
+            reading.guess(format!("column `{name}` {what}: no task"));
         } else if distinct > 2 && 2 * distinct > labelled {
-            notes.push(format!("column `{name}` has {distinct} different values in {labelled} rows: no task"));
+            reading.guess(format!("column `{name}` has {distinct} different values in {labelled} rows: no task"));
         } else {
             let classes = sorted(values);
             tasks.push(Task::new(name, TaskKind::Classification { classes: classes.clone() }));

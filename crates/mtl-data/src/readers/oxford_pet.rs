@@ -15,6 +15,7 @@ use super::{OpenOptions, ReaderFns, walk};
 use crate::dataset::{Dataset, Subset};
 use crate::error::Error;
 use crate::image::palette::Palette;
+use crate::reading::Reading;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -68,15 +69,13 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         Task::new("species", TaskKind::Classification { classes: vec!["cat".into(), "dog".into()] }),
     ];
     tasks.extend(trimaps.map(|_| mask_task("trimap")));
-    let unlisted =
-        walk::images(&root.join("images"))?.iter().filter(|path| !listed.contains(&walk::stem(path))).count();
-    let notes = match unlisted {
-        0 => Vec::new(),
-        n => vec![format!("{n} files in images/ are not in annotations/list.txt and are left out")],
-    };
+    let mut reading = Reading::by("oxford-pet");
+    let images = walk::images(&root.join("images"))?;
+    let unlisted = images.iter().filter(|path| !listed.contains(&walk::stem(path)));
+    unlisted.for_each(|path| reading.leave("not in annotations/list.txt", path));
     // Trimap values as published: 1 pet, 2 background, 3 border.
     let meaning = Meaning::Known(Palette::of(&[(2, "background"), (1, "pet"), (3, "border")]));
-    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, notes }.build(options)
+    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, reading }.build(options)
 }
 
 fn stems_in(path: &Path) -> Result<Option<BTreeSet<String>>, Error> {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::reading::Reading;
 
 const READ: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
 const NOT_READ: [&str; 8] = ["tif", "tiff", "heic", "avif", "jp2", "dcm", "npy", "svg"];
@@ -60,16 +61,11 @@ pub(super) fn any_image(folder: &Path) -> bool {
     look(folder, 3)
 }
 
-/// A note on image files of unsupported formats, if any.
-pub(super) fn unread(folder: &Path) -> Result<Option<String>, Error> {
-    let others: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| has_extension(path, &NOT_READ)).collect();
-    Ok(others.first().map(|first| {
-        format!(
-            "{} files such as {} are of a type that is not read; convert them to PNG",
-            others.len(),
-            first.display()
-        )
-    }))
+/// Counts the image files of formats that are not read.
+pub(super) fn unread(folder: &Path, reading: &mut Reading) -> Result<(), Error> {
+    let others = entries(folder)?.into_iter().filter(|path| has_extension(path, &NOT_READ));
+    others.for_each(|path| reading.leave("a type that is not read; convert to PNG", &path));
+    Ok(())
 }
 
 pub(super) fn is_image_name(path: &Path) -> bool {

@@ -66,8 +66,8 @@ fn busi_masks_beside_images_are_united() {
     let second = row_named(&*data, "benign/benign (2).png");
     assert_eq!(data.labels(second), [Labels::Class(0), Labels::Missing]);
     assert_eq!(data.sample(second, SIZE).unwrap().targets[1].present(), 0);
-    assert_eq!(data.notes().len(), 1, "{:?}", data.notes());
-    assert!(data.notes()[0].contains("gone_mask.png belongs to no image"));
+    assert_eq!(data.reading().lines().len(), 1, "{:?}", data.reading().lines());
+    assert!(data.reading().lines()[0].contains("a mask that belongs to no image): "));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn pets_read_their_list_and_trimaps_only_where_present() {
     // Values 1 pet, 2 background, 3 border are classes 1, 0, 2.
     let Target::Mask(mask) = &sample.targets[2] else { panic!() };
     assert_eq!(mask[..6], [1, 0, 2, 1, 0, 2]);
-    assert!(data.notes()[0].contains("1 files in images/"));
+    assert!(data.reading().lines()[0].contains("not in annotations/list.txt"));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn generic_folders_find_classes_masks_and_parts() {
     let masked: Vec<String> =
         (0..4).filter(|&row| data.labels(row)[1] == Labels::Pixels).map(|row| data.row_name(row)).collect();
     assert_eq!(masked, ["a/1.png"], "mask 2 could belong to two images");
-    assert!(data.notes()[0].contains("1 masks belong to no image"), "{:?}", data.notes());
+    assert!(data.reading().lines()[0].contains("a mask that belongs to no image"), "{:?}", data.reading().lines());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn alpha_is_the_mask_only_if_every_image_has_it_and_there_are_no_masks() {
     save(temp.path(), "images/solid.png", colour(1));
     let data = opened(temp.path());
     assert_eq!(task_names(&*data), [""; 0]);
-    assert!(data.notes()[0].contains("no labels were found"));
+    assert!(data.reading().lines()[0].contains("no labels were found"));
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn manifests_give_tasks_by_their_columns() {
         assert!(depth.iter().all(|value| (value - 0.2).abs() < 1e-6));
         assert_eq!(first[4].present(), 0);
         assert!(matches!(&second[1], Target::MultiLabel(values) if values[0] == 0.0 && values[1].is_nan()));
-        let notes = data.notes().join("\n");
+        let notes = data.reading().lines().join("\n");
         assert!(notes.contains("`id` has 4 different values in 4 rows") && notes.contains("`site` holds only `s`"));
     }
 }

@@ -98,7 +98,7 @@ impl Plan {
         let comparing = balancer.requirements().needs.gram().then(|| config.balancer.name());
         let described = sources::Described { dataset: &*dataset, columns: &columns, tasks: &tasks, split: &split };
         let mut notes = described.notes(config.data.sampling, comparing);
-        notes.extend(dataset.notes().iter().cloned());
+        notes.extend(dataset.reading().lines());
         notes.extend(split.notes.iter().cloned());
         notes.extend(
             dataset.skipped().iter().map(|skipped| format!("skipped {}: {}", skipped.path.display(), skipped.reason)),
