@@ -28,7 +28,7 @@ fn mistyped_words_get_a_suggestion_and_exit_code_2() {
     refuses(&["train", "--config", "run.toml"], &["configuration run.toml does not exist"]);
     refuses(&["list", "trunk"], &["trunk", "trunks"]);
     refuses(&["data", "chek", "."], &["chek", "check"]);
-    refuses(&["data", "check", ".", "--reader", "bussi"], &["did you mean `busi`"]);
+    refuses(&["data", "check", ".", "--reader", "yollo"], &["did you mean `yolo`"]);
     assert!(!place.path("runs").exists(), "nothing is written before everything is checked");
 }
 

@@ -45,6 +45,17 @@ pub enum Subset {
     Test,
 }
 
+impl Subset {
+    /// As in tables and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
 /// One decoded row at the requested size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
@@ -117,6 +128,10 @@ pub trait Dataset: Send + Sync {
     /// How the data was read: reader, guesses, warnings, files that are not part of it.
     fn reading(&self) -> Reading {
         Reading::default()
+    }
+    /// The same, for [`crate::open`] to complete; `None` for data that is not read from files.
+    fn reading_mut(&mut self) -> Option<&mut Reading> {
+        None
     }
 }
 

@@ -31,11 +31,6 @@ pub struct Unread {
 }
 
 impl Reading {
-    /// An empty one of a reader.
-    pub fn by(reader: &str) -> Self {
-        Self { reader: reader.to_owned(), ..Self::default() }
-    }
-
     /// Adds what was inferred.
     pub fn guess(&mut self, sentence: impl Into<String>) {
         self.guesses.push(sentence.into());

@@ -5,4 +5,5 @@ pub mod decode;
 pub mod fingerprint;
 pub mod mask;
 pub mod palette;
+pub mod polygon;
 pub mod resize;

@@ -20,6 +20,7 @@ use crate::facts::{DecodedFacts, FileContent, FileFacts, LabelFacts, RowFacts, W
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::mask::Code;
 use crate::image::palette::Palette;
+use crate::image::polygon::{self, Outline};
 use crate::image::{area, decode, mask, palette, resize};
 use crate::reading::Reading;
 use crate::size::Size;
@@ -42,7 +43,10 @@ pub(super) struct Draft {
     pub meaning: Meaning,
     /// If every image has an alpha channel and some use it, it becomes the task `mask`.
     pub alpha_as_mask: bool,
-    /// What was guessed and left out so far; the reader's name is set when the data set is opened.
+    /// Files that were read for names and labels.
+    pub tables: Vec<PathBuf>,
+    /// Files that belong to no row although the layout has a place for them, with the reason.
+    pub left: BTreeMap<PathBuf, &'static str>,
     pub reading: Reading,
 }
 
@@ -131,7 +135,15 @@ impl Draft {
         }
         let channels = options.channels.unwrap_or(if grey { 1 } else { 3 });
         let schema = Schema { name: walk::dataset_name(&self.root), channels, tasks: self.tasks };
-        let (root, reading) = (self.root, self.reading);
+        let (root, mut reading) = (self.root, self.reading);
+        let rows_files = kept.iter().flat_map(Row::files);
+        let left = self.left.into_iter().map(|(path, reason)| {
+            reading.leave(reason, &path);
+            path
+        });
+        let mut used: BTreeSet<PathBuf> = left.collect();
+        used.extend(rows_files.cloned().chain(broken.iter().map(|skipped| skipped.path.clone())).chain(self.tables));
+        walk::leave_rest(&root, &used, &mut reading)?;
         Ok(Box::new(ImageFiles { root, schema, rows: kept, files, palette, skipped: broken, reading }))
     }
 
@@ -217,6 +229,7 @@ impl ImageFiles {
                     decode::alpha_mask(&image).map_or(LabelFacts::Missing, |mask| LabelFacts::mask(&mask, classes))
                 }
             },
+            Label::Outlines(outlines) => LabelFacts::of(&Self::drawn(outlines, native(), native()), &task.kind),
             Label::Depth(path) => match content(path) {
                 Some(FileContent::Depth(facts)) => LabelFacts::Dense(*facts),
                 _ => LabelFacts::of(&Self::depth(path, native(), native())?, &task.kind),
@@ -242,6 +255,13 @@ impl ImageFiles {
         }
         let classes = united.unwrap_or_else(|| vec![Target::NO_PIXEL; image.height * image.width]);
         Ok(palette::target(&classes, image, size))
+    }
+
+    /// The mask of outlines; their values are classes.
+    fn drawn(outlines: &[(u8, Outline)], image: Size, size: Size) -> Target {
+        let mut classes = vec![0; image.pixels()];
+        outlines.iter().for_each(|(class, outline)| polygon::fill(&mut classes, image, outline, *class));
+        palette::target(&classes, image, size)
     }
 
     fn depth(path: &Path, image: Size, size: Size) -> Result<Target, Error> {
@@ -271,7 +291,7 @@ impl Dataset for ImageFiles {
         let labels = self.rows[row].labels.iter().map(|label| match label {
             Label::Class(class) => Labels::Class(*class),
             Label::YesNo(cells) if cells.iter().any(Option::is_some) => Labels::MultiLabel(cells.clone()),
-            Label::Mask(_) | Label::Alpha | Label::Depth(_) => Labels::Pixels,
+            Label::Mask(_) | Label::Alpha | Label::Outlines(_) | Label::Depth(_) => Labels::Pixels,
             Label::YesNo(_) | Label::Missing => Labels::Missing,
         });
         labels.collect()
@@ -301,6 +321,7 @@ impl Dataset for ImageFiles {
                     })?;
                     palette::target(&alpha, native, size)
                 }
+                Label::Outlines(outlines) => Self::drawn(outlines, native, size),
                 Label::Depth(path) => Self::depth(path, native, size)?,
                 Label::Missing => task.kind.missing(1, size.height, size.width),
             });
@@ -349,5 +370,9 @@ impl Dataset for ImageFiles {
 
     fn reading(&self) -> Reading {
         self.reading.clone()
+    }
+
+    fn reading_mut(&mut self) -> Option<&mut Reading> {
+        Some(&mut self.reading)
     }
 }

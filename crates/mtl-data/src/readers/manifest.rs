@@ -6,14 +6,14 @@
 //! classes the different values, sorted (as numbers if all are whole numbers). A column with one value, or with a
 //! different value in almost every row, is no task: it is left out with a note.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use mtl_registry::nearest;
 use mtl_task::{Task, TaskKind};
 
 use super::files::{Draft, Meaning, mask_task, palette_file};
-use super::folder::subset_named;
+use super::names::subset_named;
 use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns};
 use crate::dataset::Dataset;
@@ -33,7 +33,7 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let file = if path.is_dir() { path.join("manifest.csv") } else { path.to_owned() };
     let root = file.parent().unwrap_or(Path::new("")).to_owned();
     let table = Table::read(&file)?;
-    let mut reading = Reading::by("manifest");
+    let mut reading = Reading::default();
     let (columns, tasks) = columns(&table, &mut reading);
     let mut tasks: Vec<Task> = tasks;
     let (mask, depth, split) = (table.column("mask"), table.column("depth"), table.column("split"));
@@ -62,8 +62,9 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         labels.extend(depth.map(|column| file_label(column, Label::Depth)));
         rows.push(Row { image: root.join(image), labels, subset });
     }
+    let tables = vec![file.clone(), root.join("palette.csv")];
     let meaning = palette_file(&[&root])?.map_or(Meaning::Discover, Meaning::Known);
-    Draft { root, tasks, rows, meaning, alpha_as_mask: false, reading }.build(options)
+    Draft { root, tasks, rows, meaning, alpha_as_mask: false, tables, left: BTreeMap::new(), reading }.build(options)
 }
 
 struct Table {

@@ -13,20 +13,24 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::inventory::Inventory;
+use crate::reading::Reading;
 
-mod busi;
 mod cifar10;
 mod files;
 mod folder;
 mod idx;
 mod manifest;
+mod names;
+mod nnunet;
 mod oxford_pet;
 mod packed;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod row;
 mod scan;
+mod voc;
 mod walk;
+mod yolo;
 
 pub(crate) use walk::images_below;
 
@@ -93,13 +97,23 @@ pub const READERS: &[Entry<ReaderFns>] = &[
     },
     Entry { name: "idx", summary: "MNIST and similar: *-images-idx3-ubyte, *-labels-idx1-ubyte", item: idx::READER },
     Entry {
-        name: "busi",
-        summary: "<class>/x.png with masks next to it: x_mask.png, x_mask_1.png ... (united)",
-        item: busi::READER,
+        name: "yolo",
+        summary: "YOLO segmentation: images/**/*, labels/**/*.txt with outlines, names in data.yaml",
+        item: yolo::READER,
+    },
+    Entry {
+        name: "voc",
+        summary: "PASCAL VOC: JPEGImages/*, SegmentationClass/*, ImageSets/Segmentation/*.txt as subsets",
+        item: voc::READER,
+    },
+    Entry {
+        name: "nnunet",
+        summary: "nnU-Net: imagesTr/*_0000.png, labelsTr/*.png; imagesTs and labelsTs as the test subset",
+        item: nnunet::READER,
     },
     Entry {
         name: "folder",
-        summary: "images/<class>/*, images/* or <class>/*; masks/ with the same stems; alpha as mask",
+        summary: "<class>/*, images/* with masks/*, or x.png with x_mask.png; train/, val/, test/ around or below; alpha as mask",
         item: folder::READER,
     },
 ];
@@ -111,14 +125,19 @@ pub const READERS: &[Entry<ReaderFns>] = &[
 pub fn open(path: &Path, options: &OpenOptions) -> Opened {
     check(options)?;
     std::fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    let folder = unwrapped(path)?;
-    if let Some(name) = &options.reader {
-        return (find("reader", READERS, name)?.item.open)(&folder, options);
+    let mut reading = Reading::default();
+    let folder = unwrapped(path, &mut reading)?;
+    let reader = match &options.reader {
+        Some(name) => find("reader", READERS, name)?,
+        None => READERS.iter().find(|reader| (reader.item.detect)(&folder)).ok_or_else(|| unrecognised(path))?,
+    };
+    let mut dataset = (reader.item.open)(&folder, options)?;
+    if let Some(own) = dataset.reading_mut() {
+        reading.extend(std::mem::take(own));
+        reader.name.clone_into(&mut reading.reader);
+        *own = reading;
     }
-    if let Some(reader) = READERS.iter().find(|reader| (reader.item.detect)(&folder)) {
-        return (reader.item.open)(&folder, options);
-    }
-    Err(unrecognised(path))
+    Ok(dataset)
 }
 
 fn check(options: &OpenOptions) -> Result<(), Error> {
@@ -141,17 +160,22 @@ fn check(options: &OpenOptions) -> Result<(), Error> {
     Ok(())
 }
 
-/// Steps into folders that hold one folder of folders and nothing else, as unpacked archives often do: it is no class.
-fn unwrapped(path: &Path) -> Result<PathBuf, Error> {
+/// Steps into folders that hold one folder of folders and no image, as unpacked archives often do: it is no class. Files beside
+/// it are counted.
+fn unwrapped(path: &Path, reading: &mut Reading) -> Result<PathBuf, Error> {
     let mut at = path.to_owned();
-    while at.is_dir() {
-        let entries = walk::entries(&at)?;
-        match &entries[..] {
-            [only] if only.is_dir() && walk::name(only) != "images" && !walk::folders(only)?.is_empty() => {
-                at = only.clone()
-            }
-            _ => break,
+    while at.is_dir() && !READERS.iter().any(|reader| reader.name != "folder" && (reader.item.detect)(&at)) {
+        let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
+            walk::entries(&at)?.into_iter().partition(|path| path.is_dir());
+        let mut with_images = folders.iter().filter(|folder| walk::any_image(folder) || folders.len() == 1);
+        let (Some(only), None) = (with_images.next(), with_images.next()) else { break };
+        let is_part = names::is_images(&walk::name(only), false) || names::is_masks(&walk::name(only), false);
+        if is_part || files.iter().any(|path| walk::is_image_name(path)) || walk::folders(only)?.is_empty() {
+            break;
         }
+        files.iter().for_each(|path| reading.leave("beside the folder of images", path));
+        reading.guess(format!("the only folder of images, {}/, is entered: it is no class", walk::name(only)));
+        at = only.clone();
     }
     Ok(at)
 }

@@ -69,13 +69,15 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         Task::new("species", TaskKind::Classification { classes: vec!["cat".into(), "dog".into()] }),
     ];
     tasks.extend(trimaps.map(|_| mask_task("trimap")));
-    let mut reading = Reading::by("oxford-pet");
+    let reading = Reading::default();
     let images = walk::images(&root.join("images"))?;
-    let unlisted = images.iter().filter(|path| !listed.contains(&walk::stem(path)));
-    unlisted.for_each(|path| reading.leave("not in annotations/list.txt", path));
+    let unlisted = images.into_iter().filter(|path| !listed.contains(&walk::stem(path)));
+    let tables =
+        ["list.txt", "test.txt", "trainval.txt", "README"].map(|name| root.join("annotations").join(name)).into();
+    let left = unlisted.map(|path| (path, "not in annotations/list.txt")).collect();
     // Trimap values as published: 1 pet, 2 background, 3 border.
     let meaning = Meaning::Known(Palette::of(&[(2, "background"), (1, "pet"), (3, "border")]));
-    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, reading }.build(options)
+    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, reading }.build(options)
 }
 
 fn stems_in(path: &Path) -> Result<Option<BTreeSet<String>>, Error> {

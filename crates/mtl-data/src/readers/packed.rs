@@ -7,6 +7,7 @@ use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
 use crate::error::Error;
 use crate::image::fingerprint::hash;
 use crate::image::resize;
+use crate::reading::Reading;
 use crate::size::Size;
 
 /// Images of one size, `[N, C, H, W]`, each with one class.
@@ -18,6 +19,7 @@ pub(super) struct Packed {
     pixels: Vec<u8>,
     classes: Vec<u8>,
     subsets: Vec<Subset>,
+    reading: Reading,
 }
 
 impl Packed {
@@ -31,7 +33,15 @@ impl Packed {
     ) -> Self {
         let task = Task::new("class", TaskKind::Classification { classes: class_names });
         let schema = Schema { name, channels: options.channels.unwrap_or(stored_channels), tasks: vec![task] };
-        Self { schema, stored_channels, size, pixels: Vec::new(), classes: Vec::new(), subsets: Vec::new() }
+        Self {
+            schema,
+            stored_channels,
+            size,
+            pixels: Vec::new(),
+            classes: Vec::new(),
+            subsets: Vec::new(),
+            reading: Reading::default(),
+        }
     }
 
     pub(super) fn push(&mut self, pixels: &[u8], class: u8, subset: Subset) {
@@ -85,6 +95,14 @@ impl Dataset for Packed {
 
     fn content_hash(&self, row: usize) -> Result<Option<u64>, Error> {
         Ok(Some(hash(self.image(row))))
+    }
+
+    fn reading(&self) -> Reading {
+        self.reading.clone()
+    }
+
+    fn reading_mut(&mut self) -> Option<&mut Reading> {
+        Some(&mut self.reading)
     }
 
     fn native_size(&self, _row: usize) -> Option<Size> {

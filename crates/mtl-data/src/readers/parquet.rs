@@ -15,7 +15,7 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use mtl_task::{Target, Task, TaskKind};
 
 use super::cifar10;
-use super::folder::subset_named;
+use super::names::subset_named;
 use super::{OpenOptions, ReaderFns, walk};
 use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
 use crate::error::Error;
@@ -23,6 +23,7 @@ use crate::error::Problem;
 use crate::image::decode;
 use crate::image::fingerprint::hash;
 use crate::image::resize;
+use crate::reading::Reading;
 use crate::size::Size;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
@@ -101,7 +102,12 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         Vec::new()
     };
     let channels = options.channels.unwrap_or(if grey { 1 } else { 3 });
-    Ok(Box::new(EncodedImages { schema: Schema { name, channels, tasks }, root: root.to_owned(), rows }))
+    Ok(Box::new(EncodedImages {
+        schema: Schema { name, channels, tasks },
+        root: root.to_owned(),
+        rows,
+        reading: Reading::default(),
+    }))
 }
 
 /// `features.label.names` of the first label feature in the hub's metadata.
@@ -193,11 +199,20 @@ struct EncodedImages {
     schema: Schema,
     root: PathBuf,
     rows: Vec<Row>,
+    reading: Reading,
 }
 
 impl Dataset for EncodedImages {
     fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    fn reading(&self) -> Reading {
+        self.reading.clone()
+    }
+
+    fn reading_mut(&mut self) -> Option<&mut Reading> {
+        Some(&mut self.reading)
     }
 
     fn len(&self) -> usize {

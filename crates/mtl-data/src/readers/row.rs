@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::dataset::Subset;
+use crate::image::polygon::Outline;
 
 /// A row's label for one task.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub(super) enum Label {
     Mask(Vec<PathBuf>),
     /// The image's own alpha channel.
     Alpha,
+    /// Outlines with their mask value; none are a mask of background.
+    Outlines(Vec<(u8, Outline)>),
     Depth(PathBuf),
     Missing,
 }
@@ -26,4 +29,16 @@ pub(super) struct Row {
     pub labels: Vec<Label>,
     /// The subset that the data set's authors assigned.
     pub subset: Option<Subset>,
+}
+
+impl Row {
+    /// The image and the files of its labels.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let labels = self.labels.iter().flat_map(|label| match label {
+            Label::Mask(paths) => paths.as_slice(),
+            Label::Depth(path) => std::slice::from_ref(path),
+            Label::Class(_) | Label::YesNo(_) | Label::Alpha | Label::Outlines(_) | Label::Missing => &[],
+        });
+        std::iter::once(&self.image).chain(labels)
+    }
 }

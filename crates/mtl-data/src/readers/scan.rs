@@ -74,7 +74,7 @@ impl Scanner<'_> {
             let (paths, what) = match label {
                 Label::Mask(paths) => (paths.as_slice(), "mask"),
                 Label::Depth(path) => (std::slice::from_ref(path), "depth map"),
-                Label::Class(_) | Label::YesNo(_) | Label::Alpha | Label::Missing => continue,
+                Label::Class(_) | Label::YesNo(_) | Label::Alpha | Label::Outlines(_) | Label::Missing => continue,
             };
             for path in paths {
                 match if what == "mask" { self.mask(path) } else { self.depth(path) } {

@@ -1,26 +1,34 @@
-//! Looking into folders: in sorted order, without hidden files.
+//! Looking into folders: in sorted order, without hidden files and what other programs leave behind.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::names;
 use crate::error::Error;
 use crate::reading::Reading;
 
-const READ: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
-const NOT_READ: [&str; 8] = ["tif", "tiff", "heic", "avif", "jp2", "dcm", "npy", "svg"];
+const READ: [&str; 14] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "pgm", "ppm", "pbm", "pnm"];
+const NOT_READ: [&str; 10] = ["heic", "heif", "avif", "jp2", "dcm", "nii", "gz", "npy", "svg", "psd"];
 
-/// Everything visible in a folder, sorted by name.
+/// Everything in a folder, sorted by name, without hidden files, what other programs leave behind, and runs of mtl.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    Ok(everything(folder)?.into_iter().filter(|path| !names::is_junk(&name(path)) && !is_run(path)).collect())
+}
+
+fn everything(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let io = |source| Error::Io { path: folder.to_owned(), source };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let entry = entry.map_err(io)?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            paths.push(entry.path());
-        }
-    }
+    let paths = std::fs::read_dir(folder).map_err(io)?.map(|entry| Ok(entry.map_err(io)?.path()));
+    let mut paths = paths.collect::<Result<Vec<_>, Error>>()?;
     paths.sort();
     Ok(paths)
+}
+
+/// Whether a folder is a run: its pictures are no data.
+fn is_run(path: &Path) -> bool {
+    path.join("checkpoints").is_dir() && path.join("config.toml").is_file()
 }
 
 /// The folders in a folder.
@@ -28,13 +36,13 @@ pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(entries(folder)?.into_iter().filter(|path| path.is_dir()).collect())
 }
 
-/// The image files in a folder, by their extension.
+/// The image files in a folder, by their extension; without one, by their content.
 pub(super) fn images(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    Ok(entries(folder)?.into_iter().filter(|path| is_image_name(path) && path.is_file()).collect())
+    Ok(entries(folder)?.into_iter().filter(|path| is_image(path)).collect())
 }
 
 /// Folders deeper than this are not looked into: links may go round in circles.
-const MAX_DEPTH: usize = 6;
+const MAX_DEPTH: usize = 16;
 
 /// The image files in a folder and the folders below it.
 pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -51,25 +59,60 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), 
     Ok(())
 }
 
-/// Whether a folder, up to three levels deep, has an image file.
+/// Whether there is an image file in a folder or below it.
 pub(super) fn any_image(folder: &Path) -> bool {
     fn look(folder: &Path, depth: usize) -> bool {
         let entries = entries(folder).unwrap_or_default();
-        entries.iter().any(|path| is_image_name(path) && path.is_file())
+        entries.iter().any(|path| is_image(path))
             || (depth > 0 && entries.iter().any(|path| path.is_dir() && look(path, depth - 1)))
     }
-    look(folder, 3)
+    look(folder, MAX_DEPTH)
 }
 
-/// Counts the image files of formats that are not read.
-pub(super) fn unread(folder: &Path, reading: &mut Reading) -> Result<(), Error> {
-    let others = entries(folder)?.into_iter().filter(|path| has_extension(path, &NOT_READ));
-    others.for_each(|path| reading.leave("a type that is not read; convert to PNG", &path));
-    Ok(())
+fn is_image(path: &Path) -> bool {
+    match path.extension() {
+        Some(_) => is_image_name(path) && path.is_file(),
+        None => path.is_file() && is_image_content(path),
+    }
+}
+
+/// Whether the first bytes are those of an image.
+fn is_image_content(path: &Path) -> bool {
+    let mut start = [0; 16];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut start));
+    read.is_ok_and(|count| image::guess_format(&start[..count]).is_ok())
 }
 
 pub(super) fn is_image_name(path: &Path) -> bool {
     has_extension(path, &READ)
+}
+
+/// Counts every file below `root` that is not `used`, by reason.
+pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Reading) -> Result<(), Error> {
+    fn all(folder: &Path, junk: bool, depth: usize, found: &mut dyn FnMut(PathBuf, bool)) -> Result<(), Error> {
+        for path in everything(folder)? {
+            let junk = junk || names::is_junk(&name(&path));
+            match path.is_dir() {
+                true if is_run(&path) => found(path, junk),
+                true if depth > 0 => all(&path, junk, depth - 1, found)?,
+                true => {}
+                false => found(path, junk),
+            }
+        }
+        Ok(())
+    }
+    let mut leave = |path: PathBuf, junk: bool| {
+        let reason = match &path {
+            path if used.contains(path) => return,
+            _ if junk => "hidden, or left behind by a file manager or an archive",
+            path if path.is_dir() => "a run of mtl",
+            path if has_extension(path, &NOT_READ) => "a type that is not read; convert to PNG",
+            path if is_image(path) => "an image outside of the layout",
+            _ => "no image",
+        };
+        reading.leave(reason, &path);
+    };
+    all(root, false, MAX_DEPTH, &mut leave)
 }
 
 fn has_extension(path: &Path, known: &[&str]) -> bool {

@@ -37,14 +37,14 @@ fn folders_without_data_say_what_is_understood() {
     assert!(matches!(error(&temp.path().join("nowhere")), Error::Io { .. }));
     contains_all(&error(temp.path()), &["the folder is empty"]);
     fs::write(temp.path().join("notes.txt"), "nothing").unwrap();
-    contains_all(&error(temp.path()), &["it holds notes.txt", "manifest", "images/<class>/*", "cifar10"]);
+    contains_all(&error(temp.path()), &["it holds notes.txt", "manifest", "<class>/*", "cifar10"]);
     contains_all(&error(&temp.path().join("notes.txt")), &["it is a file"]);
     fs::create_dir_all(temp.path().join("images/a")).unwrap();
     contains_all(
         &error_with(temp.path(), &OpenOptions { reader: Some("folder".into()), ..OpenOptions::default() }),
         &["no images"],
     );
-    for reader in ["busi", "oxford-pet", "manifest", "cifar10", "idx"] {
+    for reader in ["voc", "nnunet", "oxford-pet", "manifest", "cifar10", "idx"] {
         let options = OpenOptions { reader: Some(reader.into()), ..OpenOptions::default() };
         let text = error_with(temp.path(), &options).to_string();
         assert!(text.contains(&*temp.path().to_string_lossy()), "{reader}: {text}");

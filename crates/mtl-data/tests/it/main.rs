@@ -4,5 +4,6 @@ mod bad;
 mod events;
 mod folders;
 mod inventory;
+mod layouts;
 mod packed;
 mod real;

@@ -1,0 +1,228 @@
+//! Names that folders and files have by custom: subsets, images, masks, and what other programs leave behind.
+//!
+//! Words are compared in any case, with `-`, `.` and spaces as `_`. A year may follow a subset (`train2017`).
+
+use crate::dataset::Subset;
+
+const TRAIN: [&str; 8] =
+    ["train", "training", "train_set", "training_set", "trainset", "train_data", "training_data", "trn"];
+const VALIDATION: [&str; 12] = [
+    "val",
+    "valid",
+    "validation",
+    "validate",
+    "val_set",
+    "valid_set",
+    "validation_set",
+    "valset",
+    "val_data",
+    "dev",
+    "eval",
+    "evaluation",
+];
+const TEST: [&str; 8] = ["test", "testing", "test_set", "testing_set", "testset", "test_data", "tst", "holdout"];
+const UNLABELLED: [&str; 6] = ["unlabeled", "unlabelled", "unsup", "unsupervised", "no_label", "no_labels"];
+const IMAGES: [&str; 6] = ["image", "images", "img", "imgs", "jpegimages", "img_dir"];
+/// These may be classes too: they hold images only where a folder of masks stands next to them.
+const IMAGES_BESIDE_MASKS: [&str; 11] =
+    ["photo", "photos", "picture", "pictures", "input", "inputs", "original", "originals", "rgb", "x", "data"];
+const MASKS: [&str; 5] = ["mask", "masks", "segmentationclass", "ann_dir", "trimaps"];
+/// These may be classes too: they hold masks only where a folder of images stands next to them.
+const MASKS_BESIDE_IMAGES: [&str; 17] = [
+    "label",
+    "labels",
+    "annotation",
+    "annotations",
+    "annot",
+    "annots",
+    "gt",
+    "gts",
+    "groundtruth",
+    "ground_truth",
+    "ground_truths",
+    "seg",
+    "segs",
+    "segmentation",
+    "segmentations",
+    "target",
+    "targets",
+];
+/// What may stand behind the stem of an image to name its mask.
+const MASK_SUFFIXES: [&str; 14] = [
+    "mask",
+    "masks",
+    "seg",
+    "segmentation",
+    "label",
+    "labels",
+    "labelids",
+    "gt",
+    "groundtruth",
+    "ground_truth",
+    "annotation",
+    "annot",
+    "anno",
+    "trimap",
+];
+/// What may stand behind the stem of an image beside a mask of the bare stem.
+const IMAGE_SUFFIXES: [&str; 4] = ["image", "img", "photo", "sat"];
+const JUNK: [&str; 12] = [
+    "__macosx",
+    "@eadir",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "$recycle.bin",
+    "lost+found",
+    "#recycle",
+    "@recycle",
+    "__pycache__",
+    "system volume information",
+    "icon\r",
+];
+
+fn word(name: &str) -> String {
+    name.trim().to_lowercase().replace(['-', '.', ' '], "_")
+}
+
+/// The subset with this name, in a table or as a folder.
+pub(super) fn subset_named(name: &str) -> Option<Subset> {
+    let word = word(name);
+    let bare = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    // `train2017`, but not `train1`: numbered folds are no subsets.
+    let word = if word.len() - bare.len() == 4 { bare.trim_end_matches('_') } else { &word };
+    match word {
+        word if TRAIN.contains(&word) => Some(Subset::Train),
+        word if VALIDATION.contains(&word) => Some(Subset::Validation),
+        word if TEST.contains(&word) => Some(Subset::Test),
+        _ => None,
+    }
+}
+
+/// Whether a folder of this name holds images without labels.
+pub(super) fn is_unlabelled(name: &str) -> bool {
+    UNLABELLED.contains(&&*word(name))
+}
+
+/// Whether a folder of this name holds images; `beside_masks`: a folder of masks stands next to it.
+pub(super) fn is_images(name: &str, beside_masks: bool) -> bool {
+    let word = word(name);
+    IMAGES.contains(&&*word) || (beside_masks && IMAGES_BESIDE_MASKS.contains(&&*word))
+}
+
+/// Whether a folder of this name holds masks; `beside_images`: a folder of images stands next to it.
+pub(super) fn is_masks(name: &str, beside_images: bool) -> bool {
+    let word = word(name);
+    MASKS.contains(&&*word) || (beside_images && MASKS_BESIDE_IMAGES.contains(&&*word))
+}
+
+/// The folder of images that a folder of masks is named after: `train` for `trainannot` and `train_labels`.
+pub(super) fn annotated(name: &str) -> Option<String> {
+    let word = word(name);
+    let of = |suffix: &str| word.strip_suffix(suffix).map(|rest| rest.trim_end_matches('_').to_owned());
+    ["annot", "annotations", "labels", "masks", "mask", "gt"]
+        .iter()
+        .find_map(|suffix| of(suffix))
+        .filter(|rest| !rest.is_empty())
+}
+
+/// Whether a class of this name is probably no class but a part of a layout that was not recognised.
+pub(super) fn is_layout(name: &str) -> bool {
+    let imagesets = matches!(
+        &*word(name),
+        "imagesets"
+            | "segmentationobject"
+            | "labels"
+            | "annotations"
+            | "runs"
+            | "checkpoints"
+            | "imagestr"
+            | "imagests"
+            | "labelstr"
+            | "labelsts"
+    );
+    subset_named(name).is_some()
+        || is_unlabelled(name)
+        || is_images(name, false)
+        || is_masks(name, false)
+        || imagesets
+        || annotated(name).is_some_and(|of| subset_named(&of).is_some())
+}
+
+/// Whether a file or folder of this name is left behind by a file manager, an archive or a notebook.
+pub(super) fn is_junk(name: &str) -> bool {
+    name.starts_with('.') || JUNK.contains(&&*name.to_lowercase())
+}
+
+/// The stem of the image that the mask with this stem belongs to: `x` for `x_mask`, `x-Seg`, `x.gt`,
+/// and `x_mask_3`.
+pub(super) fn image_of_mask(stem: &str) -> Option<&str> {
+    let is_separator = |c: char| matches!(c, '_' | '-' | '.' | ' ');
+    let numbered = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    let bare = match numbered.strip_suffix(is_separator) {
+        Some(bare) if numbered.len() < stem.len() => bare,
+        _ => stem,
+    };
+    without_suffix(bare, &MASK_SUFFIXES).or_else(|| without_suffix(stem, &MASK_SUFFIXES))
+}
+
+/// A stem without what names it as an image: `x` for `x_image`.
+pub(super) fn image_stem(stem: &str) -> &str {
+    without_suffix(stem, &IMAGE_SUFFIXES).unwrap_or(stem)
+}
+
+fn without_suffix<'a>(stem: &'a str, suffixes: &[&str]) -> Option<&'a str> {
+    suffixes.iter().find_map(|suffix| {
+        let start = stem.len().checked_sub(suffix.len()).filter(|&at| stem.is_char_boundary(at))?;
+        let (rest, end) = stem.split_at(start);
+        let rest = end.eq_ignore_ascii_case(suffix).then_some(rest)?;
+        let rest = rest.strip_suffix(['_', '-', '.', ' '])?;
+        (!rest.is_empty()).then_some(rest)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subsets() {
+        for (name, subset) in [
+            ("Training", Some(Subset::Train)),
+            ("train2017", Some(Subset::Train)),
+            ("training-set", Some(Subset::Train)),
+            ("VAL", Some(Subset::Validation)),
+            ("dev", Some(Subset::Validation)),
+            ("Test Set", Some(Subset::Test)),
+            ("train1", None),
+            ("trains", None),
+            ("2017", None),
+            ("", None),
+        ] {
+            assert_eq!(subset_named(name), subset, "{name}");
+        }
+    }
+
+    #[test]
+    fn masks_are_named_after_their_image() {
+        for (stem, image) in [
+            ("benign (1)_mask", Some("benign (1)")),
+            ("benign (1)_mask_12", Some("benign (1)")),
+            ("x_Segmentation", Some("x")),
+            ("x-mask", Some("x")),
+            ("x.GT", Some("x")),
+            ("a_masked", None),
+            ("a_mask_b", None),
+            ("mask", None),
+            ("_mask", None),
+            ("é_mask", Some("é")),
+            ("a_mask_", None),
+        ] {
+            assert_eq!(image_of_mask(stem), image, "{stem}");
+        }
+        assert_eq!((image_stem("x_image"), image_stem("x")), ("x", "x"));
+        assert_eq!(annotated("trainannot").as_deref(), Some("train"));
+        assert_eq!(annotated("val_labels").as_deref(), Some("val"));
+        assert!(is_layout("testannot") && is_layout("JPEGImages") && !is_layout("cat") && is_junk("@eaDir"));
+    }
+}
