@@ -19,13 +19,14 @@ mod cifar10;
 mod files;
 mod folder;
 mod idx;
-mod manifest;
+mod names;
 mod oxford_pet;
 mod packed;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod row;
 mod scan;
+mod table;
 mod walk;
 
 pub(crate) use walk::images_below;
@@ -72,8 +73,8 @@ pub struct ReaderFns {
 pub const READERS: &[Entry<ReaderFns>] = &[
     Entry {
         name: "manifest",
-        summary: "manifest.csv: image[,mask][,depth][,split],<task>...; an empty cell is a missing label",
-        item: manifest::READER,
+        summary: "manifest.csv (or metadata, labels, train ...): image[,mask][,depth][,split],<task>...; blank cell: no label",
+        item: table::READER,
     },
     Entry {
         name: "oxford-pet",

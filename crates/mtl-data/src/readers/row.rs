@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::dataset::Subset;
 
 /// A row's label for one task.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Label {
     Class(usize),
     /// One cell per label of a multi-label task.

@@ -6,3 +6,4 @@ mod folders;
 mod inventory;
 mod packed;
 mod real;
+mod tables;
