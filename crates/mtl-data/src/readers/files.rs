@@ -43,6 +43,8 @@ pub(super) struct Draft {
     pub meaning: Meaning,
     /// If every image has an alpha channel and some use it, it becomes the task `mask`.
     pub alpha_as_mask: bool,
+    /// Whether all other files of the folder are counted as not read.
+    pub count_rest: bool,
     /// Files that were read for names and labels.
     pub tables: Vec<PathBuf>,
     /// Files that belong to no row although the layout has a place for them, with the reason.
@@ -143,7 +145,9 @@ impl Draft {
         });
         let mut used: BTreeSet<PathBuf> = left.collect();
         used.extend(rows_files.cloned().chain(broken.iter().map(|skipped| skipped.path.clone())).chain(self.tables));
-        walk::leave_rest(&root, &used, &mut reading)?;
+        if self.count_rest {
+            walk::leave_rest(&root, &used, &mut reading)?;
+        }
         Ok(Box::new(ImageFiles { root, schema, rows: kept, files, palette, skipped: broken, reading }))
     }
 

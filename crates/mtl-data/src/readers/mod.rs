@@ -19,7 +19,6 @@ mod cifar10;
 mod files;
 mod folder;
 mod idx;
-mod manifest;
 mod names;
 mod nnunet;
 mod oxford_pet;
@@ -28,6 +27,7 @@ mod packed;
 mod parquet;
 mod row;
 mod scan;
+mod table;
 mod voc;
 mod walk;
 mod yolo;
@@ -76,8 +76,8 @@ pub struct ReaderFns {
 pub const READERS: &[Entry<ReaderFns>] = &[
     Entry {
         name: "manifest",
-        summary: "manifest.csv: image[,mask][,depth][,split],<task>...; an empty cell is a missing label",
-        item: manifest::READER,
+        summary: "manifest.csv (or metadata, labels, train ...): image[,mask][,depth][,split],<task>...; blank cell: no label",
+        item: table::READER,
     },
     Entry {
         name: "oxford-pet",

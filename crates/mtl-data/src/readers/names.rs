@@ -1,34 +1,34 @@
 //! Names that folders and files have by custom: subsets, images, masks, and what other programs leave behind.
 //!
-//! Words are compared in any case, with `-`, `.` and spaces as `_`. A year may follow a subset (`train2017`).
+//! Words are compared in any case, without `_`, `-`, `.` and spaces. A year may follow a subset (`train2017`).
 
 use crate::dataset::Subset;
 
-const TRAIN: [&str; 8] =
-    ["train", "training", "train_set", "training_set", "trainset", "train_data", "training_data", "trn"];
-const VALIDATION: [&str; 12] = [
+const TRAIN: [&str; 7] = ["train", "training", "trainset", "trainingset", "traindata", "trainingdata", "trn"];
+const VALIDATION: [&str; 13] = [
     "val",
     "valid",
     "validation",
     "validate",
-    "val_set",
-    "valid_set",
-    "validation_set",
     "valset",
-    "val_data",
+    "validset",
+    "validationset",
+    "valdata",
     "dev",
     "eval",
     "evaluation",
+    "devset",
+    "publictest",
 ];
-const TEST: [&str; 8] = ["test", "testing", "test_set", "testing_set", "testset", "test_data", "tst", "holdout"];
-const UNLABELLED: [&str; 6] = ["unlabeled", "unlabelled", "unsup", "unsupervised", "no_label", "no_labels"];
-const IMAGES: [&str; 6] = ["image", "images", "img", "imgs", "jpegimages", "img_dir"];
+const TEST: [&str; 8] = ["test", "testing", "testset", "testingset", "testdata", "tst", "holdout", "privatetest"];
+const UNLABELLED: [&str; 6] = ["unlabeled", "unlabelled", "unsup", "unsupervised", "nolabel", "nolabels"];
+const IMAGES: [&str; 6] = ["image", "images", "img", "imgs", "jpegimages", "imgdir"];
 /// These may be classes too: they hold images only where a folder of masks stands next to them.
 const IMAGES_BESIDE_MASKS: [&str; 11] =
     ["photo", "photos", "picture", "pictures", "input", "inputs", "original", "originals", "rgb", "x", "data"];
-const MASKS: [&str; 5] = ["mask", "masks", "segmentationclass", "ann_dir", "trimaps"];
+const MASKS: [&str; 5] = ["mask", "masks", "segmentationclass", "anndir", "trimaps"];
 /// These may be classes too: they hold masks only where a folder of images stands next to them.
-const MASKS_BESIDE_IMAGES: [&str; 17] = [
+const MASKS_BESIDE_IMAGES: [&str; 16] = [
     "label",
     "labels",
     "annotation",
@@ -38,8 +38,7 @@ const MASKS_BESIDE_IMAGES: [&str; 17] = [
     "gt",
     "gts",
     "groundtruth",
-    "ground_truth",
-    "ground_truths",
+    "groundtruths",
     "seg",
     "segs",
     "segmentation",
@@ -81,16 +80,17 @@ const JUNK: [&str; 12] = [
     "icon\r",
 ];
 
-fn word(name: &str) -> String {
-    name.trim().to_lowercase().replace(['-', '.', ' '], "_")
+/// Lower case without separators: `Test_Set`, `test-set` and `testset` are one name.
+pub(super) fn plain(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '_' | '-' | ' ' | '.')).flat_map(char::to_lowercase).collect()
 }
 
-/// The subset with this name, in a table or as a folder.
+/// The subset with this name, in a table or as a folder. `eval` is the validation subset here; see [`eval_is_test`].
 pub(super) fn subset_named(name: &str) -> Option<Subset> {
-    let word = word(name);
+    let word = plain(name);
     let bare = word.trim_end_matches(|c: char| c.is_ascii_digit());
     // `train2017`, but not `train1`: numbered folds are no subsets.
-    let word = if word.len() - bare.len() == 4 { bare.trim_end_matches('_') } else { &word };
+    let word = if word.len() - bare.len() == 4 { bare } else { &word };
     match word {
         word if TRAIN.contains(&word) => Some(Subset::Train),
         word if VALIDATION.contains(&word) => Some(Subset::Validation),
@@ -99,27 +99,42 @@ pub(super) fn subset_named(name: &str) -> Option<Subset> {
     }
 }
 
+/// Whether `eval` means the test subset among these names: where another one of them means validation, and none test.
+pub(super) fn eval_is_test<'a>(words: impl IntoIterator<Item = &'a str>) -> bool {
+    let (mut validation, mut test) = (false, false);
+    for word in words.into_iter().filter(|word| !is_eval(word)) {
+        validation |= subset_named(word) == Some(Subset::Validation);
+        test |= subset_named(word) == Some(Subset::Test);
+    }
+    validation && !test
+}
+
+/// Whether the word is `eval`, which is used for both validation and test.
+pub(super) fn is_eval(word: &str) -> bool {
+    matches!(plain(word).as_str(), "eval" | "evaluation")
+}
+
 /// Whether a folder of this name holds images without labels.
 pub(super) fn is_unlabelled(name: &str) -> bool {
-    UNLABELLED.contains(&&*word(name))
+    UNLABELLED.contains(&&*plain(name))
 }
 
 /// Whether a folder of this name holds images; `beside_masks`: a folder of masks stands next to it.
 pub(super) fn is_images(name: &str, beside_masks: bool) -> bool {
-    let word = word(name);
+    let word = plain(name);
     IMAGES.contains(&&*word) || (beside_masks && IMAGES_BESIDE_MASKS.contains(&&*word))
 }
 
 /// Whether a folder of this name holds masks; `beside_images`: a folder of images stands next to it.
 pub(super) fn is_masks(name: &str, beside_images: bool) -> bool {
-    let word = word(name);
+    let word = plain(name);
     MASKS.contains(&&*word) || (beside_images && MASKS_BESIDE_IMAGES.contains(&&*word))
 }
 
 /// The folder of images that a folder of masks is named after: `train` for `trainannot` and `train_labels`.
 pub(super) fn annotated(name: &str) -> Option<String> {
-    let word = word(name);
-    let of = |suffix: &str| word.strip_suffix(suffix).map(|rest| rest.trim_end_matches('_').to_owned());
+    let word = plain(name);
+    let of = |suffix: &str| word.strip_suffix(suffix).map(str::to_owned);
     ["annot", "annotations", "labels", "masks", "mask", "gt"]
         .iter()
         .find_map(|suffix| of(suffix))
@@ -129,7 +144,7 @@ pub(super) fn annotated(name: &str) -> Option<String> {
 /// Whether a class of this name is probably no class but a part of a layout that was not recognised.
 pub(super) fn is_layout(name: &str) -> bool {
     let imagesets = matches!(
-        &*word(name),
+        &*plain(name),
         "imagesets"
             | "segmentationobject"
             | "labels"
@@ -224,5 +239,24 @@ mod tests {
         assert_eq!(annotated("trainannot").as_deref(), Some("train"));
         assert_eq!(annotated("val_labels").as_deref(), Some("val"));
         assert!(is_layout("testannot") && is_layout("JPEGImages") && !is_layout("cat") && is_junk("@eaDir"));
+    }
+
+    #[test]
+    fn subsets_have_many_names() {
+        for (subset, words) in [
+            (Subset::Train, "train Training TRAIN_SET training-set"),
+            (Subset::Validation, "val Valid validation dev eval PublicTest"),
+            (Subset::Test, "test Testing test_set PrivateTest"),
+        ] {
+            words.split(' ').for_each(|word| assert_eq!(subset_named(word), Some(subset), "{word}"));
+        }
+        ["", "late", "trainer", "0", "retest"].iter().for_each(|word| assert_eq!(subset_named(word), None, "{word}"));
+    }
+
+    #[test]
+    fn eval_is_test_where_validation_has_another_name() {
+        assert!(!eval_is_test(["train", "eval"]));
+        assert!(eval_is_test(["train", "dev", "Eval"]));
+        assert!(!eval_is_test(["train", "dev", "eval", "test"]), "the test subset has a name already");
     }
 }

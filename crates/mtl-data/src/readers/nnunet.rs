@@ -62,7 +62,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let meaning = named_values(&json)?.map_or(Meaning::Discover, Meaning::Known);
     let tasks = vec![mask_task("mask")];
     let tables = vec![json];
-    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, reading }.build(options)
+    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, count_rest: true, reading }
+        .build(options)
 }
 
 /// Case and channel of `ID_0001`.

@@ -77,7 +77,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let left = unlisted.map(|path| (path, "not in annotations/list.txt")).collect();
     // Trimap values as published: 1 pet, 2 background, 3 border.
     let meaning = Meaning::Known(Palette::of(&[(2, "background"), (1, "pet"), (3, "border")]));
-    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, reading }.build(options)
+    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, count_rest: true, reading }
+        .build(options)
 }
 
 fn stems_in(path: &Path) -> Result<Option<BTreeSet<String>>, Error> {

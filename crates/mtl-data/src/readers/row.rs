@@ -6,7 +6,7 @@ use crate::dataset::Subset;
 use crate::image::polygon::Outline;
 
 /// A row's label for one task.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Label {
     Class(usize),
     /// One cell per label of a multi-label task.

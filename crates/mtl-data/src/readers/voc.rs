@@ -66,5 +66,6 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     left.extend(masks.into_values().map(|path| (path, "a mask that belongs to no image of the lists")));
     let meaning = palette_file(&[root, &root.join(MASKS)])?.map_or(Meaning::Discover, Meaning::Known);
     let tasks = vec![mask_task("mask")];
-    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, reading }.build(options)
+    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, count_rest: true, reading }
+        .build(options)
 }

@@ -89,7 +89,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         (0..).zip(std::iter::once("background").chain(classes.iter().map(String::as_str))).collect();
     let meaning = Meaning::Known(Palette::of(&entries));
     let (tasks, left) = (vec![mask_task("mask")], BTreeMap::new());
-    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, reading }.build(options)
+    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, count_rest: true, reading }
+        .build(options)
 }
 
 /// The label file of an image: `labels` in place of the last folder called `images`, else beside the image.

@@ -132,7 +132,7 @@ fn masks_that_do_not_fit_name_file_and_values() {
 fn manifests_say_line_and_reason() {
     for (table, words) in [
         ("image,x\na.png,1,2\n", &["manifest.csv:2", "fields"][..]),
-        ("images,x\na.png,1\n", &["manifest.csv:1", "no column `image`", "is it `images`?"]),
+        ("imgae,x\na,1\n", &["manifest.csv:1", "no column `image`", "is it `imgae`?"]),
         ("image,x,x\na.png,1,2\n", &["manifest.csv:1", "two columns are called `x`"]),
         ("image,\na.png,1\n", &["manifest.csv:1", "column 2 has no name"]),
         ("image,x\n,1\n", &["manifest.csv:2", "`image` is blank"]),

@@ -7,3 +7,4 @@ mod inventory;
 mod layouts;
 mod packed;
 mod real;
+mod tables;

@@ -84,8 +84,18 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let inferred = if united { Meaning::Binary } else { Meaning::Discover };
     let tables = places.iter().map(|folder| folder.join("palette.csv")).collect();
     let meaning = palette_file(&places)?.map_or(inferred, Meaning::Known);
-    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: !has_masks, tables, left, reading }
-        .build(options)
+    Draft {
+        root: root.to_owned(),
+        tasks,
+        rows,
+        meaning,
+        alpha_as_mask: !has_masks,
+        tables,
+        left,
+        count_rest: true,
+        reading,
+    }
+    .build(options)
 }
 
 /// Says which folders are subsets and which hold masks.

@@ -1,0 +1,205 @@
+//! What the columns of a table are: images, masks, depth maps, the split, groups, an index, or labels.
+
+use std::collections::HashSet;
+
+use mtl_registry::nearest;
+
+use super::super::names::plain;
+use super::Table;
+use super::paths::{Kind, Paths};
+use super::splits::SplitColumns;
+use super::values::{is_missing, number};
+use crate::error::Error;
+use crate::reading::Reading;
+
+/// Names of the column of images, the surest first, without `_` and in lower case.
+pub(super) const IMAGE_NAMES: [&str; 17] = [
+    "image",
+    "images",
+    "file",
+    "filename",
+    "filepath",
+    "path",
+    "imagepath",
+    "img",
+    "imagename",
+    "imagefile",
+    "imagefilename",
+    "imgpath",
+    "imgname",
+    "imgfile",
+    "imageid",
+    "id",
+    "name",
+];
+const MASK_NAMES: [&str; 12] = [
+    "mask",
+    "maskpath",
+    "masks",
+    "maskfile",
+    "segmentation",
+    "seg",
+    "segmentationpath",
+    "labelpath",
+    "labelfile",
+    "annotationpath",
+    "segpath",
+    "maskname",
+];
+const DEPTH_NAMES: [&str; 4] = ["depth", "depthpath", "depthfile", "depthmap"];
+const GROUP_NAMES: [&str; 12] = [
+    "patientid",
+    "patient",
+    "group",
+    "groupid",
+    "subject",
+    "subjectid",
+    "caseid",
+    "studyid",
+    "patientids",
+    "groups",
+    "subjects",
+    "case",
+];
+/// Cells that are looked up to tell whether a column names files.
+const LOOKED_UP: usize = 20;
+
+/// The purpose of every column, by its place.
+pub(super) struct Roles {
+    pub image: usize,
+    pub mask: Option<usize>,
+    pub depth: Option<usize>,
+    pub split: SplitColumns,
+    pub groups: Vec<usize>,
+    /// Columns of labels.
+    pub labels: Vec<usize>,
+}
+
+impl Roles {
+    pub fn of(table: &Table, paths: &mut Paths, reading: &mut Reading) -> Result<Self, Error> {
+        refuse_without_header(table, paths)?;
+        let mut free: Vec<usize> = (0..table.header.len()).collect();
+        leave_unnamed(table, &mut free, reading)?;
+        let image = image_column(table, &free, paths, reading)?;
+        free.retain(|&at| at != image);
+        let mask = file_column(table, &MASK_NAMES, "mask", &mut free, paths, reading);
+        let depth = file_column(table, &DEPTH_NAMES, "depth", &mut free, paths, reading);
+        let split = SplitColumns::of(table, &mut free, reading)?;
+        let is_group = |at: &usize| GROUP_NAMES.contains(&plain(&table.header[*at]).as_str());
+        let groups = free.iter().copied().filter(is_group).collect();
+        free.retain(|at| !is_group(at));
+        Ok(Self { image, mask, depth, split, groups, labels: free })
+    }
+}
+
+fn refuse_without_header(table: &Table, paths: &mut Paths) -> Result<(), Error> {
+    let Some(cell) = table.header.iter().find(|cell| paths.finds_written(cell)) else { return Ok(()) };
+    let example: Vec<&str> = ["image", "class"].into_iter().take(table.header.len()).collect();
+    let reason = format!(
+        "line 1 looks like data (`{cell}` is an image): add a header such as `{}`",
+        example.join(super::sheet::separator_name(table.separator))
+    );
+    Err(table.fail_in_header(reason))
+}
+
+/// Takes out columns without a name: those without text, and the index that pandas writes.
+fn leave_unnamed(table: &Table, free: &mut Vec<usize>, reading: &mut Reading) -> Result<(), Error> {
+    let mut named = Vec::with_capacity(free.len());
+    for at in free.drain(..) {
+        let name = &table.header[at];
+        let by_pandas = plain(name).starts_with("unnamed:");
+        if !name.is_empty() && !by_pandas {
+            named.push(at);
+            continue;
+        }
+        let title =
+            if name.is_empty() { format!("column {}, which has no name,", at + 1) } else { format!("column `{name}`") };
+        if table.cells(at).all(str::is_empty) {
+            reading.guess(format!("{title} is blank: left out"));
+        } else if (at == 0 || by_pandas) && is_index(table, at) {
+            reading.guess(format!("{title} numbers the rows (an index): left out"));
+        } else if by_pandas {
+            named.push(at);
+        } else {
+            return Err(table.fail_in_header(format!("column {} has no name; write one into line 1", at + 1)));
+        }
+    }
+    *free = named;
+    Ok(())
+}
+
+/// Different whole numbers in all rows of each file.
+fn is_index(table: &Table, at: usize) -> bool {
+    let mut seen = HashSet::new();
+    table.lines.iter().all(|line| line.cells[at].parse::<i64>().is_ok_and(|number| seen.insert((line.table, number))))
+}
+
+/// The column of images: the surest name among those whose cells name files, or else the surest name.
+fn image_column(table: &Table, free: &[usize], paths: &mut Paths, reading: &mut Reading) -> Result<usize, Error> {
+    let place = |at: usize| IMAGE_NAMES.iter().position(|known| *known == plain(&table.header[at]));
+    let mut candidates: Vec<(usize, usize)> = free.iter().filter_map(|&at| Some((place(at)?, at))).collect();
+    candidates.sort_unstable();
+    let Some(&(_, surest)) = candidates.first() else { return Err(no_image_column(table)) };
+    let image = candidates.iter().map(|&(_, at)| at).find(|&at| names_files(table, at, Kind::Image, paths));
+    let image = image.unwrap_or(surest);
+    let name = &table.header[image];
+    if name != "image" {
+        reading.guess(format!("column `{name}` names the images"));
+    }
+    Ok(image)
+}
+
+fn no_image_column(table: &Table) -> Error {
+    let near = nearest("image", table.header.iter().map(String::as_str));
+    let hint = near.map_or(String::new(), |name| format!("; is it `{name}`?"));
+    let columns = table.header.join(", ");
+    table.fail_in_header(format!("no column `image` (columns: {columns}){hint}; rename the one that names the files"))
+}
+
+/// Whether one of the first cells names a file.
+fn names_files(table: &Table, at: usize, kind: Kind, paths: &mut Paths) -> bool {
+    table.cells(at).filter(|cell| !is_missing(cell)).take(LOOKED_UP).any(|cell| paths.finds(cell, kind))
+}
+
+/// Takes out the first column with one of these names whose cells name files.
+fn file_column(
+    table: &Table,
+    names: &[&str],
+    task: &str,
+    free: &mut Vec<usize>,
+    paths: &mut Paths,
+    reading: &mut Reading,
+) -> Option<usize> {
+    let mut chosen = None;
+    for known in names {
+        for at in free.clone().into_iter().filter(|&at| plain(&table.header[at]) == *known) {
+            let name = &table.header[at];
+            let files = names_files(table, at, Kind::Label, paths) || table.cells(at).any(looks_like_file);
+            match (files, chosen) {
+                (true, None) => {
+                    if name != task {
+                        reading.guess(format!("column `{name}` names files: it is the task `{task}`"));
+                    }
+                    chosen = Some(at);
+                }
+                (true, Some(first)) => {
+                    let first: &String = &table.header[first];
+                    reading.guess(format!("column `{name}` names files like `{first}`, which is read: left out"));
+                }
+                (false, _) if name == task && table.cells(at).any(|cell| !is_missing(cell)) => {
+                    reading.guess(format!("column `{name}` names no files: its cells are read as labels"));
+                    continue;
+                }
+                (false, _) => continue,
+            }
+            free.retain(|&other| other != at);
+        }
+    }
+    chosen
+}
+
+/// A name with a short extension, such as `a/b.png`; no number.
+fn looks_like_file(cell: &str) -> bool {
+    let end = cell.rsplit_once('.').map_or("", |(_, end)| end);
+    matches!(end.len(), 2..=4) && end.chars().all(char::is_alphanumeric) && number(cell).is_none()
+}

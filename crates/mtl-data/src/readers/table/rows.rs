@@ -1,0 +1,170 @@
+//! Lines to rows; images that are named twice, groups across subsets, subsets without labels.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use super::super::row::{Label, Row};
+use super::paths::{Kind, Paths};
+use super::roles::Roles;
+use super::sheet::{Line, places};
+use super::tasks::Column;
+use super::values::is_missing;
+use super::{Table, rows_words};
+use crate::dataset::Subset;
+use crate::error::Error;
+use crate::reading::Reading;
+
+const SUBSETS: [Subset; 3] = [Subset::Train, Subset::Validation, Subset::Test];
+
+/// The rows of all lines.
+pub(super) fn rows(
+    table: &Table,
+    roles: &Roles,
+    columns: &[Column],
+    paths: &mut Paths,
+    reading: &mut Reading,
+) -> Result<Vec<Row>, Error> {
+    refuse_blank_images(table, roles)?;
+    let lines: Vec<Row> = table
+        .lines
+        .iter()
+        .enumerate()
+        .map(|(at, line)| {
+            let subset = roles.split.subset(&line.cells).or_else(|| table.subset(line));
+            let image = paths.path(&line.cells[roles.image], Kind::Image, table.subset(line));
+            Row { image, labels: columns.iter().map(|column| column.labels[at].clone()).collect(), subset }
+        })
+        .collect();
+    for &at in &roles.groups {
+        say_groups(table, at, &lines, reading);
+    }
+    let rows = without_repeated(table, lines, reading)?;
+    say_unlabelled(columns, &rows, reading);
+    Ok(rows)
+}
+
+fn refuse_blank_images(table: &Table, roles: &Roles) -> Result<(), Error> {
+    let blank: Vec<&Line> = table.lines.iter().filter(|line| is_missing(&line.cells[roles.image])).collect();
+    let Some(first) = blank.first() else { return Ok(()) };
+    let (name, all) = (&table.header[roles.image], places(blank.iter().map(|line| line.number)));
+    Err(table.fail(
+        first,
+        format!("the cell in column `{name}` is blank ({all}): write the image's path, or remove the line"),
+    ))
+}
+
+/// Leaves out lines that repeat another; refuses those with other labels for the same image.
+fn without_repeated(table: &Table, rows: Vec<Row>, reading: &mut Reading) -> Result<Vec<Row>, Error> {
+    let mut first_of: HashMap<PathBuf, usize> = HashMap::new();
+    let (mut repeated, mut different) = (Vec::new(), Vec::new());
+    for (at, row) in rows.iter().enumerate() {
+        let first = *first_of.entry(row.image.clone()).or_insert(at);
+        if first != at {
+            let same = rows[first].labels == row.labels && rows[first].subset == row.subset;
+            if same { &mut repeated } else { &mut different }.push((first, at));
+        }
+    }
+    if let Some(&(first, second)) = different.first() {
+        return Err(refuse_different(table, &rows, first, second, different.len()));
+    }
+    if !repeated.is_empty() {
+        let all = places(repeated.iter().map(|&(_, at)| table.lines[at].number));
+        let what = if repeated.len() == 1 {
+            "1 line names an image"
+        } else {
+            &format!("{} lines name images", repeated.len())
+        };
+        reading.warn(format!("{what} of an earlier line with the same labels ({all}): left out"));
+    }
+    let left_out: BTreeSet<usize> = repeated.into_iter().map(|(_, at)| at).collect();
+    Ok(rows.into_iter().enumerate().filter(|(at, _)| !left_out.contains(at)).map(|(_, row)| row).collect())
+}
+
+fn refuse_different(table: &Table, rows: &[Row], first: usize, second: usize, count: usize) -> Error {
+    let (earlier, later) = (&table.lines[first], &table.lines[second]);
+    let file = &table.files[earlier.table].0;
+    let place = if earlier.table == later.table {
+        format!("line {}", earlier.number)
+    } else {
+        format!("{}:{}", file.display(), earlier.number)
+    };
+    let what = if rows[first].labels == rows[second].labels { "is in another subset" } else { "has other labels" };
+    let more = if count > 1 { format!(" (and {} more lines like this)", count - 1) } else { String::new() };
+    let is_box = |name: &String| matches!(name.to_lowercase().as_str(), "xmin" | "x_min" | "bbox" | "x1");
+    let remedy = if table.header.iter().any(is_box) {
+        "boxes are not learned, one line per image is expected"
+    } else {
+        "keep one line per image; several labels go into one cell, as `cat|dog`"
+    };
+    table.fail(later, format!("this image {what} in {place}{more}: {remedy}"))
+}
+
+/// Says that a column names groups, and whether the subsets keep them together.
+fn say_groups(table: &Table, at: usize, rows: &[Row], reading: &mut Reading) {
+    let name = &table.header[at];
+    let mut groups: BTreeMap<&str, (usize, BTreeSet<Subset>)> = BTreeMap::new();
+    for (cell, row) in table.cells(at).zip(rows).filter(|(cell, _)| !is_missing(cell)) {
+        let (count, subsets) = groups.entry(cell).or_default();
+        *count += 1;
+        subsets.extend(row.subset);
+    }
+    let count: usize = groups.values().map(|(count, _)| count).sum();
+    reading.guess(format!("column `{name}` names groups ({} groups in {}): no task", groups.len(), rows_words(count)));
+    if rows.iter().all(|row| row.subset.is_none()) {
+        if groups.values().any(|(count, _)| *count > 1) {
+            reading.warn(format!(
+                "the split does not look at the groups of column `{name}`: rows of one group may come into different subsets; \
+                 a column `split` can keep them together"
+            ));
+        }
+        return;
+    }
+    let crossing: Vec<(&&str, &BTreeSet<Subset>)> = groups
+        .iter()
+        .filter(|(_, (_, subsets))| subsets.len() > 1)
+        .map(|(group, (_, subsets))| (group, subsets))
+        .collect();
+    if let Some((group, subsets)) = crossing.first() {
+        let subsets: Vec<&str> = subsets.iter().map(|&subset| subset_name(subset)).collect();
+        reading.warn(format!(
+            "{} of {} groups of column `{name}` are in more than one subset, such as `{group}` ({}): scores are better than \
+             they will be on new groups",
+            crossing.len(),
+            groups.len(),
+            subsets.join(", ")
+        ));
+    }
+}
+
+/// Warns of tasks without any label in a subset that has rows.
+fn say_unlabelled(columns: &[Column], rows: &[Row], reading: &mut Reading) {
+    let labelled = |label: &Label| match label {
+        Label::Missing => false,
+        Label::YesNo(cells) => cells.iter().any(Option::is_some),
+        _ => true,
+    };
+    for (at, column) in columns.iter().enumerate() {
+        for subset in SUBSETS {
+            let mut of_subset = rows.iter().filter(|row| row.subset == Some(subset)).peekable();
+            if of_subset.peek().is_none() || of_subset.any(|row| labelled(&row.labels[at])) {
+                continue;
+            }
+            let count = rows.iter().filter(|row| row.subset == Some(subset)).count();
+            let effect = if subset == Subset::Train { "it cannot be learned" } else { "it is not scored there" };
+            reading.warn(format!(
+                "task `{}` has no label in the {} subset ({}): {effect}",
+                column.task.name,
+                subset_name(subset),
+                rows_words(count)
+            ));
+        }
+    }
+}
+
+fn subset_name(subset: Subset) -> &'static str {
+    match subset {
+        Subset::Train => "training",
+        Subset::Validation => "validation",
+        Subset::Test => "test",
+    }
+}

@@ -1,0 +1,205 @@
+//! Columns of labels to tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mtl_task::{Task, TaskKind};
+
+use super::super::files::mask_task;
+use super::super::row::Label;
+use super::lists::Lists;
+use super::paths::{Kind, Paths};
+use super::roles::Roles;
+use super::values::{Values, is_missing, spellings};
+use super::{Table, rows_words};
+use crate::error::Error;
+use crate::reading::Reading;
+
+/// More different whole numbers than these are measured values, unless they count from 0 or 1 without gaps.
+const MAX_NUMBERS: usize = 20;
+
+/// A task and its label in every line.
+pub(super) struct Column {
+    pub task: Task,
+    pub labels: Vec<Label>,
+}
+
+/// The tasks in the order of their (first) columns, then masks and depth maps.
+pub(super) fn columns(
+    table: &Table,
+    roles: &Roles,
+    paths: &mut Paths,
+    reading: &mut Reading,
+) -> Result<Vec<Column>, Error> {
+    let values: Vec<Values> = roles.labels.iter().map(|&at| Values::read(table, at)).collect();
+    let yes_no: Vec<usize> = (0..values.len()).filter(|&at| values[at].yes_no().is_some()).collect();
+    let mut columns = Vec::new();
+    for (at, column) in values.iter().enumerate() {
+        if yes_no.len() < 2 || !yes_no.contains(&at) {
+            columns.extend(single(column, reading));
+        } else if yes_no.first() == Some(&at) {
+            columns.push(yes_no_columns(&values, &yes_no, reading));
+        }
+    }
+    let name = |task: &str, at: usize| {
+        let taken = columns.iter().any(|column: &Column| column.task.name == task);
+        if taken { table.header[at].clone() } else { task.to_owned() }
+    };
+    let mask = roles.mask.map(|at| (mask_task(&name("mask", at)), at));
+    let depth = roles.depth.map(|at| (Task::new(name("depth", at), TaskKind::Dense { unit: "relative".into() }), at));
+    columns.extend(mask.map(|(task, at)| files(table, task, at, paths, |path| Label::Mask(vec![path]))));
+    columns.extend(depth.map(|(task, at)| files(table, task, at, paths, Label::Depth)));
+    check_names(table, &columns, reading)?;
+    Ok(columns)
+}
+
+fn files(table: &Table, task: Task, at: usize, paths: &mut Paths, label: fn(std::path::PathBuf) -> Label) -> Column {
+    let labels = table.cells(at).map(|cell| match is_missing(cell) {
+        true => Label::Missing,
+        false => label(paths.path(cell, Kind::Label, None)),
+    });
+    Column { task, labels: labels.collect() }
+}
+
+/// One multi-label task of all columns of yes and no.
+fn yes_no_columns(values: &[Values], yes_no: &[usize], reading: &mut Reading) -> Column {
+    let cells: Vec<Vec<Option<bool>>> = yes_no.iter().filter_map(|&at| values[at].yes_no()).collect();
+    let labels: Vec<String> = yes_no.iter().map(|&at| values[at].name.clone()).collect();
+    yes_no.iter().for_each(|&at| reading.extend(values[at].said.clone()));
+    let words: BTreeSet<&str> = yes_no.iter().flat_map(|&at| values[at].present()).collect();
+    if words.iter().any(|word| !matches!(*word, "0" | "1")) {
+        let words: Vec<&str> = words.into_iter().collect();
+        reading.guess(format!(
+            "columns `{}` hold yes and no (`{}`): together they are one multi-label task",
+            labels.join("`, `"),
+            words.join("`, `")
+        ));
+    }
+    let name = if values.iter().any(|column| column.name == "labels") { "multi_label" } else { "labels" };
+    let lines = cells.first().map_or(0, Vec::len);
+    let rows = (0..lines).map(|line| Label::YesNo(cells.iter().map(|column| column[line]).collect()));
+    Column { task: Task::new(name, TaskKind::MultiLabel { labels }), labels: rows.collect() }
+}
+
+/// The task of one column, or the reason why it is none.
+fn single(values: &Values, reading: &mut Reading) -> Option<Column> {
+    let name = &values.name;
+    let counts = values.counts();
+    let (distinct, labelled) = (counts.len(), values.present().count());
+    if distinct < 2 {
+        let what = counts.keys().next().map_or("is blank".to_owned(), |value| format!("holds only `{value}`"));
+        reading.guess(format!("column `{name}` {what}: no task"));
+        return None;
+    }
+    if let Some(lists) = Lists::of(values) {
+        return Some(multi_label(values, &lists, reading));
+    }
+    let numbers = values.numbers();
+    let whole = numbers.as_ref().is_some_and(|numbers| numbers.iter().all(|number| number.fract() == 0.0));
+    let measured = numbers.is_some() && (!whole || (distinct > MAX_NUMBERS && !counts_up(numbers.as_deref())));
+    if !measured || whole {
+        if distinct > 2 && 2 * distinct > labelled {
+            let rows = rows_words(labelled);
+            reading.guess(format!("column `{name}` has {distinct} different values in {rows}: no task"));
+            return None;
+        }
+    }
+    if measured {
+        reading.extend(values.said.clone());
+        reading.guess(format!(
+            "column `{name}` holds {distinct} different numbers: regression is not learned yet; to learn classes, name \
+             ranges in a column of their own"
+        ));
+        return None;
+    }
+    if whole && distinct > MAX_NUMBERS {
+        reading.guess(format!("column `{name}` counts up without gaps: its {distinct} numbers are read as classes"));
+    }
+    Some(classification(values, reading))
+}
+
+/// Whether the different numbers are all from 0 or 1 up to the largest.
+fn counts_up(numbers: Option<&[f64]>) -> bool {
+    let different: BTreeSet<i64> = numbers.unwrap_or_default().iter().map(|&number| number as i64).collect();
+    let (Some(&first), Some(&last)) = (different.first(), different.last()) else { return false };
+    matches!(first, 0 | 1) && (last - first + 1) as usize == different.len()
+}
+
+fn classification(values: &Values, reading: &mut Reading) -> Column {
+    reading.extend(values.said.clone());
+    let chosen = spellings(&values.name, values.present(), reading);
+    let classes = sorted(chosen.values().map(String::as_str).collect());
+    say_separators(&values.name, &classes, reading);
+    let place: BTreeMap<&str, usize> = classes.iter().map(String::as_str).zip(0..).collect();
+    let label = |value: &String| place.get(chosen.get(value)?.as_str()).map(|&class| Label::Class(class));
+    let labels = values.cells.iter().map(|cell| cell.as_ref().and_then(label).unwrap_or(Label::Missing)).collect();
+    Column { task: Task::new(&values.name, TaskKind::Classification { classes }), labels }
+}
+
+/// Says that names which look like lists are read as one class each.
+fn say_separators(column: &str, classes: &[String], reading: &mut Reading) {
+    for separator in ["|", ";", ","] {
+        let with: Vec<&String> = classes.iter().filter(|class| class.contains(separator)).collect();
+        if let Some(first) = with.first() {
+            let names = if with.len() == 1 { "1 name holds" } else { &format!("{} names hold", with.len()) };
+            reading.guess(format!(
+                "column `{column}`: {names} `{separator}`, such as `{first}`, and each is one class: the parts do not occur \
+                 as labels of their own"
+            ));
+            return;
+        }
+    }
+}
+
+fn multi_label(values: &Values, lists: &Lists, reading: &mut Reading) -> Column {
+    reading.extend(values.said.clone());
+    let parts = lists.cells.iter().flatten().flatten();
+    let chosen = spellings(&values.name, parts.map(String::as_str), reading);
+    let labels = sorted(chosen.values().map(String::as_str).collect());
+    let (name, separator, several) = (&values.name, lists.separator, rows_words(lists.several));
+    reading.guess(format!(
+        "column `{name}` holds several labels separated by `{separator}` in {several}: a multi-label task of {} labels",
+        labels.len()
+    ));
+    let yes_no = |parts: &Vec<String>| {
+        let of_cell: BTreeSet<&String> = parts.iter().filter_map(|part| chosen.get(part)).collect();
+        Label::YesNo(labels.iter().map(|label| Some(of_cell.contains(label))).collect())
+    };
+    let rows = lists.cells.iter().map(|cell| cell.as_ref().map_or(Label::Missing, yes_no)).collect();
+    Column { task: Task::new(name, TaskKind::MultiLabel { labels: labels.clone() }), labels: rows }
+}
+
+/// In the order of the numbers if all are whole numbers, or else of the letters.
+fn sorted(values: BTreeSet<&str>) -> Vec<String> {
+    let mut classes: Vec<String> = values.iter().map(|&value| value.to_owned()).collect();
+    if classes.iter().all(|class| class.parse::<i64>().is_ok()) {
+        classes.sort_by_key(|class| class.parse::<i64>().unwrap_or_default());
+    }
+    classes
+}
+
+/// Refuses tasks whose results would be written to one file, and warns of names that differ in case only.
+fn check_names(table: &Table, columns: &[Column], reading: &mut Reading) -> Result<(), Error> {
+    let names: Vec<&str> = columns.iter().map(|column| column.task.name.as_str()).collect();
+    for (at, name) in names.iter().enumerate() {
+        for other in &names[..at] {
+            if file_name(name) == file_name(other) {
+                return Err(table.fail_in_header(format!(
+                    "the columns `{other}` and `{name}` would be written to files of one name (`{}`): rename one",
+                    file_name(name)
+                )));
+            }
+            if file_name(name).to_lowercase() == file_name(other).to_lowercase() {
+                reading.warn(format!(
+                    "the columns `{other}` and `{name}` differ in upper and lower case only: rename one, as some systems \
+                     take the names of their files for equal"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A task's name in names of files, as results are written.
+fn file_name(task: &str) -> String {
+    task.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }).collect()
+}
