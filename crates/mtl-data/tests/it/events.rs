@@ -25,6 +25,8 @@ impl Write for Lines {
 
 /// The events of `body`, one per line.
 fn events(body: impl FnOnce()) -> Vec<String> {
+    // With one subscriber alone, an event that another test meets first is off for all: `tracing` then asks only that thread.
+    let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(io::sink).finish());
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()

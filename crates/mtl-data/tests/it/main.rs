@@ -7,4 +7,5 @@ mod inventory;
 mod layouts;
 mod packed;
 mod real;
+mod table_paths;
 mod tables;

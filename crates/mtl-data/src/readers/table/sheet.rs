@@ -181,7 +181,7 @@ fn find_separator(text: &str) -> u8 {
         let records: Vec<csv::StringRecord> =
             reader(text, separator).into_records().take(HEAD_LINES).filter_map(Result::ok).collect();
         let columns = records.first().map_or(0, csv::StringRecord::len);
-        let image = records.first().is_some_and(|header| header.iter().any(|name| is_image_column(name)));
+        let image = records.first().is_some_and(|header| header.iter().any(is_image_column));
         let even = columns > 1 && records.iter().all(|record| record.len() == columns);
         (image, even, columns)
     };

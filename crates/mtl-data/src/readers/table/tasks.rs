@@ -96,12 +96,11 @@ fn single(values: &Values, reading: &mut Reading) -> Option<Column> {
     let numbers = values.numbers();
     let whole = numbers.as_ref().is_some_and(|numbers| numbers.iter().all(|number| number.fract() == 0.0));
     let measured = numbers.is_some() && (!whole || (distinct > MAX_NUMBERS && !counts_up(numbers.as_deref())));
-    if !measured || whole {
-        if distinct > 2 && 2 * distinct > labelled {
-            let rows = rows_words(labelled);
-            reading.guess(format!("column `{name}` has {distinct} different values in {rows}: no task"));
-            return None;
-        }
+    let decimals = measured && !whole;
+    if !decimals && distinct > 2 && 2 * distinct > labelled {
+        let rows = rows_words(labelled);
+        reading.guess(format!("column `{name}` has {distinct} different values in {rows}: no task"));
+        return None;
     }
     if measured {
         reading.extend(values.said.clone());
