@@ -91,9 +91,17 @@ impl Failure {
 
     /// The command that helps.
     fn hint(&self) -> Option<String> {
-        if let Self::Run(error) = self
-            && let Some(hint) = remedy(error)
-        {
+        let cause = match self {
+            Self::Run(error) => Some(&**error),
+            Self::Experiment(error) => match &**error {
+                mtl_experiment::Error::Base(source)
+                | mtl_experiment::Error::Arm { source, .. }
+                | mtl_experiment::Error::Run { source, .. } => Some(&**source),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(hint) = cause.and_then(remedy) {
             return Some(hint);
         }
         // The program's own data errors are about one argument, and need no report on the whole folder.

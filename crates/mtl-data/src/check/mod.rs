@@ -12,13 +12,13 @@ use serde::Serialize;
 
 use crate::dataset::{Dataset, Labels, Subset};
 use crate::error::{Error, Skipped};
-use crate::image::decode;
 use crate::readers::{self, OpenOptions};
 use crate::reading::Reading;
 use crate::size::Size;
 use crate::split;
 use crate::split::duplicates::{self, Fingerprint, Likeness};
 
+mod raw;
 mod words;
 
 /// The findings of [`check`]. `Display` writes them as tables.
@@ -163,7 +163,7 @@ pub fn check(path: &Path, options: &OpenOptions) -> Report {
             ..Report::default()
         },
         Err(error) => {
-            let mut report = raw(path);
+            let mut report = raw::report(path);
             report.refused = Some(error.to_string());
             report
         }
@@ -379,36 +379,6 @@ fn sizes(sizes: Vec<Size>) -> Option<Sizes> {
     distinct.sort_unstable();
     distinct.dedup();
     Some(Sizes { distinct: distinct.len(), height: of(|size| size.height)?, width: of(|size| size.width)? })
-}
-
-/// All image files below a folder that no reader opens.
-fn raw(path: &Path) -> Report {
-    let files = readers::images_below(path).unwrap_or_default();
-    let stats: Vec<Result<Size, Skipped>> = files
-        .par_iter()
-        .map(|file| {
-            let image = decode::read_file(file).and_then(|bytes| {
-                decode::decode(&bytes).map_err(|problem| Error::Image { path: file.clone(), problem })
-            });
-            image.map(|image| decode::size_of(&image)).map_err(|error| Skipped {
-                path: file.clone(),
-                reason: match error {
-                    Error::Image { problem, .. } => problem.to_string(),
-                    other => other.to_string(),
-                },
-            })
-        })
-        .collect();
-    Report {
-        name: path.display().to_string(),
-        sizes: sizes(stats.iter().flatten().copied().collect()),
-        reading: Reading {
-            guesses: vec![format!("{} image files were found and decoded one by one", files.len())],
-            ..Reading::default()
-        },
-        broken: stats.into_iter().filter_map(Result::err).collect(),
-        ..Report::default()
-    }
 }
 
 #[cfg(test)]

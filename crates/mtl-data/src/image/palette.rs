@@ -82,6 +82,14 @@ impl Palette {
         Self { entries: codes, classes: entries.iter().map(|(_, name)| (*name).to_owned()).collect() }
     }
 
+    /// The same, with one more value that marks unlabelled pixels.
+    #[must_use]
+    pub fn ignoring(mut self, value: u16) -> Self {
+        self.entries.push((Code::grey(value), Target::NO_PIXEL));
+        self.entries.sort_unstable();
+        self
+    }
+
     /// Background 0, foreground 1 or 255 (the one that occurs).
     pub fn binary(foreground: u16) -> Self {
         Self::of(&[(0, "background"), (foreground, "foreground")])

@@ -170,7 +170,8 @@ fn unwrapped(path: &Path, reading: &mut Reading) -> Result<PathBuf, Error> {
         let mut with_images = folders.iter().filter(|folder| walk::any_image(folder) || folders.len() == 1);
         let (Some(only), None) = (with_images.next(), with_images.next()) else { break };
         let is_part = names::is_images(&walk::name(only), false) || names::is_masks(&walk::name(only), false);
-        if is_part || files.iter().any(|path| walk::is_image_name(path)) || walk::folders(only)?.is_empty() {
+        let described = files.iter().any(|path| walk::name(path) == "palette.csv" || walk::is_image_name(path));
+        if is_part || described || walk::folders(only)?.is_empty() {
             break;
         }
         files.iter().for_each(|path| reading.leave("beside the folder of images", path));

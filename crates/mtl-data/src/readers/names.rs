@@ -24,8 +24,8 @@ const TEST: [&str; 8] = ["test", "testing", "testset", "testingset", "testdata",
 const UNLABELLED: [&str; 6] = ["unlabeled", "unlabelled", "unsup", "unsupervised", "nolabel", "nolabels"];
 const IMAGES: [&str; 6] = ["image", "images", "img", "imgs", "jpegimages", "imgdir"];
 /// These may be classes too: they hold images only where a folder of masks stands next to them.
-const IMAGES_BESIDE_MASKS: [&str; 11] =
-    ["photo", "photos", "picture", "pictures", "input", "inputs", "original", "originals", "rgb", "x", "data"];
+const IMAGES_BESIDE_MASKS: [&str; 9] =
+    ["photo", "photos", "picture", "pictures", "input", "inputs", "original", "originals", "rgb"];
 const MASKS: [&str; 5] = ["mask", "masks", "segmentationclass", "anndir", "trimaps"];
 /// These may be classes too: they hold masks only where a folder of images stands next to them.
 const MASKS_BESIDE_IMAGES: [&str; 16] = [

@@ -74,7 +74,11 @@ fn channel_of(stem: &str) -> Option<(&str, usize)> {
 
 /// The palette in `dataset.json`: `{"labels": {"background": 0, "tumour": 1}}`, or with values as keys (version 1).
 fn named_values(path: &Path) -> Result<Option<Palette>, Error> {
-    let Ok(text) = std::fs::read_to_string(path) else { return Ok(None) };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Io { path: path.to_owned(), source }),
+    };
     let fail = |reason: String| Error::Layout { path: path.to_owned(), reason };
     let json: Value = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
     let Some(labels) = json.get("labels").and_then(Value::as_object).filter(|labels| labels.len() > 1) else {
@@ -86,9 +90,17 @@ fn named_values(path: &Path) -> Result<Option<Palette>, Error> {
         let Some(number) = number else {
             return Err(fail(format!("labels.{key} is {value}: expected one number per name; regions are not read")));
         };
-        entries.insert(number, value.as_str().unwrap_or(key).to_owned());
+        let name = value.as_str().unwrap_or(key).to_owned();
+        if let Some(other) = entries.insert(number, name.clone()) {
+            return Err(fail(format!("labels `{other}` and `{name}` are both {number}")));
+        }
     }
-    Ok(Some(Palette::of(&entries.iter().map(|(value, name)| (*value, name.as_str())).collect::<Vec<_>>())))
+    let (ignored, named): (Vec<_>, Vec<_>) =
+        entries.iter().map(|(value, name)| (*value, name.as_str())).partition(|(_, name)| *name == "ignore");
+    if named.len() > 254 {
+        return Err(fail(format!("{} labels: at most 254 are learned", named.len())));
+    }
+    Ok(Some(ignored.into_iter().fold(Palette::of(&named), |palette, (value, _)| palette.ignoring(value))))
 }
 
 #[cfg(test)]
@@ -109,6 +121,8 @@ mod tests {
         let expected = Some(vec!["background".to_owned(), "tumour".to_owned()]);
         assert_eq!(names(r#"{"labels": {"tumour": 1, "background": 0}}"#).unwrap(), expected);
         assert_eq!(names(r#"{"labels": {"0": "background", "1": "tumour"}}"#).unwrap(), expected);
+        assert_eq!(names(r#"{"labels": {"background": 0, "tumour": 1, "ignore": 2}}"#).unwrap(), expected);
+        assert!(names(r#"{"labels": {"background": 0, "a": 1, "b": 1}}"#).is_err());
         assert_eq!(names("{}").unwrap(), None);
         assert!(names(r#"{"labels": {"whole": [1, 2], "background": 0}}"#).is_err());
     }

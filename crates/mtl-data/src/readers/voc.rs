@@ -33,6 +33,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let mut rows = Vec::new();
     let mut listed: BTreeMap<String, Subset> = BTreeMap::new();
     let mut tables = vec![root.join("palette.csv")];
+    let mut repeated = 0;
     for (name, subset) in LISTS {
         let list = root.join("ImageSets/Segmentation").join(format!("{name}.txt"));
         if !list.is_file() {
@@ -42,7 +43,12 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         for (number, stem) in
             text.lines().enumerate().filter_map(|(at, line)| Some((at, line.split_whitespace().next()?)))
         {
-            if let Some(other) = listed.insert(stem.to_owned(), subset).filter(|other| *other != subset) {
+            let known = listed.insert(stem.to_owned(), subset);
+            if known == Some(subset) {
+                repeated += 1;
+                continue;
+            }
+            if let Some(other) = known {
                 let reason = format!("`{stem}` is in the {} subset and in the {} subset", other.name(), subset.name());
                 return Err(Error::Table { path: list, line: number as u64 + 1, reason });
             }
@@ -52,6 +58,9 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         }
         reading.guess(format!("ImageSets/Segmentation/{name}.txt lists the {} subset", subset.name()));
         tables.push(list);
+    }
+    if repeated > 0 {
+        reading.warn(format!("names that a list repeats count once: {repeated} repeated"));
     }
     if listed.is_empty() {
         rows.extend(images.iter().map(|(stem, image)| {

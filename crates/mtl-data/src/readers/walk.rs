@@ -31,9 +31,18 @@ fn is_run(path: &Path) -> bool {
     path.join("checkpoints").is_dir() && path.join("config.toml").is_file()
 }
 
-/// The folders in a folder.
+/// The folders in a folder, without links to a folder that holds it.
 pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    Ok(entries(folder)?.into_iter().filter(|path| path.is_dir()).collect())
+    Ok(entries(folder)?.into_iter().filter(|path| path.is_dir() && !is_circle(path)).collect())
+}
+
+/// Whether a path is a link to a folder that it lies in: following it would never end.
+fn is_circle(path: &Path) -> bool {
+    path.is_symlink()
+        && match (path.canonicalize(), path.parent().map(Path::canonicalize)) {
+            (Ok(target), Some(Ok(folder))) => folder.starts_with(target),
+            _ => false,
+        }
 }
 
 /// The image files in a folder, by their extension; without one, by their content.
@@ -64,7 +73,7 @@ pub(super) fn any_image(folder: &Path) -> bool {
     fn look(folder: &Path, depth: usize) -> bool {
         let entries = entries(folder).unwrap_or_default();
         entries.iter().any(|path| is_image(path))
-            || (depth > 0 && entries.iter().any(|path| path.is_dir() && look(path, depth - 1)))
+            || (depth > 0 && entries.iter().any(|path| path.is_dir() && !is_circle(path) && look(path, depth - 1)))
     }
     look(folder, MAX_DEPTH)
 }
@@ -94,8 +103,8 @@ pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Re
             let junk = junk || names::is_junk(&name(&path));
             match path.is_dir() {
                 true if is_run(&path) => found(path, junk),
-                true if depth > 0 => all(&path, junk, depth - 1, found)?,
-                true => {}
+                true if is_circle(&path) || depth == 0 => found(path, junk),
+                true => all(&path, junk, depth - 1, found)?,
                 false => found(path, junk),
             }
         }
@@ -105,7 +114,8 @@ pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Re
         let reason = match &path {
             path if used.contains(path) => return,
             _ if junk => "hidden, or left behind by a file manager or an archive",
-            path if path.is_dir() => "a run of mtl",
+            path if path.is_dir() && is_run(path) => "a run of mtl",
+            path if path.is_dir() => "a folder that is too deep, or a link to a folder around it",
             path if has_extension(path, &NOT_READ) => "a type that is not read; convert to PNG",
             path if is_image(path) => "an image outside of the layout",
             _ => "no image",

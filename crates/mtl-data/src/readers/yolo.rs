@@ -29,9 +29,12 @@ fn detect(root: &Path) -> bool {
         return false;
     }
     let images = parts::parts(root).unwrap_or_default().into_iter().map(|part| part.images);
-    let mut images = images.flat_map(|folder| walk::images_below(&folder).unwrap_or_default());
-    images.by_ref().take(LOOKED_FOR).any(|image| {
-        let text = std::fs::read_to_string(label_of(&image)).unwrap_or_default();
+    let mut images = images.flat_map(|folder| {
+        let inside = walk::images_below(&folder).unwrap_or_default();
+        inside.into_iter().map(move |image| (image, folder.clone()))
+    });
+    images.by_ref().take(LOOKED_FOR).any(|(image, folder)| {
+        let text = std::fs::read_to_string(label_of(&image, &folder, root)).unwrap_or_default();
         text.lines().next().is_some_and(|line| parse(line).is_ok())
     })
 }
@@ -39,36 +42,42 @@ fn detect(root: &Path) -> bool {
 fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let mut reading = Reading::default();
     let (mut rows, mut tables) = (Vec::new(), Vec::new());
-    let mut boxes = 0;
-    let mut largest = 0;
+    let (mut boxes, mut boxed, mut drawn, mut unlabelled, mut largest) = (0, 0, false, 0, 0);
     for part in parts::parts(root)? {
         for image in walk::images_below(&part.images)? {
-            let file = label_of(&image);
+            let file = label_of(&image, &part.images, root);
             let label = match std::fs::read_to_string(&file) {
                 Ok(text) => {
-                    let mut outlines = Vec::new();
+                    let (mut outlines, mut own_boxes) = (Vec::new(), 0);
                     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
                         let fail = |reason| Error::Table { path: file.clone(), line: at as u64 + 1, reason };
                         let (class, outline) = parse(line).map_err(fail)?;
                         largest = largest.max(class);
                         match outline.len() {
-                            2 => boxes += 1,
+                            2 => own_boxes += 1,
                             _ => outlines.push((class as u8 + 1, outline)),
                         }
                     }
                     tables.push(file);
-                    Label::Outlines(outlines)
+                    boxes += own_boxes;
+                    boxed += usize::from(own_boxes > 0);
+                    drawn |= !outlines.is_empty();
+                    // What lies in a box is not background: without its outline the mask is unknown.
+                    if own_boxes > 0 { Label::Missing } else { Label::Outlines(outlines) }
                 }
-                Err(_) => Label::Missing,
+                Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+                    unlabelled += 1;
+                    Label::Missing
+                }
+                Err(source) => return Err(Error::Io { path: file, source }),
             };
             rows.push(Row { image, labels: vec![label], subset: part.subset });
         }
         if let Some(subset) = part.subset {
-            reading.guess(format!("{}/ is the {} subset", walk::relative(&part.images, root), subset.name()));
+            reading.guess(format!("{} is the {} subset", part.images.display(), subset.name()));
         }
     }
-    let outlines = |row: &Row| matches!(&row.labels[0], Label::Outlines(outlines) if !outlines.is_empty());
-    if boxes > 0 && !rows.iter().any(outlines) {
+    if boxes > 0 && !drawn {
         return Err(Error::Layout {
             path: root.to_owned(),
             reason: format!(
@@ -79,11 +88,16 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         });
     }
     if boxes > 0 {
-        reading.warn(format!("{boxes} boxes are not read: boxes are not learned"));
+        reading.warn(format!(
+            "boxes are not learned: {boxes} in the labels of {boxed} images, whose masks are missing labels"
+        ));
+    }
+    if unlabelled > 0 {
+        reading.guess(format!("images without a label file: {unlabelled}; their masks are missing labels"));
     }
     let yaml = ["data.yaml", "dataset.yaml", "data.yml"].map(|name| root.join(name));
     let names = yaml.iter().find_map(|path| std::fs::read_to_string(path).ok()).map(|text| names(&text));
-    let classes = class_names(names.unwrap_or_default(), largest, &mut reading);
+    let classes = class_names(&names.unwrap_or_default(), largest, &mut reading);
     tables.extend(yaml);
     let entries: Vec<(u16, &str)> =
         (0..).zip(std::iter::once("background").chain(classes.iter().map(String::as_str))).collect();
@@ -93,13 +107,16 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         .build(options)
 }
 
-/// The label file of an image: `labels` in place of the last folder called `images`, else beside the image.
-fn label_of(image: &Path) -> PathBuf {
-    let mut parts: Vec<std::ffi::OsString> = image.components().map(|part| part.as_os_str().to_owned()).collect();
+/// The label file of an image: `labels` in place of the last folder called `images` below the root, else beside the image.
+fn label_of(image: &Path, folder: &Path, root: &Path) -> PathBuf {
+    // A root that is itself the folder of images stands next to its labels.
+    let root = if folder == root { root.parent().unwrap_or(root) } else { root };
+    let below = image.strip_prefix(root).unwrap_or(image);
+    let mut parts: Vec<std::ffi::OsString> = below.components().map(|part| part.as_os_str().to_owned()).collect();
     if let Some(images) = parts.iter_mut().rev().skip(1).find(|part| part.eq_ignore_ascii_case("images")) {
         *images = "labels".into();
     }
-    parts.iter().collect::<PathBuf>().with_extension("txt")
+    root.join(parts.iter().collect::<PathBuf>()).with_extension("txt")
 }
 
 /// Class and outline of a line; two points (centre and size) for a box.
@@ -123,44 +140,41 @@ fn parse(line: &str) -> Result<(usize, Outline), String> {
     Ok((class, numbers.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect()))
 }
 
-/// `names` of a `data.yaml`: a list in brackets, a list of dashes, or numbers with names.
-fn names(text: &str) -> Vec<String> {
-    let plain = |word: &str| word.trim().trim_matches(['"', '\'']).to_owned();
-    let mut lines = text.lines().skip_while(|line| !line.starts_with("names:"));
-    let Some(rest) = lines.next().and_then(|line| line.strip_prefix("names:")) else { return Vec::new() };
-    let rest = rest.split(" #").next().unwrap_or_default().trim();
-    if rest.starts_with(['[', '{']) {
+/// `names` of a `data.yaml`, by number: a list in brackets, a list of dashes, or numbers with names.
+fn names(text: &str) -> BTreeMap<usize, String> {
+    let mut lines = text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim_end());
+    let Some(rest) = lines.by_ref().find_map(|line| line.strip_prefix("names:")) else { return BTreeMap::new() };
+    let rest = rest.trim();
+    let entries: Vec<String> = if rest.starts_with(['[', '{']) {
         let mut list = rest.to_owned();
         while !list.ends_with([']', '}']) {
             let Some(line) = lines.next() else { break };
             list += line.trim();
         }
-        let inside = list.trim_matches(['[', ']', '{', '}']);
-        return inside
-            .split(',')
-            .map(|word| plain(word.rsplit(':').next().unwrap_or(word)))
-            .filter(|word| !word.is_empty())
-            .collect();
-    }
-    lines
-        .take_while(|line| line.starts_with([' ', '-']))
-        .filter_map(|line| {
-            let line = line.trim();
-            Some(plain(line.strip_prefix("- ").or_else(|| Some(line.split_once(':')?.1))?))
-        })
-        .collect()
+        list.trim_matches(['[', ']', '{', '}']).split(',').map(str::to_owned).collect()
+    } else {
+        let lines = lines.filter(|line| !line.trim().is_empty() && !line.trim().starts_with('#'));
+        lines.take_while(|line| line.starts_with([' ', '-'])).map(str::to_owned).collect()
+    };
+    let plain = |word: &str| word.trim().trim_matches(['"', '\'']).to_owned();
+    let named = entries.iter().enumerate().map(|(at, entry)| {
+        let entry = entry.trim();
+        let numbered = entry.split_once(':').and_then(|(key, name)| Some((key.trim().parse().ok()?, plain(name))));
+        numbered.unwrap_or_else(|| (at, plain(entry.strip_prefix("- ").unwrap_or(entry))))
+    });
+    named.filter(|(_, name)| !name.is_empty()).collect()
 }
 
-/// The names, and the number for a class without one.
-fn class_names(mut names: Vec<String>, largest: usize, reading: &mut Reading) -> Vec<String> {
-    if names.len() <= largest {
+/// The name of each class, and its number for a class without one.
+fn class_names(names: &BTreeMap<usize, String>, largest: usize, reading: &mut Reading) -> Vec<String> {
+    let count = names.keys().next_back().map_or(0, |last| last + 1).clamp(largest + 1, MAX_CLASSES);
+    let unnamed = (0..count).filter(|class| !names.contains_key(class)).count();
+    if unnamed > 0 {
         reading.warn(format!(
-            "the label files hold classes up to {largest}, data.yaml names {}: the others are called by their number",
-            names.len()
+            "classes without a name in data.yaml: {unnamed} of {count}; they are called by their number"
         ));
-        names.extend((names.len()..=largest).map(|class| class.to_string()));
     }
-    names
+    (0..count).map(|class| names.get(&class).cloned().unwrap_or_else(|| class.to_string())).collect()
 }
 
 #[cfg(test)]
@@ -177,11 +191,13 @@ mod tests {
             "names: {0: cat, 1: dog}\n",
             "names: [cat,\n  dog]  \n",
         ] {
-            assert_eq!(names(text), ["cat", "dog"], "{text}");
+            assert_eq!(names(text).into_values().collect::<Vec<_>>(), ["cat", "dog"], "{text}");
         }
+        let mixed = names("names:\n  1: dog # brown\n\n  # more\n  0: cat\n  3: cow\n");
+        assert_eq!(mixed, BTreeMap::from([(0, "cat".into()), (1, "dog".into()), (3, "cow".into())]));
         assert!(names("train: images\n").is_empty());
         let mut reading = Reading::default();
-        assert_eq!(class_names(vec!["cat".into()], 1, &mut reading), ["cat", "1"]);
+        assert_eq!(class_names(&BTreeMap::from([(0, "cat".into())]), 1, &mut reading), ["cat", "1"]);
         assert_eq!(reading.warnings.len(), 1);
     }
 
@@ -200,7 +216,10 @@ mod tests {
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(label_of(Path::new("d/images/train/a.b.png")), Path::new("d/labels/train/a.b.txt"));
-        assert_eq!(label_of(Path::new("d/train/a.png")), Path::new("d/train/a.txt"));
+        let label =
+            |image: &str, folder: &str, root: &str| label_of(Path::new(image), Path::new(folder), Path::new(root));
+        assert_eq!(label("d/images/train/a.b.png", "d/images/train", "d"), Path::new("d/labels/train/a.b.txt"));
+        assert_eq!(label("images/d/train/a.png", "images/d/train", "images/d"), Path::new("images/d/train/a.txt"));
+        assert_eq!(label("d/images/a.png", "d/images", "d/images"), Path::new("d/labels/a.txt"));
     }
 }

@@ -8,14 +8,14 @@ use mtl_data::{Dataset, Labels, OpenOptions, Subset, open};
 use crate::folders::{colour, left, opened, save};
 
 /// A data set's shape: rows, tasks with their classes, and rows per subset.
-fn shape(data: &dyn Dataset) -> (usize, Vec<String>, [usize; 3]) {
+pub fn shape(data: &dyn Dataset) -> (usize, Vec<String>, [usize; 3]) {
     let tasks = data.schema().tasks.iter().map(|task| format!("{}: {}", task.name, task.kind.classes().join(" ")));
     let count = |subset| (0..data.len()).filter(|&row| data.subset(row) == Some(subset)).count();
     (data.len(), tasks.collect(), [Subset::Train, Subset::Validation, Subset::Test].map(count))
 }
 
 /// One image per path; masks are files whose path has `mask`, `seg`, `label`, `gt` or `annot` in it.
-fn place(root: &Path, files: &[&str]) {
+pub fn place(root: &Path, files: &[&str]) {
     for (at, file) in files.iter().enumerate() {
         let lower = file.to_lowercase();
         if ["mask", "seg", "label", "gt", "ann"].iter().any(|word| lower.contains(word)) {
@@ -26,19 +26,22 @@ fn place(root: &Path, files: &[&str]) {
     }
 }
 
-fn refused(root: &Path) -> String {
+pub fn refused(root: &Path) -> String {
     match open(root, &OpenOptions::default()) {
         Ok(data) => panic!("opened as {:?}", shape(&*data)),
         Err(error) => error.to_string(),
     }
 }
 
-const CLASSES: &str = "class: cat dog";
-const MASK: &str = "mask: background foreground";
+pub const CLASSES: &str = "class: cat dog";
+pub const MASK: &str = "mask: background foreground";
+
+/// Name, files, rows, tasks, rows per subset, sentences.
+type Case<'a> = (&'a str, &'a [&'a str], usize, &'a [&'a str], [usize; 3], &'a [&'a str]);
 
 #[test]
 fn layouts_by_their_names() {
-    let cases: &[(&str, &[&str], usize, &[&str], [usize; 3], &[&str])] = &[
+    let cases: &[Case] = &[
         (
             "subsets in words of any case",
             &["Training/cat/1.png", "Training/dog/2.png", "Testing/cat/3.png", "Testing/dog/4.png", "valid/dog/5.png"],
@@ -159,7 +162,7 @@ fn layouts_by_their_names() {
             4,
             &["class: Cat Dog"],
             [2, 0, 2],
-            &["`Cat`, `cat` of different subsets differ in case only: they are one class `Cat` (1 rows renamed)"],
+            &["`Cat`, `cat` of different subsets differ in case only: they are one class `Cat` (rows renamed: 1)"],
         ),
     ];
     for (name, files, rows, tasks, subsets, sentences) in cases {
@@ -253,84 +256,99 @@ fn names_of_layouts_are_no_classes() {
     assert!(refused(temp.path()).contains("both images/ and imgs/"));
 }
 
-#[test]
-fn voc_lists_are_subsets() {
-    let temp = tempfile::tempdir().unwrap();
-    let root = temp.path();
-    for stem in ["a", "b", "c", "d"] {
-        save(root, &format!("JPEGImages/{stem}.jpg"), colour(3));
-    }
-    for stem in ["a", "b", "e"] {
-        let mask = image::GrayImage::from_fn(6, 4, |x, _| image::Luma([[0, 15, 255][(x % 3) as usize]]));
-        save(root, &format!("SegmentationClass/{stem}.png"), mask);
-    }
-    assert_eq!(shape(&*opened(root)), (4, vec!["mask: background 15".to_owned()], [0; 3]));
-    fs::create_dir_all(root.join("ImageSets/Segmentation")).unwrap();
-    fs::write(root.join("ImageSets/Segmentation/train.txt"), "a\n").unwrap();
-    fs::write(root.join("ImageSets/Segmentation/val.txt"), "b\nc\n").unwrap();
-    let data = opened(root);
-    assert_eq!(shape(&*data), (3, vec!["mask: background 15".to_owned()], [1, 2, 0]));
-    assert_eq!(data.labels(2), [Labels::Missing]);
-    let unread = data.reading().unread;
-    assert_eq!(unread["in no list of ImageSets/Segmentation"].count, 1);
-    assert_eq!(unread["a mask that belongs to no image of the lists"].count, 1);
-    fs::write(root.join("ImageSets/Segmentation/val.txt"), "b\na\n").unwrap();
-    let words = refused(root);
-    assert!(words.contains("val.txt:2:") && words.contains("`a` is in the training subset"), "{words}");
+/// The rows with a mask.
+fn masked(data: &dyn Dataset) -> Vec<String> {
+    let last = data.schema().tasks.len() - 1;
+    let rows = (0..data.len()).filter(|&row| data.labels(row)[last] == Labels::Pixels);
+    rows.map(|row| data.row_name(row)).collect()
 }
 
 #[test]
-fn nnunet_cases_and_channels() {
+fn a_mask_of_another_subset_is_not_taken() {
     let temp = tempfile::tempdir().unwrap();
-    let root = temp.path();
-    for case in ["c_001", "c_002"] {
-        save(root, &format!("imagesTr/{case}_0000.png"), colour(3));
-        save(root, &format!("labelsTr/{case}.png"), left(2, 1));
-    }
-    save(root, "imagesTr/c_001_0001.png", colour(4));
-    save(root, "imagesTs/c_003_0000.png", colour(5));
-    fs::write(root.join("dataset.json"), r#"{"labels": {"background": 0, "tumour": 1}}"#).unwrap();
-    let data = opened(root);
-    assert_eq!(shape(&*data), (2, vec!["mask: background tumour".to_owned()], [0; 3]));
-    assert_eq!(data.reading().unread["a further channel: only channel 0000 is read"].count, 1);
-    save(root, "labelsTs/c_003.png", left(1, 1));
-    assert_eq!(shape(&*opened(root)), (3, vec!["mask: background tumour".to_owned()], [2, 0, 1]));
+    place(temp.path(), &["images/train/1.png", "images/test/1.png", "masks/train/1.png"]);
+    assert_eq!(masked(&*opened(temp.path())), ["images/train/1.png"]);
+    // One flat folder of masks for both subsets: a name that two images have is nobody's.
+    let temp = tempfile::tempdir().unwrap();
+    place(temp.path(), &["images/train/1.png", "images/train/2.png", "images/val/1.png", "masks/1.png", "masks/2.png"]);
+    let data = opened(temp.path());
+    assert_eq!(masked(&*data), ["images/train/2.png"]);
+    let orphans = &data.reading().unread["a mask that belongs to no image, or to several of one name"];
+    assert_eq!((orphans.count, data.reading().unread.len()), (1, 1));
 }
 
 #[test]
-fn yolo_outlines_are_masks_and_boxes_are_refused() {
+fn exact_names_come_before_names_without_a_suffix() {
     let temp = tempfile::tempdir().unwrap();
-    let root = temp.path();
-    let label = |path: &str, text: &str| {
-        let path = root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+    place(temp.path(), &["images/scene.png", "masks/scene.png", "masks/scene_gt.png"]);
+    save(temp.path(), "images/scene_gt.png", colour(3));
+    let data = opened(temp.path());
+    assert_eq!(masked(&*data), ["images/scene.png", "images/scene_gt.png"]);
+    assert!(data.reading().unread.is_empty());
+    let temp = tempfile::tempdir().unwrap();
+    place(temp.path(), &["1_sat.png", "1_mask.png", "2_sat.png", "2_mask.png"]);
+    assert_eq!(masked(&*opened(temp.path())), ["1_sat.png", "2_sat.png"]);
+}
+
+#[test]
+fn class_folders_may_hold_images_and_masks_or_subsets() {
+    let temp = tempfile::tempdir().unwrap();
+    let files =
+        ["cat/images/1.png", "cat/images/2.png", "cat/masks/1.png", "dog/images/1.png", "dog/masks/1.png", "cow/3.png"];
+    place(temp.path(), &files);
+    let data = opened(temp.path());
+    assert_eq!(shape(&*data), (4, vec!["class: cat cow dog".to_owned(), MASK.to_owned()], [0; 3]));
+    let mut found = masked(&*data);
+    found.sort();
+    assert_eq!(found, ["cat/images/1.png", "dog/images/1.png"]);
+
+    let temp = tempfile::tempdir().unwrap();
+    place(temp.path(), &["cat/train/1.png", "cat/test/2.png", "dog/train/3.png", "dog/test/4.png"]);
+    assert_eq!(shape(&*opened(temp.path())), (4, vec![CLASSES.to_owned()], [2, 0, 2]));
+}
+
+#[test]
+fn names_that_may_be_classes_are_classes_where_the_files_are_photographs() {
+    let noise = |at: u8| {
+        image::RgbImage::from_fn(32, 32, move |x, y| image::Rgb([(x * 7) as u8 ^ at, (y * 5) as u8, (x * y) as u8]))
     };
-    place(root, &["images/train/1.png", "images/train/2.png", "images/train/3.png", "images/val/4.png"]);
-    fs::write(root.join("data.yaml"), "names:\n  0: cup\n  1: jar\n").unwrap();
-    // The left half is a jar; its upper half is covered by a cup.
-    label("labels/train/1.txt", "1 0 0 0.5 0 0.5 1 0 1\n0 0 0 0.5 0 0.5 0.5 0 0.5\n");
-    label("labels/train/2.txt", "");
-    label("labels/val/4.txt", "0 0.5 0.5 0.1 0.1\n");
-    let data = opened(root);
-    assert_eq!(shape(&*data), (4, vec!["mask: background cup jar".to_owned()], [3, 1, 0]));
-    assert_eq!(data.reading().reader, "yolo");
-    assert!(data.reading().warnings.iter().any(|line| line.contains("1 boxes are not read")));
-    let size = mtl_data::Size { height: 4, width: 6 };
-    let mask = |row: usize| match data.sample(row, size).unwrap().targets.remove(0) {
-        mtl_task::Target::Mask(mask) => mask,
-        other => panic!("{other:?}"),
+    let all = |names: &[&str]| {
+        let temp = tempfile::tempdir().unwrap();
+        names.iter().zip(0..).for_each(|(name, at)| save(temp.path(), name, noise(at)));
+        temp
     };
-    let (cup, jar) = ([1, 1, 1, 0, 0, 0], [2, 2, 2, 0, 0, 0]);
-    assert_eq!(mask(0), [cup, cup, jar, jar].concat());
-    assert_eq!(mask(1), [0; 24]);
-    assert_eq!(data.labels(2), [Labels::Missing]);
-    label("labels/val/4.txt", "0 0.5 0.5 0.1\n");
-    let words = refused(root);
-    assert!(words.contains("4.txt:1:") && words.contains("3 numbers"), "{words}");
-    for file in ["train/1", "train/2", "val/4"] {
-        label(&format!("labels/{file}.txt"), "0 0.5 0.5 0.1 0.1\n");
-    }
-    let words = refused(root);
-    assert!(words.contains("3 boxes and no outlines") && words.contains("manifest.csv"), "{words}");
+    let temp = all(&["photo/1.png", "label/2.png", "drawing/3.png"]);
+    assert_eq!(shape(&*opened(temp.path())).1, ["class: drawing label photo"]);
+    // Faces with and without a mask: refused by name, and read where that is meant.
+    let temp = all(&["mask/1.png", "no_mask/2.png"]);
+    assert!(refused(temp.path()).contains("mask/"));
+    let options = OpenOptions { reader: Some("folder".into()), ..OpenOptions::default() };
+    assert_eq!(shape(&*open(temp.path(), &options).unwrap()).1, ["class: mask no_mask"]);
+    // One pair of names among many photographs.
+    let temp = all(&[
+        "a/shipping.png",
+        "a/shipping_label.png",
+        "a/1.png",
+        "a/2.png",
+        "b/3.png",
+        "b/4.png",
+        "b/5.png",
+        "b/6.png",
+        "b/7.png",
+    ]);
+    let data = opened(temp.path());
+    assert_eq!(shape(&*data), (9, vec!["class: a b".to_owned()], [0; 3]));
+    assert!(data.reading().warnings[0].contains("1 of 9 files are named like masks"));
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_a_circle_are_not_followed() {
+    let temp = tempfile::tempdir().unwrap();
+    place(temp.path(), &["cat/1.png", "dog/2.png"]);
+    std::os::unix::fs::symlink(".", temp.path().join("cat/again")).unwrap();
+    std::os::unix::fs::symlink("..", temp.path().join("cat/up")).unwrap();
+    let data = opened(temp.path());
+    assert_eq!(shape(&*data), (2, vec![CLASSES.to_owned()], [0; 3]));
+    assert_eq!(data.reading().unread["a folder that is too deep, or a link to a folder around it"].count, 2);
 }

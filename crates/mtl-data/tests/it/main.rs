@@ -3,6 +3,7 @@
 mod bad;
 mod events;
 mod folders;
+mod formats;
 mod inventory;
 mod layouts;
 mod packed;

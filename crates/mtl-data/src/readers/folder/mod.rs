@@ -37,6 +37,9 @@ fn detect(root: &Path) -> bool {
     root.is_dir() && walk::any_image(root)
 }
 
+/// Why a mask is left out.
+const ORPHAN: &str = "a mask that belongs to no image, or to several of one name";
+
 struct Found {
     image: PathBuf,
     class: Option<String>,
@@ -47,11 +50,16 @@ struct Found {
 fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let mut reading = Reading::default();
     let (mut found, mut left) = (Vec::new(), BTreeMap::new());
-    let parts = parts::parts(root)?;
-    describe(&parts, root, &mut reading);
-    for part in &parts {
-        read_part(part, &mut found, &mut left, &mut reading)?;
+    let mut parts = Vec::new();
+    let mut gathered = Vec::new();
+    let mut waiting = parts::parts(root)?;
+    waiting.reverse();
+    while let Some(part) = waiting.pop() {
+        gathered.extend(gather(&part, &mut waiting, &mut found, &mut reading)?);
+        parts.push(part);
     }
+    describe(&parts, root, &mut reading);
+    pair(gathered, &mut found, &mut left)?;
     merge_cases(&mut found, root, &mut reading)?;
     let rows_of = counts(found.iter().filter_map(|found| found.class.as_ref()));
     if options.reader.is_none() {
@@ -64,14 +72,15 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let with_class = classes.len() > 1;
     let has_masks = parts.iter().any(|part| part.masks.is_some()) || found.iter().any(|found| !found.masks.is_empty());
     let united = found.iter().any(|found| found.masks.len() > 1);
+    let place: BTreeMap<&String, usize> = classes.iter().zip(0..).collect();
     let rows = found.into_iter().map(|found| {
-        let class = found.class.and_then(|name| classes.iter().position(|class| *class == name));
+        let class = found.class.and_then(|name| place.get(&name).copied());
         let mask = if found.masks.is_empty() { Label::Missing } else { Label::Mask(found.masks) };
         let labels = [(with_class, class.map_or(Label::Missing, Label::Class)), (has_masks, mask)];
         let labels = labels.into_iter().filter(|(has, _)| *has).map(|(_, label)| label).collect();
         Row { image: found.image, labels, subset: found.subset }
     });
-    let rows = rows.collect();
+    let rows: Vec<Row> = rows.collect();
     let mut tasks = Vec::new();
     if with_class {
         tasks.push(Task::new("class", TaskKind::Classification { classes }));
@@ -117,14 +126,25 @@ fn describe(parts: &[Part], root: &Path, reading: &mut Reading) {
     }
 }
 
-fn read_part(
+/// The images of a part, before masks are looked for.
+struct Gathered {
+    part: Part,
+    images: Vec<PathBuf>,
+    class_of: BTreeMap<PathBuf, String>,
+    beside: Beside,
+}
+
+/// Lists the images of a part. Class folders with folders of their own become parts, added to `waiting`; one folder per case is
+/// complete and added to `found`.
+fn gather(
     part: &Part,
+    waiting: &mut Vec<Part>,
     found: &mut Vec<Found>,
-    left: &mut BTreeMap<PathBuf, &'static str>,
     reading: &mut Reading,
-) -> Result<(), Error> {
+) -> Result<Option<Gathered>, Error> {
     if !part.unlabelled
         && part.masks.is_none()
+        && part.class.is_none()
         && let Some(cases) = cases::cases(&part.images)?
     {
         let masks: usize = cases.iter().map(|case| case.masks.len()).sum();
@@ -133,23 +153,35 @@ fn read_part(
         reading.guess(format!("{} folders hold one image with its masks each ({masks} masks){united}", cases.len()));
         let row = |case: Case| Found { image: case.image, class: None, masks: case.masks, subset: part.subset };
         found.extend(cases.into_iter().map(row));
-        return Ok(());
+        return Ok(None);
     }
     let mut images = walk::images(&part.images)?;
-    let mut class_of: BTreeMap<PathBuf, String> = BTreeMap::new();
+    let loose = images.len();
+    let mut class_of: BTreeMap<PathBuf, String> =
+        images.iter().filter_map(|path| Some((path.clone(), part.class.clone()?))).collect();
+    let mut inner = Vec::new();
     for folder in walk::folders(&part.images)? {
         if part.masks.as_ref() == Some(&folder) {
+            continue;
+        }
+        if !part.unlabelled
+            && part.class.is_none()
+            && let Some(parts) = parts::of_class(&folder, part)?
+        {
+            inner.extend(parts);
             continue;
         }
         let inside = walk::images_below(&folder)?;
         if inside.is_empty() {
             reading.warn(format!("folder {} holds no images: it is no class", folder.display()));
         }
-        class_of.extend(inside.iter().map(|path| (path.clone(), walk::name(&folder))));
+        let class = part.class.clone().unwrap_or_else(|| walk::name(&folder));
+        class_of.extend(inside.iter().map(|path| (path.clone(), class.clone())));
         images.extend(inside);
     }
-    let mut beside =
-        if part.masks.is_none() && !part.unlabelled { Beside::take(&mut images) } else { Beside::default() };
+    waiting.extend(inner.into_iter().rev());
+    let beside =
+        if part.masks.is_none() && !part.unlabelled { Beside::take(&mut images, reading) } else { Beside::default() };
     if !beside.of.is_empty() {
         let how = if beside.by_values {
             "have the stem of their image and hold few values"
@@ -159,18 +191,51 @@ fn read_part(
         let count: usize = beside.of.values().map(Vec::len).sum();
         reading.guess(format!("{count} files next to {} images {how}: they are read as masks", beside.of.len()));
     }
-    let mut masks = Masks::read(part.masks.as_deref())?;
-    let mut stems: BTreeMap<String, usize> = BTreeMap::new();
-    images.iter().for_each(|image| *stems.entry(walk::stem(image)).or_default() += 1);
-    for image in images {
-        let unique = stems.get(&walk::stem(&image)) == Some(&1);
-        let mut own = masks.take(&walk::relative(&image.with_extension(""), &part.images), unique);
-        own.extend(beside.of.remove(&image).unwrap_or_default());
-        let class = class_of.remove(&image).filter(|_| !part.unlabelled);
-        found.push(Found { class, masks: own, subset: part.subset, image });
+    if part.unlabelled {
+        class_of.clear();
+    } else if loose > 0 && !class_of.is_empty() && part.class.is_none() {
+        let folder = part.images.display();
+        reading.warn(format!("{loose} of the images lie next to the class folders in {folder} and have no class"));
     }
-    let orphans = masks.left().chain(&beside.left).cloned();
-    left.extend(orphans.map(|mask| (mask, "a mask that belongs to no image, or to several of one name")));
+    Ok(Some(Gathered { part: part.clone(), images, class_of, beside }))
+}
+
+/// Finds the mask of every image. Parts may share a folder of masks: a name is then one of all their images.
+fn pair(
+    gathered: Vec<Gathered>,
+    found: &mut Vec<Found>,
+    left: &mut BTreeMap<PathBuf, &'static str>,
+) -> Result<(), Error> {
+    let mut folders: BTreeMap<PathBuf, Masks> = BTreeMap::new();
+    let (mut paths, mut stems) = (BTreeMap::new(), BTreeMap::new());
+    let below = |image: &Path, part: &Part| walk::relative(&image.with_extension(""), &part.images);
+    for Gathered { part, images, .. } in &gathered {
+        let Some(masks) = &part.masks else { continue };
+        if !folders.contains_key(masks) {
+            folders.insert(masks.clone(), Masks::read(masks)?);
+        }
+        for image in images {
+            *paths.entry((masks.clone(), below(image, part))).or_insert(0) += 1;
+            *stems.entry((masks.clone(), walk::stem(image))).or_insert(0) += 1;
+        }
+    }
+    for Gathered { part, images, mut class_of, mut beside } in gathered {
+        for image in images {
+            let mut own = beside.of.remove(&image).unwrap_or_default();
+            if let Some((folder, masks)) =
+                part.masks.as_ref().and_then(|folder| Some((folder, folders.get_mut(folder)?)))
+            {
+                let path = below(&image, &part);
+                let path_is_unique = paths.get(&(folder.clone(), path.clone())) == Some(&1);
+                let stem_is_unique = stems.get(&(folder.clone(), walk::stem(&image))) == Some(&1);
+                own.extend(masks.take(&path, path_is_unique, stem_is_unique));
+            }
+            let class = class_of.remove(&image);
+            found.push(Found { class, masks: own, subset: part.subset, image });
+        }
+        left.extend(beside.left.into_iter().map(|mask| (mask, ORPHAN)));
+    }
+    left.extend(folders.values().flat_map(Masks::left).map(|mask| (mask.clone(), ORPHAN)));
     Ok(())
 }
 
@@ -205,7 +270,7 @@ fn merge_cases(found: &mut [Found], root: &Path, reading: &mut Reading) -> Resul
             class.clone_from(&first);
         }
         reading.warn(format!(
-            "the class folders {shown} of different subsets differ in case only: they are one class `{first}` ({changed} rows renamed)"
+            "the class folders {shown} of different subsets differ in case only: they are one class `{first}` (rows renamed: {changed})"
         ));
     }
     Ok(())

@@ -6,54 +6,66 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::image::{decode, mask};
 use crate::readers::{names, walk};
+use crate::reading::Reading;
 
 /// Values of a mask whose name says nothing; a photograph has more.
 const MASK_VALUES: usize = 32;
 /// Files that are looked into where names say nothing.
 const LOOKED_INTO: usize = 4;
 
-/// Mask files in a folder of their own, by their path without extension, and by stem.
+/// Mask files in a folder of their own.
 pub(super) struct Masks {
-    by_path: BTreeMap<String, Vec<PathBuf>>,
-    /// `None` where two folders have the stem.
-    by_stem: BTreeMap<String, Option<String>>,
+    files: Vec<PathBuf>,
+    taken: Vec<bool>,
+    /// By their path below the folder without extension; by the same without a suffix such as `_mask`; by the last part of both.
+    by_path: BTreeMap<String, Vec<usize>>,
+    by_image: BTreeMap<String, Vec<usize>>,
+    by_stem: BTreeMap<String, Vec<usize>>,
 }
 
 impl Masks {
-    pub(super) fn read(folder: Option<&Path>) -> Result<Self, Error> {
-        let mut masks = Self { by_path: BTreeMap::new(), by_stem: BTreeMap::new() };
-        let Some(folder) = folder else { return Ok(masks) };
-        for path in walk::images_below(folder)? {
+    pub(super) fn read(folder: &Path) -> Result<Self, Error> {
+        let files = walk::images_below(folder)?;
+        let (mut by_path, mut by_image, mut by_stem) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let add =
+            |map: &mut BTreeMap<String, Vec<usize>>, key: &str, at| map.entry(key.to_owned()).or_default().push(at);
+        for (at, path) in files.iter().enumerate() {
             let key = walk::relative(&path.with_extension(""), folder);
-            let key = names::image_of_mask(&key).unwrap_or(&key).to_owned();
-            let stem = last(&key).to_owned();
-            let known = masks.by_stem.entry(stem).or_insert_with(|| Some(key.clone()));
-            if known.as_ref() != Some(&key) {
-                *known = None;
+            let image = names::image_of_mask(&key).unwrap_or(&key);
+            add(&mut by_path, &key, at);
+            add(&mut by_image, image, at);
+            add(&mut by_stem, last(image), at);
+            if last(&key) != last(image) {
+                add(&mut by_stem, last(&key), at);
             }
-            masks.by_path.entry(key).or_default().push(path);
         }
-        Ok(masks)
+        Ok(Self { taken: vec![false; files.len()], files, by_path, by_image, by_stem })
     }
 
-    /// The masks of the image with this path below its folder; by the bare stem only where one image has it.
-    pub(super) fn take(&mut self, path: &str, stem_is_unique: bool) -> Vec<PathBuf> {
+    /// The masks of the image with this path below its folder, where no other image has the path; by the stem alone where no
+    /// other image has the stem and one folder holds the masks of it. A mask of exactly the image's name comes first.
+    pub(super) fn take(&mut self, path: &str, path_is_unique: bool, stem_is_unique: bool) -> Vec<PathBuf> {
         let bare = names::image_stem(path);
-        for path in [path, bare] {
-            if let Some(found) = self.by_path.remove(path) {
-                return found;
-            }
-            let stem = self.by_stem.get(last(path)).cloned().flatten().filter(|_| stem_is_unique);
-            if let Some(found) = stem.and_then(|key| self.by_path.remove(&key)) {
-                return found;
-            }
+        let by_path = [(&self.by_path, path), (&self.by_image, path), (&self.by_path, bare), (&self.by_image, bare)];
+        let mut found = by_path.iter().filter(|_| path_is_unique).find_map(|(map, key)| self.free(map.get(*key)));
+        if found.is_none() && stem_is_unique {
+            let by_stem = [last(path), last(bare)].into_iter().find_map(|stem| self.free(self.by_stem.get(stem)));
+            let folder = |at: &usize| self.files[*at].parent();
+            found = by_stem.filter(|found| found.iter().all(|at| folder(at) == found.first().and_then(folder)));
         }
-        Vec::new()
+        let found = found.unwrap_or_default();
+        found.iter().for_each(|&at| self.taken[at] = true);
+        found.into_iter().map(|at| self.files[at].clone()).collect()
+    }
+
+    fn free(&self, found: Option<&Vec<usize>>) -> Option<Vec<usize>> {
+        let free: Vec<usize> = found?.iter().copied().filter(|&at| !self.taken[at]).collect();
+        Some(free).filter(|free| !free.is_empty())
     }
 
     /// Masks that no image has taken.
     pub(super) fn left(&self) -> impl Iterator<Item = &PathBuf> {
-        self.by_path.values().flatten()
+        self.files.iter().zip(&self.taken).filter(|(_, taken)| !**taken).map(|(path, _)| path)
     }
 }
 
@@ -73,36 +85,49 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    /// Takes the masks out of `images`, the image files of some folders.
-    pub(super) fn take(images: &mut Vec<PathBuf>) -> Self {
+    /// Takes the masks out of `images`, the image files of some folders. Files that are named like masks and do not look like
+    /// them stay images, with a warning.
+    pub(super) fn take(images: &mut Vec<PathBuf>, reading: &mut Reading) -> Self {
         let mut beside = Self::default();
         let key = |path: &Path, stem: &str| (path.parent().map(Path::to_owned), stem.to_lowercase());
-        let by_stem: BTreeMap<_, PathBuf> =
-            images.iter().map(|path| (key(path, &walk::stem(path)), path.clone())).collect();
-        let stem_of = |path: &Path| names::image_of_mask(&walk::stem(path)).map(str::to_owned);
-        let image_of = |path: &Path| {
-            let stem = stem_of(path)?;
-            let image = by_stem.get(&key(path, &stem)).or_else(|| by_stem.get(&key(path, &format!("{stem}_image"))))?;
-            Some(image.clone())
-        };
-        if images.iter().any(|path| image_of(path).is_some()) {
-            images.retain(|path| {
-                let Some(_) = stem_of(path) else { return true };
-                match image_of(path) {
-                    Some(image) => beside.of.entry(image).or_default().push(path.clone()),
-                    None => beside.left.push(path.clone()),
-                }
-                false
-            });
+        let mut by_stem: BTreeMap<_, PathBuf> = BTreeMap::new();
+        for path in images.iter() {
+            let stem = walk::stem(path);
+            by_stem.entry(key(path, names::image_stem(&stem))).or_insert_with(|| path.clone());
+        }
+        by_stem.extend(images.iter().map(|path| (key(path, &walk::stem(path)), path.clone())));
+        let image_of = |path: &Path| by_stem.get(&key(path, names::image_of_mask(&walk::stem(path))?)).cloned();
+        let pairs: Vec<&PathBuf> = images.iter().filter(|path| image_of(path).is_some()).collect();
+        if pairs.is_empty() {
+            beside.same_stem(images, reading);
             return beside;
         }
-        beside.same_stem(images);
+        // A few pairs among many images may be an accident of names.
+        if 4 * pairs.len() < images.len() && !look_like_masks(&pairs) {
+            reading.warn(format!(
+                "{} of {} files are named like masks of other files, such as {}, but hold many values: they are read as images",
+                pairs.len(),
+                images.len(),
+                pairs[0].display()
+            ));
+            return beside;
+        }
+        images.retain(|path| {
+            if names::image_of_mask(&walk::stem(path)).is_none() {
+                return true;
+            }
+            match image_of(path) {
+                Some(image) => beside.of.entry(image).or_default().push(path.clone()),
+                None => beside.left.push(path.clone()),
+            }
+            false
+        });
         beside
     }
 
     /// Masks with the stem of their image and another extension (`x.jpg`, `x.png`), if most images have one and the first few
     /// hold the values of a mask.
-    fn same_stem(&mut self, images: &mut Vec<PathBuf>) {
+    fn same_stem(&mut self, images: &mut Vec<PathBuf>, reading: &mut Reading) {
         let is = |path: &Path, ends: &[&str]| {
             path.extension().is_some_and(|end| ends.iter().any(|known| end.eq_ignore_ascii_case(known)))
         };
@@ -116,21 +141,32 @@ impl Beside {
             .filter(|path| is(path, &["png", "bmp", "gif", "tif", "tiff"]))
             .filter_map(|path| Some((photographs.get(&path.with_extension(""))?.clone(), path.clone())))
             .collect();
-        if pairs.is_empty() || 10 * pairs.len() < 9 * photographs.len() {
-            return;
-        }
-        if !pairs.iter().step_by(pairs.len().div_ceil(LOOKED_INTO)).all(|(_, path)| looks_like_mask(path)) {
-            return;
-        }
         let masks: BTreeSet<&PathBuf> = pairs.iter().map(|(_, mask)| mask).collect();
+        if pairs.is_empty() || !look_like_masks(&masks.iter().copied().collect::<Vec<_>>()) {
+            return;
+        }
+        if 10 * pairs.len() < 9 * photographs.len() {
+            reading.warn(format!(
+                "{} of {} photographs have a file of the same name in another format that looks like a mask, such as {}: they are \
+                 read as images; put masks into a folder masks/",
+                pairs.len(),
+                photographs.len(),
+                pairs[0].1.display()
+            ));
+            return;
+        }
         images.retain(|path| !masks.contains(path));
         self.by_values = true;
         self.of = pairs.into_iter().map(|(image, mask)| (image, vec![mask])).collect();
     }
 }
 
-/// Whether a file holds few different values.
-fn looks_like_mask(path: &Path) -> bool {
-    let Ok(bytes) = decode::read_file(path) else { return false };
-    mask::codes(&bytes, false).is_ok_and(|(codes, _)| codes.into_iter().collect::<BTreeSet<_>>().len() <= MASK_VALUES)
+/// Whether a few of the files, spread over all, hold few different values each.
+pub(super) fn look_like_masks(paths: &[&PathBuf]) -> bool {
+    let looks = |path: &Path| {
+        let Ok(bytes) = decode::read_file(path) else { return false };
+        mask::codes(&bytes, false)
+            .is_ok_and(|(codes, _)| codes.into_iter().collect::<BTreeSet<_>>().len() <= MASK_VALUES)
+    };
+    paths.iter().step_by(paths.len().div_ceil(LOOKED_INTO).max(1)).all(|path| looks(path))
 }

@@ -86,11 +86,10 @@ impl Listing {
         only(self.lower.get(&composed.to_lowercase())?)
     }
 
-    /// The image with this name and any extension; of several, the one whose extension comes first in the list.
+    /// The image with this name and any extension, if it is the only one.
     fn find_stem(&self, stem: &str) -> Option<String> {
         let composed: String = stem.nfc().collect();
-        let place = |name: &&String| EXTENSIONS.iter().position(|known| *known == extension(name));
-        self.stems.get(&composed)?.iter().min_by_key(place).cloned()
+        only(self.stems.get(&composed)?)
     }
 }
 
@@ -115,6 +114,8 @@ pub(super) struct Paths {
     listings: HashMap<PathBuf, Listing>,
     /// Folders in the root, by name.
     folders: Option<Vec<String>>,
+    /// Whether one of several files of a name is enough: to recognise a column, not to read it.
+    any: bool,
     counts: BTreeMap<Said, (usize, String)>,
 }
 
@@ -131,7 +132,7 @@ enum Said {
 
 impl Paths {
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), listings: HashMap::new(), folders: None, counts: BTreeMap::new() }
+        Self { root: root.to_owned(), listings: HashMap::new(), folders: None, any: false, counts: BTreeMap::new() }
     }
 
     /// The file of a cell, or the path where it should be. Differences are counted. Folders named like another subset
@@ -159,7 +160,10 @@ impl Paths {
 
     /// Whether a cell names a file.
     pub fn finds(&mut self, cell: &str, kind: Kind) -> bool {
-        self.look(cell, kind, None).is_some()
+        self.any = true;
+        let found = self.look(cell, kind, None).is_some();
+        self.any = false;
+        found
     }
 
     /// Whether a text is the name of an image file, its extension included.
@@ -215,7 +219,7 @@ impl Paths {
         ends.filter(|end| !end.is_empty()).find_map(|end| self.below_any(end, kind, subset, &differs))
     }
 
-    /// Looks in the root, then in its folders: the first of the usual ones, or the only one of the others.
+    /// Looks in the root, then in its folders: the only one of the usual ones, or the only one of the others.
     fn below_any(
         &mut self,
         name: &str,
@@ -227,16 +231,18 @@ impl Paths {
         if let Some(found) = self.below(&root, name, differs) {
             return Some(found);
         }
-        let mut others = Vec::new();
+        let (mut usual_ones, mut others) = (Vec::new(), Vec::new());
         for (usual, folder) in self.folders_of(kind, subset) {
             let differs = Differs { folder: Some(folder.clone()), ..differs.clone() };
             let found = self.below(&root.join(folder), name, &differs);
-            if usual && found.is_some() {
-                return found;
+            match usual {
+                true => usual_ones.extend(found),
+                false => others.extend(found),
             }
-            others.extend(found);
         }
-        others.pop().filter(|_| others.is_empty())
+        // Of several usual folders with the file none is taken: which one is meant is not known.
+        let mut all = if usual_ones.is_empty() { others } else { usual_ones };
+        all.pop().filter(|_| all.is_empty() || self.any)
     }
 
     /// Follows a name down from a folder; the last part may lack its extension.

@@ -31,7 +31,7 @@ pub(super) fn rows(
         .enumerate()
         .map(|(at, line)| {
             let subset = roles.split.subset(&line.cells).or_else(|| table.subset(line));
-            let image = paths.path(&line.cells[roles.image], Kind::Image, table.subset(line));
+            let image = paths.path(&line.cells[roles.image], Kind::Image, subset);
             Row { image, labels: columns.iter().map(|column| column.labels[at].clone()).collect(), subset }
         })
         .collect();

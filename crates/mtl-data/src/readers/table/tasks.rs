@@ -120,7 +120,8 @@ fn single(values: &Values, reading: &mut Reading) -> Option<Column> {
 fn counts_up(numbers: Option<&[f64]>) -> bool {
     let different: BTreeSet<i64> = numbers.unwrap_or_default().iter().map(|&number| number as i64).collect();
     let (Some(&first), Some(&last)) = (different.first(), different.last()) else { return false };
-    matches!(first, 0 | 1) && (last - first + 1) as usize == different.len()
+    matches!(first, 0 | 1)
+        && usize::try_from(last.saturating_sub(first)).is_ok_and(|range| range == different.len() - 1)
 }
 
 fn classification(values: &Values, reading: &mut Reading) -> Column {
