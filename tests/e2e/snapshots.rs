@@ -211,16 +211,16 @@ fn manifests(place: &Place, all: &mut Transcript<'_>) {
         assert_ne!(text, good, "{from}");
         std::fs::write(&file, text).unwrap();
     };
-    with("image,", "picture,");
-    all.run(&["train", "--data", "table"]);
+    with("image,", "colour,");
+    all.run(&["data", "check", "table"]);
     with("images/03.png", "images/3.png");
     all.run(&["data", "check", "table"]);
     with("images/03.png,square,", "images/03.png,square,1,");
-    all.run(&["train", "--data", "table"]);
+    all.run(&["data", "check", "table"]);
     with("images/04.png", "");
-    all.run(&["train", "--data", "table"]);
+    all.run(&["data", "check", "table"]);
     std::fs::write(&file, "image,shape,split\nimages/00.png,disc,tests\n").unwrap();
-    all.run(&["train", "--data", "table"]);
+    all.run(&["data", "check", "table"]);
     with("masks/00.png", "masks/nothing.png");
     all.run(&["data", "check", "table"]);
 }

@@ -150,6 +150,8 @@ fn faults_are_refused_with_line_and_remedy() {
         ("i\\0.png;cat\n", &[":1: line 1 looks like data", "`image;class`"]),
         ("image,a/b,a_b\ni/0.png,x,x\ni/1.png,y,y\n", &[":1: ", "`a/b` and `a_b`", "`a_b`", "rename one"]),
         ("image,class\ni/0.png,a\ni/1.png,b\n./i/0.png,b\n", &[":4: ", "other labels in line 2", "`cat|dog`"]),
+        ("image,class,m\ni/0.png,a,1,\ni/1.png,b,2\ni/2.png,b,3\n", &[":2: 4 fields, but the header has 3"]),
+        ("image,class,split\ni/0.png,a,tests\ni/1.png,b,tests\n", &[":2: split `tests`"]),
         ("image,xmin\ni/0.png,1\ni/0.png,2\n", &["boxes are not learned"]),
         ("image,split\ni/0.png,train\ni/0.png,test\n", &[":3: this image is in another subset in line 2"]),
         ("image,split\ni/0.png,train\ni/1.png,x\ni/2.png,test\n", &[":3: split `x`", "(line 3)"]),

@@ -91,11 +91,16 @@ impl Sheet {
         Ok(Self { separator, header, lines, blank, utf16: false })
     }
 
-    /// Checks that every line has as many cells as the header; blank cells may follow.
+    /// Checks that every line has as many cells as the header; blank cells may follow if they do in half of
+    /// the lines or more. In a few lines, a cell too many before them has shifted the others.
     fn even(mut self, path: &Path, utf16: bool) -> Result<Self, Error> {
         let columns = self.header.len();
-        let uneven =
-            |line: &&Line| line.cells.len() < columns || line.cells[columns..].iter().any(|cell| !cell.is_empty());
+        let longer = self.lines.iter().filter(|line| line.cells.len() > columns).count();
+        let usual = 2 * longer >= self.lines.len();
+        let uneven = |line: &&Line| match line.cells.get(columns..) {
+            Some(more) => (!usual && !more.is_empty()) || more.iter().any(|cell| !cell.is_empty()),
+            None => true,
+        };
         let faults: Vec<&Line> = self.lines.iter().filter(uneven).collect();
         if let Some(first) = faults.first() {
             let all = places(faults.iter().map(|line| line.number));
