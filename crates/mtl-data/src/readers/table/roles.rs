@@ -5,33 +5,14 @@ use std::collections::HashSet;
 use mtl_registry::nearest;
 
 use super::super::names::plain;
-use super::Table;
+use super::contents::Table;
 use super::paths::{Kind, Paths};
+use super::sheet::IMAGE_NAMES;
 use super::splits::SplitColumns;
 use super::values::{is_missing, number};
 use crate::error::Error;
 use crate::reading::Reading;
 
-/// Names of the column of images, the surest first, without `_` and in lower case.
-pub(super) const IMAGE_NAMES: [&str; 17] = [
-    "image",
-    "images",
-    "file",
-    "filename",
-    "filepath",
-    "path",
-    "imagepath",
-    "img",
-    "imagename",
-    "imagefile",
-    "imagefilename",
-    "imgpath",
-    "imgname",
-    "imgfile",
-    "imageid",
-    "id",
-    "name",
-];
 const MASK_NAMES: [&str; 12] = [
     "mask",
     "maskpath",

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use super::super::row::{Label, Row};
+use super::contents::{Table, rows_words};
 use super::paths::{Kind, Paths};
 use super::roles::Roles;
 use super::sheet::{Line, places};
 use super::tasks::Column;
 use super::values::is_missing;
-use super::{Table, rows_words};
 use crate::dataset::Subset;
 use crate::error::Error;
 use crate::reading::Reading;

@@ -4,8 +4,28 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::super::names::plain;
-use super::roles::IMAGE_NAMES;
 use crate::error::Error;
+
+/// Names of the column of images, the surest first, without `_` and in lower case.
+pub(super) const IMAGE_NAMES: [&str; 17] = [
+    "image",
+    "images",
+    "file",
+    "filename",
+    "filepath",
+    "path",
+    "imagepath",
+    "img",
+    "imagename",
+    "imagefile",
+    "imagefilename",
+    "imgpath",
+    "imgname",
+    "imgfile",
+    "imageid",
+    "id",
+    "name",
+];
 
 /// Separators of columns, the usual one first.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];

@@ -6,11 +6,11 @@ use mtl_task::{Task, TaskKind};
 
 use super::super::files::mask_task;
 use super::super::row::Label;
+use super::contents::{Table, rows_words};
 use super::lists::Lists;
 use super::paths::{Kind, Paths};
 use super::roles::Roles;
 use super::values::{Values, is_missing, spellings};
-use super::{Table, rows_words};
 use crate::error::Error;
 use crate::reading::Reading;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::Table;
+use super::contents::{Table, rows_words};
 use crate::reading::Reading;
 
 /// Words that are classes as written, although they often mean that the label is missing.
@@ -187,7 +187,7 @@ pub(super) fn spellings<'a>(
         ));
     }
     for (doubtful, group) in groups.iter().filter(|(same, _)| DOUBTFUL.contains(&same.as_str())) {
-        let rows = super::rows_words(group.values().sum());
+        let rows = rows_words(group.values().sum());
         reading.warn(format!(
             "column `{column}`: `{doubtful}` is a class ({rows}); leave the cell blank where the label is missing"
         ));

@@ -1,0 +1,112 @@
+//! The contents of one or more text tables, one below the other.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::super::walk;
+use super::find::Named;
+use super::sheet::{self, Line, Sheet};
+use crate::dataset::Subset;
+use crate::error::Error;
+use crate::reading::Reading;
+
+/// One or more text tables, one below the other.
+pub(super) struct Table {
+    /// The files, and the subsets that their names give.
+    pub(super) files: Vec<Named>,
+    /// The folder of the tables.
+    pub(super) root: PathBuf,
+    pub(super) separator: u8,
+    pub(super) header: Vec<String>,
+    pub(super) lines: Vec<Line>,
+}
+
+impl Table {
+    pub(super) fn read(files: Vec<Named>, reading: &mut Reading) -> Result<Self, Error> {
+        let root = files.first().and_then(|(path, _)| path.parent()).unwrap_or(Path::new("")).to_owned();
+        let mut table = Self { files, root, separator: b',', header: Vec::new(), lines: Vec::new() };
+        for at in 0..table.files.len() {
+            let path = table.files[at].0.clone();
+            let sheet = Sheet::read(&path)?;
+            refuse_repeated(&path, &sheet.header)?;
+            say_form(&walk::name(&path), &sheet, reading);
+            table.append(at, sheet, reading);
+        }
+        Ok(table)
+    }
+
+    /// Adds the lines of a file below the others; cells of columns that it lacks are blank.
+    fn append(&mut self, at: usize, sheet: Sheet, reading: &mut Reading) {
+        let name = walk::name(&self.files[at].0);
+        if at == 0 {
+            self.separator = sheet.separator;
+            self.header = sheet.header;
+            self.lines = sheet.lines;
+            return;
+        }
+        let places: HashMap<&String, usize> = sheet.header.iter().zip(0..).collect();
+        let lacking: Vec<&str> =
+            self.header.iter().filter(|column| !places.contains_key(column)).map(String::as_str).collect();
+        if !lacking.is_empty() {
+            let lacking = lacking.join("`, `");
+            reading.guess(format!("`{name}` has no column `{lacking}`: its cells there are blank"));
+        }
+        let added: Vec<String> = sheet.header.iter().filter(|column| !self.header.contains(column)).cloned().collect();
+        if !added.is_empty() {
+            let columns = added.join("`, `");
+            reading.guess(format!("only `{name}` has the column `{columns}`: the cells of the others are blank there"));
+        }
+        self.header.extend(added);
+        self.lines.iter_mut().for_each(|line| line.cells.resize(self.header.len(), String::new()));
+        let order: Vec<Option<usize>> = self.header.iter().map(|column| places.get(column).copied()).collect();
+        self.lines.extend(sheet.lines.iter().map(|line| {
+            let cells = order.iter().map(|at| at.map_or(String::new(), |at| line.cells[at].clone())).collect();
+            Line { table: at, number: line.number, cells }
+        }));
+    }
+
+    /// The cells of a column.
+    pub(super) fn cells(&self, at: usize) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(move |line| line.cells[at].as_str())
+    }
+
+    /// The subset that a line's file gives it by its name.
+    pub(super) fn subset(&self, line: &Line) -> Option<Subset> {
+        self.files[line.table].1
+    }
+
+    pub(super) fn fail(&self, line: &Line, reason: String) -> Error {
+        sheet::fail(&self.files[line.table].0, line.number, reason)
+    }
+
+    pub(super) fn fail_in_header(&self, reason: String) -> Error {
+        sheet::fail(self.files.first().map_or(Path::new(""), |(path, _)| path), 1, reason)
+    }
+}
+
+fn refuse_repeated(path: &Path, header: &[String]) -> Result<(), Error> {
+    let repeated = header.iter().enumerate().find(|(at, name)| !name.is_empty() && header[..*at].contains(name));
+    repeated.map_or(Ok(()), |(_, name)| {
+        Err(sheet::fail(path, 1, format!("two columns are called `{name}`: rename or remove one")))
+    })
+}
+
+/// Says what is unusual about a file's text.
+fn say_form(name: &str, sheet: &Sheet, reading: &mut Reading) {
+    if sheet.separator != b',' {
+        let separator = sheet::separator_name(sheet.separator);
+        reading.guess(format!("`{name}`: columns are separated by `{separator}`"));
+    }
+    if sheet.utf16 {
+        reading.guess(format!("`{name}`: the text is UTF-16"));
+    }
+    if sheet.blank > 0 {
+        let lines = if sheet.blank == 1 { "1 line has" } else { &format!("{} lines have", sheet.blank) };
+        reading.guess(format!("`{name}`: {lines} blank cells only: left out"));
+    }
+}
+
+/// `1 row` or `7 rows`.
+pub(super) fn rows_words(count: usize) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
+}
