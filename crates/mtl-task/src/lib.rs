@@ -27,6 +27,11 @@ impl Task {
     pub fn new(name: impl Into<String>, kind: TaskKind) -> Self {
         Self { name: name.into(), kind }
     }
+
+    /// The name in names of files, as results are written: letters, digits, `-` and `_`; every other character is a `_`.
+    pub fn file_name(&self) -> String {
+        self.name.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }).collect()
+    }
 }
 
 /// Kind of the labels of a task.

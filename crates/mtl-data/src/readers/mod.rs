@@ -126,10 +126,10 @@ pub fn open(path: &Path, options: &OpenOptions) -> Opened {
     check(options)?;
     std::fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let mut reading = Reading::default();
-    let folder = unwrapped(path, &mut reading)?;
+    let (folder, detected) = unwrapped(path, &mut reading)?;
     let reader = match &options.reader {
         Some(name) => find("reader", READERS, name)?,
-        None => READERS.iter().find(|reader| (reader.item.detect)(&folder)).ok_or_else(|| unrecognised(path))?,
+        None => detected.ok_or_else(|| unrecognised(path))?,
     };
     let mut dataset = (reader.item.open)(&folder, options)?;
     if let Some(own) = dataset.reading_mut() {
@@ -161,24 +161,28 @@ fn check(options: &OpenOptions) -> Result<(), Error> {
 }
 
 /// Steps into folders that hold one folder of folders and no image, as unpacked archives often do: it is no class. Files beside
-/// it are counted.
-fn unwrapped(path: &Path, reading: &mut Reading) -> Result<PathBuf, Error> {
+/// it are counted. With the first reader that recognises the folder it ends in.
+fn unwrapped(path: &Path, reading: &mut Reading) -> Result<(PathBuf, Option<&'static Entry<ReaderFns>>), Error> {
     let mut at = path.to_owned();
-    while at.is_dir() && !READERS.iter().any(|reader| reader.name != "folder" && (reader.item.detect)(&at)) {
+    loop {
+        let detected = READERS.iter().find(|reader| (reader.item.detect)(&at));
+        // The reader of plain folders recognises everything with an image, wrapping folders too.
+        if !at.is_dir() || detected.is_some_and(|reader| reader.name != "folder") {
+            return Ok((at, detected));
+        }
         let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
             walk::entries(&at)?.into_iter().partition(|path| path.is_dir());
         let mut with_images = folders.iter().filter(|folder| walk::any_image(folder) || folders.len() == 1);
-        let (Some(only), None) = (with_images.next(), with_images.next()) else { break };
+        let (Some(only), None) = (with_images.next(), with_images.next()) else { return Ok((at, detected)) };
         let is_part = names::is_images(&walk::name(only), false) || names::is_masks(&walk::name(only), false);
         let described = files.iter().any(|path| walk::name(path) == "palette.csv" || walk::is_image_name(path));
         if is_part || described || walk::folders(only)?.is_empty() {
-            break;
+            return Ok((at, detected));
         }
         files.iter().for_each(|path| reading.leave("beside the folder of images", path));
         reading.guess(format!("the only folder of images, {}/, is entered: it is no class", walk::name(only)));
         at = only.clone();
     }
-    Ok(at)
 }
 
 fn unrecognised(path: &Path) -> Error {

@@ -196,6 +196,17 @@ fn without_suffix<'a>(stem: &'a str, suffixes: &[&str]) -> Option<&'a str> {
     })
 }
 
+/// Class names in their order: that of the numbers if all are numbers, else sorted.
+pub(super) fn in_order(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.into_iter().collect();
+    names.sort();
+    let number = |name: &String| name.parse::<f64>().ok().filter(|number| number.is_finite());
+    if names.iter().all(|name| number(name).is_some()) {
+        names.sort_by(|a, b| number(a).unwrap_or(0.0).total_cmp(&number(b).unwrap_or(0.0)));
+    }
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use mtl_model::Model;
 use mtl_task::Target;
 use mtl_tensor::Device;
 
-use super::pictures::{Tile, compared, file_name, tiles, write_grid};
+use super::pictures::{Tile, compared, tiles, write_grid};
 use crate::data::Plan;
 use crate::error::Result;
 
@@ -49,7 +49,7 @@ pub(crate) fn write_predictions(plan: &Plan, model: &Model, run: &Path, device: 
             }
         }
         let columns = if pixel_task { 6 } else { SHOWN };
-        let path = run.join(format!("predictions/{}.png", file_name(&task.name)));
+        let path = run.join(format!("predictions/{}.png", task.file_name()));
         write_grid(&path, &grid, columns)?;
         written.push(path);
     }

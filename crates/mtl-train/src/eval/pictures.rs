@@ -175,8 +175,3 @@ pub fn save(path: &Path, picture: &image::DynamicImage) -> Result<()> {
     }
     std::fs::write(path, bytes.into_inner()).map_err(Error::io("cannot write", path))
 }
-
-/// A task's name as a file name.
-pub(crate) fn file_name(task: &str) -> String {
-    task.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }).collect()
-}

@@ -9,7 +9,7 @@ use mtl_task::TaskKind;
 use mtl_tensor::{Tensor, ops, to_f64};
 use serde::Serialize;
 
-use super::pictures::{class_colour, file_name, save};
+use super::pictures::{class_colour, save};
 use crate::data::size_of;
 use crate::error::{Error, Remedy, Result};
 use crate::store::LoadedRun;
@@ -104,7 +104,7 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
                     |class: usize| mask.iter().filter(|&&p| usize::from(p) == class).count() as f64 / mask.len() as f64;
                 entry.probabilities =
                     classes.iter().cloned().enumerate().map(|(class, name)| (name, share(class))).collect();
-                let name = |kind: &str| out.join(format!("{stem}_{}{kind}.png", file_name(&task.name)));
+                let name = |kind: &str| out.join(format!("{stem}_{}{kind}.png", task.file_name()));
                 let (mask_path, overlay_path) = (name(""), name("_overlay"));
                 save(&mask_path, &grey(&mask, native))?;
                 save(&overlay_path, &overlay(path, channels, native, &mask)?)?;
@@ -116,7 +116,7 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
                 let picture = image::ImageBuffer::from_fn(native.width as u32, native.height as u32, |x, y| {
                     Luma([level(full[y as usize * native.width + x as usize])])
                 });
-                let path = out.join(format!("{stem}_{}.png", file_name(&task.name)));
+                let path = out.join(format!("{stem}_{}.png", task.file_name()));
                 save(&path, &DynamicImage::ImageLuma16(picture))?;
                 entry.mask = Some(path);
             }

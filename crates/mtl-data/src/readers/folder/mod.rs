@@ -65,7 +65,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     if options.reader.is_none() {
         suspect(&rows_of, root)?;
     }
-    let classes = in_order(rows_of.keys().cloned().collect());
+    let classes = names::in_order(rows_of.keys().cloned());
     if classes.len() == 1 {
         reading.guess(format!("only one class folder (`{}`): no classification task", classes[0]));
     }
@@ -293,14 +293,4 @@ fn suspect(rows_of: &BTreeMap<String, usize>, root: &Path) -> Result<(), Error> 
             list(&suspects)
         ),
     })
-}
-
-/// Numbers in numeric order if all names are numbers, else sorted.
-pub(super) fn in_order(mut names: Vec<String>) -> Vec<String> {
-    names.sort();
-    let number = |name: &String| name.parse::<f64>().ok().filter(|number| number.is_finite());
-    if names.iter().all(|name| number(name).is_some()) {
-        names.sort_by(|a, b| number(a).unwrap_or(0.0).total_cmp(&number(b).unwrap_or(0.0)));
-    }
-    names
 }

@@ -125,7 +125,7 @@ fn say_groups(table: &Table, at: usize, rows: &[Row], reading: &mut Reading) {
         .map(|(group, (_, subsets))| (group, subsets))
         .collect();
     if let Some((group, subsets)) = crossing.first() {
-        let subsets: Vec<&str> = subsets.iter().map(|&subset| subset_name(subset)).collect();
+        let subsets: Vec<&str> = subsets.iter().map(|&subset| subset.name()).collect();
         reading.warn(format!(
             "{} of {} groups of column `{name}` are in more than one subset, such as `{group}` ({}): scores are better than \
              they will be on new groups",
@@ -154,17 +154,9 @@ fn say_unlabelled(columns: &[Column], rows: &[Row], reading: &mut Reading) {
             reading.warn(format!(
                 "task `{}` has no label in the {} subset ({}): {effect}",
                 column.task.name,
-                subset_name(subset),
+                subset.name(),
                 rows_words(count)
             ));
         }
-    }
-}
-
-fn subset_name(subset: Subset) -> &'static str {
-    match subset {
-        Subset::Train => "training",
-        Subset::Validation => "validation",
-        Subset::Test => "test",
     }
 }

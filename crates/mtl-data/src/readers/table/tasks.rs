@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mtl_task::{Task, TaskKind};
 
 use super::super::files::mask_task;
+use super::super::names::in_order;
 use super::super::row::Label;
 use super::contents::{Table, rows_words};
 use super::lists::Lists;
@@ -127,7 +128,7 @@ fn counts_up(numbers: Option<&[f64]>) -> bool {
 fn classification(values: &Values, reading: &mut Reading) -> Column {
     reading.extend(values.said.clone());
     let chosen = spellings(&values.name, values.present(), reading);
-    let classes = sorted(chosen.values().map(String::as_str).collect());
+    let classes = in_order(chosen.values().cloned().collect::<BTreeSet<_>>());
     say_separators(&values.name, &classes, reading);
     let place: BTreeMap<&str, usize> = classes.iter().map(String::as_str).zip(0..).collect();
     let label = |value: &String| place.get(chosen.get(value)?.as_str()).map(|&class| Label::Class(class));
@@ -154,7 +155,7 @@ fn multi_label(values: &Values, lists: &Lists, reading: &mut Reading) -> Column 
     reading.extend(values.said.clone());
     let parts = lists.cells.iter().flatten().flatten();
     let chosen = spellings(&values.name, parts.map(String::as_str), reading);
-    let labels = sorted(chosen.values().map(String::as_str).collect());
+    let labels = in_order(chosen.values().cloned().collect::<BTreeSet<_>>());
     let (name, separator, several) = (&values.name, lists.separator, rows_words(lists.several));
     reading.guess(format!(
         "column `{name}` holds several labels separated by `{separator}` in {several}: a multi-label task of {} labels",
@@ -168,27 +169,18 @@ fn multi_label(values: &Values, lists: &Lists, reading: &mut Reading) -> Column 
     Column { task: Task::new(name, TaskKind::MultiLabel { labels: labels.clone() }), labels: rows }
 }
 
-/// In the order of the numbers if all are whole numbers, or else of the letters.
-fn sorted(values: BTreeSet<&str>) -> Vec<String> {
-    let mut classes: Vec<String> = values.iter().map(|&value| value.to_owned()).collect();
-    if classes.iter().all(|class| class.parse::<i64>().is_ok()) {
-        classes.sort_by_key(|class| class.parse::<i64>().unwrap_or_default());
-    }
-    classes
-}
-
 /// Refuses tasks whose results would be written to one file, and warns of names that differ in case only.
 fn check_names(table: &Table, columns: &[Column], reading: &mut Reading) -> Result<(), Error> {
-    let names: Vec<&str> = columns.iter().map(|column| column.task.name.as_str()).collect();
-    for (at, name) in names.iter().enumerate() {
-        for other in &names[..at] {
-            if file_name(name) == file_name(other) {
+    for (at, Column { task, .. }) in columns.iter().enumerate() {
+        let (name, file_name) = (&task.name, task.file_name());
+        for Column { task, .. } in &columns[..at] {
+            let (other, other_file) = (&task.name, task.file_name());
+            if file_name == other_file {
                 return Err(table.fail_in_header(format!(
-                    "the columns `{other}` and `{name}` would be written to files of one name (`{}`): rename one",
-                    file_name(name)
+                    "the columns `{other}` and `{name}` would be written to files of one name (`{file_name}`): rename one"
                 )));
             }
-            if file_name(name).to_lowercase() == file_name(other).to_lowercase() {
+            if file_name.to_lowercase() == other_file.to_lowercase() {
                 reading.warn(format!(
                     "the columns `{other}` and `{name}` differ in upper and lower case only: rename one, as some systems \
                      take the names of their files for equal"
@@ -197,9 +189,4 @@ fn check_names(table: &Table, columns: &[Column], reading: &mut Reading) -> Resu
         }
     }
     Ok(())
-}
-
-/// A task's name in names of files, as results are written.
-fn file_name(task: &str) -> String {
-    task.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }).collect()
 }
