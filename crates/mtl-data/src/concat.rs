@@ -199,6 +199,13 @@ impl Dataset for ConcatDataset {
         source.dataset.native_size(own)
     }
 
+    /// That of all components, if it is the same.
+    fn largest_value(&self) -> Option<f32> {
+        let mut all = self.sources.iter().map(|member| member.dataset.largest_value());
+        let first = all.next()?;
+        all.all(|other| other == first).then_some(first)?
+    }
+
     fn skipped(&self) -> &[Skipped] {
         &self.skipped
     }

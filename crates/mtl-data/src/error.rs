@@ -14,17 +14,22 @@ pub enum Problem {
     #[error("the file is empty (0 bytes)")]
     Empty,
     /// No known magic number.
-    #[error("not an image (PNG, JPEG, WebP, BMP and GIF are read)")]
+    #[error("not an image (PNG, JPEG, WebP, BMP, GIF, TIFF and PNM are read)")]
     NotAnImage,
     /// An image format that is not read.
-    #[error("{0} images are not read; convert it to PNG")]
-    Unsupported(String),
+    #[error("{kind} are not read; {remedy}")]
+    Unsupported {
+        /// The kind of files, in the plural.
+        kind: String,
+        /// How to convert them.
+        remedy: String,
+    },
     /// The data ends too early.
     #[error("truncated: the data ends before the image does")]
     Truncated,
-    /// Four colour components.
-    #[error("a CMYK JPEG (4 colour components); convert it to RGB first")]
-    Cmyk,
+    /// A float that is no brightness.
+    #[error("a value of {0}; floats of images must be finite and not negative")]
+    Float(String),
     /// Header beyond the limits.
     #[error("{width} x {height} pixels, beyond the limit of {MAX_SIDE} per side and {} MiB decoded", MAX_BYTES >> 20)]
     TooLarge {

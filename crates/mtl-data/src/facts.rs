@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 use mtl_task::{Target, TaskKind};
 use serde::{Deserialize, Serialize};
 
+use crate::image::decode::Note;
 use crate::image::fingerprint::Fingerprint;
 use crate::image::mask::Code;
 use crate::size::Size;
@@ -197,15 +198,27 @@ pub struct FileFacts {
 pub enum FileContent {
     /// A photograph.
     Image(ImageFacts),
-    /// A mask: pixels per value.
-    Mask {
-        /// Whether an indexed PNG is read as its colours ([`crate::image::mask::codes`]).
-        colours: bool,
-        /// Values, ascending, with their pixels.
-        codes: Vec<(Code, u64)>,
-    },
+    /// A mask.
+    Mask(MaskFacts),
     /// A depth map.
     Depth(DenseFacts),
+}
+
+/// Facts about a mask file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MaskFacts {
+    /// Whether an indexed file is read as its colours ([`crate::image::mask::read`]).
+    pub colours: bool,
+    /// EXIF code of the turn it was read with.
+    pub orientation: u8,
+    /// Values, ascending, with their pixels; empty if only the header was read.
+    pub codes: Vec<(Code, u64)>,
+    /// The values are those of the alpha channel.
+    pub from_alpha: bool,
+    /// Saved with loss.
+    pub lossy: bool,
+    /// Values between dark and light occur at edges only.
+    pub smoothed: bool,
 }
 
 /// Facts about an image file.
@@ -215,6 +228,10 @@ pub struct ImageFacts {
     pub grey: bool,
     /// Stored with an alpha channel.
     pub alpha: bool,
+    /// Stored with more than 8 bits per number.
+    pub deep: bool,
+    /// EXIF code of the turn that makes it upright; 1: none.
+    pub orientation: u8,
     /// Facts found by decoding; `None` if only the header was read.
     pub decoded: Option<DecodedFacts>,
 }
@@ -226,6 +243,10 @@ pub struct DecodedFacts {
     pub fingerprint: Fingerprint,
     /// Pixels that are at least half opaque; all of them without alpha.
     pub opaque: u64,
+    /// Largest number of an image of more than 8 bits.
+    pub largest: Option<f32>,
+    /// What is worth a line.
+    pub notes: Vec<Note>,
 }
 
 #[cfg(test)]

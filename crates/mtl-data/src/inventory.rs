@@ -20,7 +20,7 @@ use crate::error::Error;
 pub use crate::facts::{DenseFacts, FileFacts, LabelFacts, RowFacts, STATISTICS_PIXELS, Wanted};
 
 /// Version of the facts: it changes whenever hashes, fingerprints or statistics are computed differently.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The facts; see the module's documentation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,19 +1,19 @@
 //! Image decoding with limits.
 //!
-//! PNG, JPEG, WebP, BMP and GIF (first frame), recognised by content and not by file name; 8 or 16 bits; grey or
-//! colour, with or without alpha; EXIF orientation applied. Sizes are checked in the header, before a pixel buffer
-//! exists, so that a file of 100 bytes that claims 60000 x 60000 pixels costs nothing. Two things the `image` crate
-//! lets pass are refused here: a JPEG that ends before its end marker (it would become half grey) and CMYK JPEGs
-//! (their colours would be guessed).
+//! PNG, JPEG, WebP, BMP, GIF, TIFF and PNM, recognised by content and not by file name; 1 to 16 bits and floats; grey or colour,
+//! with or without alpha; EXIF orientation applied; the first image of a file with several. Sizes are checked in the header,
+//! before a pixel buffer exists, so that a file of 100 bytes that claims 60000 x 60000 pixels costs nothing. A JPEG whose lower
+//! part is missing is refused (decoders make it grey); one that lacks only its end marker is read. CMYK becomes RGB without a
+//! colour profile.
 
 use std::io::Cursor;
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::error::{Error, Problem};
-use crate::image::resize;
+use crate::image::{jpeg, resize, stored, tiff};
 use crate::size::{MAX_BYTES, MAX_SIDE, Size};
 
 /// Facts in the header.
@@ -25,6 +25,12 @@ pub struct Header {
     pub grey: bool,
     /// Stored with an alpha channel.
     pub alpha: bool,
+    /// More than 8 bits per number.
+    pub deep: bool,
+    /// Stored as amounts of ink (CMYK, YCCK).
+    pub cmyk: bool,
+    /// How the stored image is turned upright.
+    pub orientation: Orientation,
 }
 
 /// Reads a file of at most [`MAX_BYTES`].
@@ -40,45 +46,119 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(io)
 }
 
-/// Reads, decodes and resizes one image file: `[channels, H, W]` bytes and the size it had.
+/// Reads, decodes and resizes one image file: `[channels, H, W]` bytes and the size it had. `largest`: see [`eight_bits`].
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::Image`].
-pub fn load(path: &Path, channels: usize, size: Size) -> Result<(Vec<u8>, Size), Error> {
+pub fn load(path: &Path, channels: usize, size: Size, largest: Option<f32>) -> Result<(Vec<u8>, Size), Error> {
     let image = decode(&read_file(path)?).map_err(|problem| Error::Image { path: path.to_owned(), problem })?;
-    Ok((resize::planes(&image, channels, size), size_of(&image)))
+    let native = size_of(&image);
+    Ok((resize::planes(&eight_bits(image, largest), channels, size), native))
 }
 
-/// Size and kind of pixels, from the header alone (JPEGs are also walked to their end marker, which costs a scan).
+/// Size and kind of pixels, from the header alone.
 ///
 /// # Errors
 /// [`Problem`], for everything that shows without decoding.
 pub fn inspect(bytes: &[u8]) -> Result<Header, Problem> {
+    if format(bytes)? == ImageFormat::Tiff {
+        let head = tiff::head(bytes)?;
+        let grey = matches!(head.layout, stored::Layout::Grey | stored::Layout::GreyAlpha);
+        let alpha = matches!(head.layout, stored::Layout::GreyAlpha | stored::Layout::Rgba);
+        let size = upright(head.size, head.orientation);
+        return Ok(Header { size, grey, alpha, deep: head.deep(), cmyk: head.cmyk(), orientation: head.orientation });
+    }
     let mut decoder = open(bytes)?;
     let (width, height) = decoder.dimensions();
-    let color = decoder.color_type();
-    let turned = matches!(
-        decoder.orientation().map_err(problem)?,
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
-    );
-    let (width, height) = if turned { (height, width) } else { (width, height) };
+    let (color, original) = (decoder.color_type(), decoder.original_color_type());
+    let orientation = decoder.orientation().map_err(problem)?;
     Ok(Header {
-        size: Size { height: height as usize, width: width as usize },
+        size: upright(Size { height: height as usize, width: width as usize }, orientation),
         grey: !color.has_color(),
         alpha: color.has_alpha(),
+        deep: color.bytes_per_pixel() > color.channel_count(),
+        cmyk: original == image::ExtendedColorType::Cmyk8,
+        orientation,
     })
 }
 
-/// Decodes the first frame and turns it upright.
+fn upright(size: Size, orientation: Orientation) -> Size {
+    let turned = matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    );
+    if turned { Size { height: size.width, width: size.height } } else { size }
+}
+
+/// Decodes the first frame and turns it upright. Numbers of more than 8 bits stay as they are stored, floats too.
 ///
 /// # Errors
 /// [`Problem`].
 pub fn decode(bytes: &[u8]) -> Result<DynamicImage, Problem> {
-    let mut decoder = open(bytes)?;
-    let orientation = decoder.orientation().map_err(problem)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(problem)?;
+    let (mut image, orientation) = pixels(bytes)?;
     image.apply_orientation(orientation);
     Ok(image)
+}
+
+/// The first frame as it is stored, whatever EXIF says.
+pub(super) fn unturned(bytes: &[u8]) -> Result<DynamicImage, Problem> {
+    Ok(pixels(bytes)?.0)
+}
+
+fn pixels(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Problem> {
+    if format(bytes)? == ImageFormat::Tiff {
+        let stored = tiff::read(bytes)?;
+        let orientation = stored.orientation;
+        return Ok((stored.into_picture()?, orientation));
+    }
+    let mut decoder = open(bytes)?;
+    let orientation = decoder.orientation().map_err(problem)?;
+    Ok((DynamicImage::from_decoder(decoder).map_err(problem)?, orientation))
+}
+
+/// What is worth a note about a file that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// It holds several images or frames; the first is used.
+    FirstOfSeveral,
+    /// A JPEG without its end marker, with all pixels.
+    NoEndMarker,
+    /// CMYK, converted without a colour profile.
+    Cmyk,
+}
+
+/// Looks closer at a file than decoding does: for the pass over a new data set, not for training.
+///
+/// # Errors
+/// [`Problem`]: pixels that the decoder would make up.
+pub fn verify(bytes: &[u8]) -> Result<Vec<Note>, Problem> {
+    let several = match format(bytes)? {
+        ImageFormat::Jpeg => {
+            let unmarked = jpeg::end(bytes, true)? == jpeg::End::Unmarked;
+            let cmyk = inspect(bytes)?.cmyk;
+            let notes = [(unmarked, Note::NoEndMarker), (cmyk, Note::Cmyk)];
+            return Ok(notes.into_iter().filter(|(true_of_it, _)| *true_of_it).map(|(_, note)| note).collect());
+        }
+        ImageFormat::Tiff => {
+            let head = tiff::head(bytes)?;
+            let notes = [(head.more, Note::FirstOfSeveral), (head.cmyk(), Note::Cmyk)];
+            return Ok(notes.into_iter().filter(|(true_of_it, _)| *true_of_it).map(|(_, note)| note).collect());
+        }
+        ImageFormat::Gif => {
+            let decoder = image::codecs::gif::GifDecoder::new(Cursor::new(bytes)).map_err(problem)?;
+            decoder.into_frames().take(2).filter(Result::is_ok).count() > 1
+        }
+        ImageFormat::WebP => {
+            image::codecs::webp::WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|decoder| decoder.has_animation())
+        }
+        ImageFormat::Png => {
+            let decoder = image::codecs::png::PngDecoder::new(Cursor::new(bytes)).map_err(problem)?;
+            decoder.is_apng().unwrap_or(false)
+        }
+        _ => false,
+    };
+    Ok(if several { vec![Note::FirstOfSeveral] } else { Vec::new() })
 }
 
 /// The size of a decoded image.
@@ -88,14 +168,18 @@ pub fn size_of(image: &DynamicImage) -> Size {
 
 /// True if no pixel has a colour, however it is stored.
 pub fn is_grey(image: &DynamicImage) -> bool {
-    if !image.color().has_color() {
-        return true;
+    fn equal<T: PartialEq>(pixels: &[T], channels: usize) -> bool {
+        pixels.chunks_exact(channels).all(|p| p[0] == p[1] && p[1] == p[2])
     }
-    let equal = |p: &[u8]| p[0] == p[1] && p[1] == p[2];
     match image {
-        DynamicImage::ImageRgb8(pixels) => pixels.as_raw().chunks_exact(3).all(equal),
-        DynamicImage::ImageRgba8(pixels) => pixels.as_raw().chunks_exact(4).all(equal),
-        other => other.to_rgb8().as_raw().chunks_exact(3).all(equal),
+        image if !image.color().has_color() => true,
+        DynamicImage::ImageRgb8(pixels) => equal(pixels.as_raw(), 3),
+        DynamicImage::ImageRgba8(pixels) => equal(pixels.as_raw(), 4),
+        DynamicImage::ImageRgb16(pixels) => equal(pixels.as_raw(), 3),
+        DynamicImage::ImageRgba16(pixels) => equal(pixels.as_raw(), 4),
+        DynamicImage::ImageRgb32F(pixels) => equal(pixels.as_raw(), 3),
+        DynamicImage::ImageRgba32F(pixels) => equal(pixels.as_raw(), 4),
+        other => equal(other.to_rgb8().as_raw(), 3),
     }
 }
 
@@ -104,15 +188,111 @@ pub fn alpha_mask(image: &DynamicImage) -> Option<Vec<u8>> {
     image.color().has_alpha().then(|| image.to_rgba8().pixels().map(|pixel| u8::from(pixel.0[3] >= 128)).collect())
 }
 
-fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, Problem> {
+/// Largest number of an image of more than 8 bits, alpha left out; `None` for 8 bits.
+///
+/// # Errors
+/// [`Problem`] for floats that are negative or not finite.
+pub fn largest_value(image: &DynamicImage) -> Result<Option<f32>, Problem> {
+    let deepest = |values: &[u16], channels: usize, colours: usize| {
+        let largest = values.chunks_exact(channels).flat_map(|pixel| &pixel[..colours]).max();
+        Ok(Some(largest.copied().map_or(0.0, f32::from)))
+    };
+    let floats = |values: &[f32], channels: usize| {
+        let colours = || values.chunks_exact(channels).flat_map(|pixel| &pixel[..3]).copied();
+        match colours().find(|value| !value.is_finite() || *value < 0.0) {
+            Some(value) => Err(Problem::Float(value.to_string())),
+            None => Ok(Some(colours().fold(0.0, f32::max))),
+        }
+    };
+    match image {
+        DynamicImage::ImageLuma16(pixels) => deepest(pixels.as_raw(), 1, 1),
+        DynamicImage::ImageLumaA16(pixels) => deepest(pixels.as_raw(), 2, 1),
+        DynamicImage::ImageRgb16(pixels) => deepest(pixels.as_raw(), 3, 3),
+        DynamicImage::ImageRgba16(pixels) => deepest(pixels.as_raw(), 4, 3),
+        DynamicImage::ImageRgb32F(pixels) => floats(pixels.as_raw(), 3),
+        DynamicImage::ImageRgba32F(pixels) => floats(pixels.as_raw(), 4),
+        _ => Ok(None),
+    }
+}
+
+/// The end of the range that numbers up to `largest` were probably stored in: 1 (floats), 8, 10, 12, 14 or 16 bits.
+pub fn range_end(largest: f32) -> f32 {
+    [1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0].into_iter().find(|&end| largest <= end).unwrap_or(largest)
+}
+
+/// An image of more than 8 bits with its numbers divided by `largest` and stored in 8 (rounded; 65535 without one, 1 for
+/// floats); others as they are.
+pub fn eight_bits(image: DynamicImage, largest: Option<f32>) -> DynamicImage {
+    fn scaled<T: Copy + Into<f32>>(values: &[T], channels: usize, alpha: bool, largest: f32, full: f32) -> Vec<u8> {
+        let byte = |value: T, end: f32| (value.into() / end * 255.0).clamp(0.0, 255.0).round() as u8;
+        let end = |at: usize| if alpha && at % channels == channels - 1 { full } else { largest };
+        values.iter().enumerate().map(|(at, &value)| byte(value, end(at))).collect()
+    }
+    let (width, height) = (image.width(), image.height());
+    let deep = largest.unwrap_or(65535.0);
+    let float = largest.unwrap_or(1.0);
+    let same = |raw: Option<DynamicImage>| raw.unwrap_or_default();
+    match &image {
+        DynamicImage::ImageLuma16(p) => {
+            same(image::GrayImage::from_raw(width, height, scaled(p, 1, false, deep, 65535.0)).map(Into::into))
+        }
+        DynamicImage::ImageLumaA16(p) => {
+            same(image::GrayAlphaImage::from_raw(width, height, scaled(p, 2, true, deep, 65535.0)).map(Into::into))
+        }
+        DynamicImage::ImageRgb16(p) => {
+            same(image::RgbImage::from_raw(width, height, scaled(p, 3, false, deep, 65535.0)).map(Into::into))
+        }
+        DynamicImage::ImageRgba16(p) => {
+            same(image::RgbaImage::from_raw(width, height, scaled(p, 4, true, deep, 65535.0)).map(Into::into))
+        }
+        DynamicImage::ImageRgb32F(p) => {
+            same(image::RgbImage::from_raw(width, height, scaled(p, 3, false, float, 1.0)).map(Into::into))
+        }
+        DynamicImage::ImageRgba32F(p) => {
+            same(image::RgbaImage::from_raw(width, height, scaled(p, 4, true, float, 1.0)).map(Into::into))
+        }
+        _ => image,
+    }
+}
+
+/// The format by the first bytes.
+pub(super) fn format(bytes: &[u8]) -> Result<ImageFormat, Problem> {
     if bytes.is_empty() {
         return Err(Problem::Empty);
     }
-    let format = image::guess_format(bytes).map_err(|_| Problem::NotAnImage)?;
-    match format {
-        ImageFormat::Jpeg => walk_jpeg(bytes)?,
-        ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp | ImageFormat::Gif => {}
-        other => return Err(Problem::Unsupported(format!("{other:?}").to_uppercase())),
+    let read = |format: &ImageFormat| {
+        use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, Tiff, WebP};
+        matches!(format, Png | Jpeg | WebP | Bmp | Gif | Tiff | Pnm)
+    };
+    let big_tiff = bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+");
+    match image::guess_format(bytes).ok().or(big_tiff.then_some(ImageFormat::Tiff)) {
+        Some(format) if read(&format) => Ok(format),
+        guessed => Err(not_read(bytes, guessed)),
+    }
+}
+
+/// What a file is that is not read, and how to convert it.
+fn not_read(bytes: &[u8], guessed: Option<ImageFormat>) -> Problem {
+    let unsupported = |kind: &str, remedy: &str| Problem::Unsupported { kind: kind.into(), remedy: remedy.into() };
+    match (bytes, bytes.get(4..12)) {
+        (_, Some(b"ftypavif" | b"ftypavis")) => unsupported("AVIF files", "convert with `avifdec x.avif x.png`"),
+        (_, Some(b"ftypheic" | b"ftypheix" | b"ftyphevc" | b"ftypheim" | b"ftypmif1" | b"ftypmsf1")) => {
+            unsupported("HEIC files", "convert with `heif-convert x.heic x.jpg`")
+        }
+        (_, Some(b"jP  \r\n\x87\n")) => unsupported("JPEG 2000 files", "convert with `opj_decompress -i x.jp2 -o x.png`"),
+        (bytes, _) if bytes.get(128..132) == Some(b"DICM") => {
+            unsupported("DICOM files", "convert with `dcm2pnm +on x.dcm x.png`")
+        }
+        _ => guessed.map_or(Problem::NotAnImage, |format| {
+            unsupported(&format!("{} files", format!("{format:?}").to_uppercase()), "convert to PNG")
+        }),
+    }
+}
+
+fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, Problem> {
+    let format = format(bytes)?;
+    if format == ImageFormat::Jpeg {
+        jpeg::end(bytes, false)?;
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
@@ -133,31 +313,6 @@ fn problem(error: ImageError) -> Problem {
     match error {
         ImageError::IoError(source) if source.kind() == std::io::ErrorKind::UnexpectedEof => Problem::Truncated,
         other => Problem::Damaged(other.to_string()),
-    }
-}
-
-/// Follows the markers of a JPEG (ITU T.81, annex B) from start to end marker.
-fn walk_jpeg(bytes: &[u8]) -> Result<(), Problem> {
-    let mut at = 2;
-    loop {
-        // Outside and inside of entropy-coded data alike, the next marker is the next FF that is followed by neither
-        // 00 (a stuffed FF), a restart marker nor another FF (fill).
-        at += bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)).ok_or(Problem::Truncated)?;
-        let marker = *bytes.get(at + 1).ok_or(Problem::Truncated)?;
-        match marker {
-            0xff => at += 1,
-            0x00 | 0x01 | 0xd0..=0xd8 => at += 2,
-            0xd9 => return Ok(()),
-            _ => {
-                let length = bytes.get(at + 2..at + 4).ok_or(Problem::Truncated)?;
-                let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
-                let is_frame = matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
-                if is_frame && *bytes.get(at + 9).ok_or(Problem::Truncated)? == 4 {
-                    return Err(Problem::Cmyk);
-                }
-                at += 2 + length;
-            }
-        }
     }
 }
 
@@ -196,10 +351,8 @@ mod tests {
         assert!(inspect(&bytes).unwrap().grey);
         assert_eq!(decode(&bytes).unwrap().to_luma8().get_pixel(0, 0).0, [128]);
         let grey_alpha = encoded(GrayAlphaImage::from_pixel(2, 2, LumaA([9, 0])), ImageFormat::Png);
-        assert_eq!(
-            inspect(&grey_alpha).unwrap(),
-            Header { size: Size { height: 2, width: 2 }, grey: true, alpha: true }
-        );
+        let header = inspect(&grey_alpha).unwrap();
+        assert_eq!((header.size, header.grey, header.alpha), (Size { height: 2, width: 2 }, true, true));
         assert_eq!(alpha_mask(&decode(&grey_alpha).unwrap()), Some(vec![0; 4]));
     }
 
@@ -207,7 +360,9 @@ mod tests {
     fn what_is_not_an_image_says_why() {
         assert_eq!(decode(b""), Err(Problem::Empty));
         assert_eq!(decode(b"hello, I am text"), Err(Problem::NotAnImage));
-        assert_eq!(decode(b"II*\0aaaaaaaaaa"), Err(Problem::Unsupported("TIFF".into())));
+        assert!(decode(b"II*\0aaaaaaaaaa").is_err());
+        let heic = decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap_err().to_string();
+        assert!(heic.contains("HEIC") && heic.contains("heif-convert"), "{heic}");
         let noise = RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 37 + y * 91) as u8, (x * y) as u8, y as u8]));
         for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp] {
             let bytes = encoded(noise.clone(), format);
@@ -215,8 +370,6 @@ mod tests {
                 assert!(decode(&bytes[..keep]).is_err(), "{format:?} cut to {keep} bytes decodes");
             }
         }
-        let jpeg = encoded(noise, ImageFormat::Jpeg);
-        assert_eq!(decode(&jpeg[..jpeg.len() - 2]), Err(Problem::Truncated));
     }
 
     #[test]
@@ -235,15 +388,6 @@ mod tests {
         bmp[18..22].copy_from_slice(&16_000_u32.to_le_bytes());
         bmp[22..26].copy_from_slice(&16_000_u32.to_le_bytes());
         assert_eq!(decode(&bmp), Err(Problem::TooLarge { width: 16_000, height: 16_000 }));
-    }
-
-    #[test]
-    fn cmyk_jpegs_are_refused_in_words() {
-        let mut jpeg = encoded(RgbImage::new(8, 8), ImageFormat::Jpeg);
-        let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
-        jpeg[frame + 9] = 4;
-        assert_eq!(decode(&jpeg), Err(Problem::Cmyk));
-        assert!(Problem::Cmyk.to_string().contains("CMYK"));
     }
 
     #[test]

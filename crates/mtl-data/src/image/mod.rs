@@ -3,7 +3,10 @@
 pub mod area;
 pub mod decode;
 pub mod fingerprint;
+mod jpeg;
 pub mod mask;
 pub mod palette;
 pub mod polygon;
 pub mod resize;
+mod stored;
+mod tiff;

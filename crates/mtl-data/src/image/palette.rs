@@ -1,6 +1,6 @@
 //! Palettes: the class of each mask value.
 //!
-//! A `palette.csv` in the data's folder lists them (`value,name`; the value a grey number, or a colour as `"r,g,b"`). Several
+//! A `palette.csv` in the data's folder lists them (`value,name`; the value a grey number, or a colour as `"r,g,b"` or `#rrggbb`). Several
 //! values may share a name; a value named `ignore` or `void` marks unlabelled pixels. Without a file the classes follow
 //! from the values in the masks: see [`Palette::discover`].
 
@@ -19,6 +19,8 @@ pub struct Palette {
     /// Sorted by code.
     entries: Vec<(Code, u8)>,
     classes: Vec<String>,
+    /// Grey values from 128 on are class 1, the others class 0; there are no entries.
+    from_half: bool,
 }
 
 /// Masks with more values than this are taken for pictures, not for masks.
@@ -40,13 +42,13 @@ impl Palette {
                 format!("the columns are `{}`, expected `value,name`", header.iter().collect::<Vec<_>>().join(",")),
             ));
         }
-        let mut palette = Self { entries: Vec::new(), classes: Vec::new() };
+        let mut palette = Self { entries: Vec::new(), classes: Vec::new(), from_half: false };
         for record in reader.records() {
             let record = record.map_err(csv_fail)?;
             let line = record.position().map_or(0, csv::Position::line);
             let (value, name) = (&record[0], &record[1]);
             let code = parse_code(value).ok_or_else(|| {
-                fail(line, format!("`{value}` is neither a grey value (0 to 65535) nor a colour like \"255,0,0\""))
+                fail(line, format!("`{value}` is neither a grey value (0 to 65535) nor a colour like \"255,0,0\" or #ff0000"))
             })?;
             if name.is_empty() {
                 return Err(fail(line, format!("value {code} has no name")));
@@ -79,7 +81,7 @@ impl Palette {
         let mut codes: Vec<(Code, u8)> =
             entries.iter().enumerate().map(|(class, (value, _))| (Code::grey(*value), class as u8)).collect();
         codes.sort_unstable();
-        Self { entries: codes, classes: entries.iter().map(|(_, name)| (*name).to_owned()).collect() }
+        Self { entries: codes, classes: entries.iter().map(|(_, name)| (*name).to_owned()).collect(), from_half: false }
     }
 
     /// The same, with one more value that marks unlabelled pixels.
@@ -90,9 +92,23 @@ impl Palette {
         self
     }
 
-    /// Background 0, foreground 1 or 255 (the one that occurs).
+    /// Background 0 and one foreground value.
     pub fn binary(foreground: u16) -> Self {
         Self::of(&[(0, "background"), (foreground, "foreground")])
+    }
+
+    /// Background 0, and several values of one foreground.
+    pub fn foregrounds(values: &[u16]) -> Self {
+        let mut palette = Self::of(&[(0, "background")]);
+        palette.classes.push("foreground".into());
+        palette.entries.extend(values.iter().map(|&value| (Code::grey(value), 1)));
+        palette.entries.sort_unstable();
+        palette
+    }
+
+    /// Background below 128, foreground from there on: masks that were smoothed or saved with loss.
+    pub fn from_half() -> Self {
+        Self { entries: Vec::new(), from_half: true, ..Self::binary(255) }
     }
 
     /// The classes of masks without a palette file, from all values in them: `{0, 1}` and `{0, 255}` are background and
@@ -147,6 +163,9 @@ impl Palette {
 
     /// The class of one code; [`Target::NO_PIXEL`] if it is to be ignored, `None` if it is unknown.
     pub fn class(&self, code: Code) -> Option<u8> {
+        if self.from_half {
+            return code.as_grey().map(|value| u8::from(value >= 128));
+        }
         self.entries.binary_search_by_key(&code, |entry| entry.0).ok().map(|at| self.entries[at].1)
     }
 
@@ -204,6 +223,10 @@ pub(crate) fn target(classes: &[u8], from: Size, to: Size) -> Target {
 }
 
 fn parse_code(text: &str) -> Option<Code> {
+    if let Some(digits) = text.strip_prefix('#').filter(|digits| digits.len() == 6) {
+        let [_, r, g, b] = u32::from_str_radix(digits, 16).ok()?.to_be_bytes();
+        return Some(Code::rgb([r, g, b]));
+    }
     if let Ok(value) = text.parse::<u16>() {
         return Some(Code::grey(value));
     }

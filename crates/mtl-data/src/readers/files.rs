@@ -12,27 +12,19 @@ use rayon::prelude::*;
 use tracing::{debug, info, trace};
 
 use super::row::{Label, Row};
-use super::scan::{ScannedRow, Scanner, size_mismatch};
+use super::masks::{self, Meaning};
+use super::scan::{MaskReading, ScannedRow, Scanner, size_mismatch};
+use super::summary::Summary;
 use super::{OpenOptions, walk};
 use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
 use crate::error::{Error, Skipped};
 use crate::facts::{DecodedFacts, FileContent, FileFacts, LabelFacts, RowFacts, Wanted};
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
-use crate::image::mask::Code;
 use crate::image::palette::Palette;
 use crate::image::polygon::{self, Outline};
 use crate::image::{area, decode, mask, palette, resize};
 use crate::reading::Reading;
 use crate::size::Size;
-
-/// Where the meaning of mask values comes from.
-pub(super) enum Meaning {
-    Known(Palette),
-    /// Zero and one other value, 1 or 255.
-    Binary,
-    /// From all masks together.
-    Discover,
-}
 
 /// A data set before any image file is opened: names, labels and rows from folder names and tables.
 pub(super) struct Draft {
@@ -57,12 +49,6 @@ pub(super) fn mask_task(name: &str) -> Task {
     Task::new(name, TaskKind::Segmentation { classes: Vec::new() })
 }
 
-/// `palette.csv` in one of the folders, if it exists.
-pub(super) fn palette_file(folders: &[&Path]) -> Result<Option<Palette>, Error> {
-    let file = folders.iter().map(|folder| folder.join("palette.csv")).find(|path| path.is_file());
-    file.map(|path| Palette::read(&path)).transpose()
-}
-
 /// How many rows with broken files may be skipped; see [`OpenOptions::max_broken`].
 fn allowed_broken(rows: usize, share: f64) -> usize {
     if share == 0.0 { 0 } else { ((rows as f64 * share) as usize).max(1) }
@@ -71,21 +57,22 @@ fn allowed_broken(rows: usize, share: f64) -> usize {
 impl Draft {
     pub(super) fn build(mut self, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         if self.rows.is_empty() {
-            let reason = "no PNG, JPEG, WebP, BMP or GIF where this layout has them".into();
+            let reason = "no PNG, JPEG, WebP, BMP, GIF, TIFF or PNM where this layout has them".into();
             return Err(Error::Empty { path: self.root, reason });
         }
         let colours = matches!(&self.meaning, Meaning::Known(palette) if palette.has_colours());
         let known = matches!(self.meaning, Meaning::Known(_));
+        let masks = MaskReading { colours, as_stored: options.masks_as_stored, resize: options.resize_masks };
         let scanner = Scanner {
             verify: options.verify,
             decode_masks: !known || options.verify,
-            colours,
+            masks,
             known: options.known.as_deref(),
             reused: AtomicUsize::new(0),
             read: AtomicUsize::new(0),
         };
         let mut facts: Vec<ScannedRow> = self.rows.par_iter().map(|row| scanner.row(row)).collect();
-        let palette = self.settle_palette(&mut facts)?;
+        let mut palette = masks::settle(&self.meaning, &mut facts, &self.root, &mut self.reading)?;
         let rows = self.rows.len();
         let broken: Vec<Skipped> = facts.iter().flat_map(|facts| facts.broken.iter().cloned()).collect();
         let broken_rows = facts.iter().filter(|facts| !facts.broken.is_empty()).count();
@@ -104,17 +91,16 @@ impl Draft {
         }
         let mut kept = Vec::with_capacity(rows);
         let mut files = BTreeMap::new();
-        let (mut grey, mut alpha, mut transparent) = (true, true, false);
+        let mut images = Summary::default();
         for (row, scanned) in self.rows.into_iter().zip(facts).filter(|(_, scanned)| scanned.broken.is_empty()) {
-            grey &= scanned.image().is_none_or(|image| image.grey);
-            alpha &= scanned.image().is_some_and(|image| image.alpha);
-            transparent |= scanned.transparent();
+            images.add(&row.image, &scanned);
             files.extend(scanned.image.map(|facts| (row.image.clone(), facts)));
             files.extend(scanned.labels);
             kept.push(row);
         }
-        let mut palette = palette;
-        if self.alpha_as_mask && alpha && transparent {
+        let largest = options.largest_value.or_else(|| images.largest());
+        images.say(largest, options, &mut self.reading);
+        if self.alpha_as_mask && images.alpha_is_mask(&mut self.reading) {
             self.tasks.push(mask_task("mask"));
             kept.iter_mut().for_each(|row| row.labels.push(Label::Alpha));
             palette = Palette::binary(1);
@@ -124,18 +110,10 @@ impl Draft {
                 *classes = palette.classes().to_vec();
             }
         }
-        if matches!(self.meaning, Meaning::Discover) && palette.classes().len() > 2 {
-            let classes = palette.classes().join(", ");
-            self.reading.guess(format!(
-                "the masks' values are taken as {} classes: {classes}; a palette.csv (`value,name`) next to the images \
-                 names them, and any other value is then an error",
-                palette.classes().len()
-            ));
-        }
         if self.tasks.is_empty() {
             self.reading.guess("no labels were found: only tasks without labels (generation) can be trained");
         }
-        let channels = options.channels.unwrap_or(if grey { 1 } else { 3 });
+        let channels = options.channels.unwrap_or(if images.grey { 1 } else { 3 });
         let schema = Schema { name: walk::dataset_name(&self.root), channels, tasks: self.tasks };
         let (root, mut reading) = (self.root, self.reading);
         let rows_files = kept.iter().flat_map(Row::files);
@@ -148,34 +126,7 @@ impl Draft {
         if self.count_rest {
             walk::leave_rest(&root, &used, &mut reading)?;
         }
-        Ok(Box::new(ImageFiles { root, schema, rows: kept, files, palette, skipped: broken, reading }))
-    }
-
-    /// Gives mask values their classes and marks rows with unknown values as broken.
-    fn settle_palette(&self, facts: &mut [ScannedRow]) -> Result<Palette, Error> {
-        let sound = || facts.iter().filter(|scanned| scanned.broken.is_empty()).flat_map(ScannedRow::masks);
-        let set = |codes: &[(Code, u64)]| codes.iter().map(|(code, _)| *code).collect::<BTreeSet<_>>();
-        let values: BTreeSet<Code> = sound().flat_map(|(_, codes)| codes.iter().map(|(code, _)| *code)).collect();
-        let palette = match &self.meaning {
-            Meaning::Known(palette) => palette.clone(),
-            Meaning::Binary if values.contains(&Code::grey(255)) => Palette::binary(255),
-            Meaning::Binary => Palette::binary(1),
-            Meaning::Discover => Palette::discover(&values).map_err(|reason| {
-                let first = sound().find(|(_, codes)| Palette::discover(&set(codes)).is_err());
-                Error::Mask { path: first.map_or(&self.root, |(path, _)| path).clone(), reason }
-            })?,
-        };
-        for scanned in facts {
-            let unknown = |(path, codes): (&PathBuf, &Vec<(Code, u64)>)| {
-                let mut unknown = set(codes);
-                unknown.retain(|&code| palette.class(code).is_none());
-                let reason = palette.unknown_message(&unknown);
-                (!unknown.is_empty()).then(|| Skipped { path: path.clone(), reason })
-            };
-            let broken: Vec<Skipped> = scanned.masks().filter_map(unknown).collect();
-            scanned.broken.extend(broken);
-        }
-        Ok(palette)
+        Ok(Box::new(ImageFiles { root, schema, rows: kept, files, palette, masks, largest, skipped: broken, reading }))
     }
 }
 
@@ -186,6 +137,9 @@ struct ImageFiles {
     /// Facts about every file of every row.
     files: BTreeMap<PathBuf, FileFacts>,
     palette: Palette,
+    masks: MaskReading,
+    /// End of the range of images of more than 8 bits.
+    largest: Option<f32>,
     skipped: Vec<Skipped>,
     reading: Reading,
 }
@@ -209,9 +163,9 @@ impl ImageFiles {
             Label::Class(class) => LabelFacts::Class(*class),
             Label::YesNo(cells) => LabelFacts::MultiLabel(cells.clone()),
             Label::Mask(paths) => match (&paths[..], paths.first().and_then(|path| content(path))) {
-                ([_], Some(FileContent::Mask { codes, .. })) if !codes.is_empty() => {
+                ([_], Some(FileContent::Mask(mask))) if !mask.codes.is_empty() => {
                     let (mut pixels, mut unlabelled) = (vec![0; classes], 0);
-                    for (code, count) in codes {
+                    for (code, count) in &mask.codes {
                         match self.palette.class(*code).and_then(|class| pixels.get_mut(usize::from(class))) {
                             Some(pixels) => *pixels += count,
                             None => unlabelled += count,
@@ -219,7 +173,7 @@ impl ImageFiles {
                     }
                     LabelFacts::Mask { pixels, unlabelled }
                 }
-                _ => LabelFacts::of(&self.mask(paths, native(), native())?, &task.kind),
+                _ => LabelFacts::of(&self.mask(row, paths, native(), native())?, &task.kind),
             },
             Label::Alpha => match self.decoded(row) {
                 Some(decoded) => {
@@ -241,17 +195,23 @@ impl ImageFiles {
         })
     }
 
-    fn mask(&self, paths: &[PathBuf], image: Size, size: Size) -> Result<Target, Error> {
+    fn mask(&self, row: usize, paths: &[PathBuf], image: Size, size: Size) -> Result<Target, Error> {
+        let orientation = self.files.get(&self.rows[row].image).and_then(|facts| match &facts.content {
+            FileContent::Image(image) => Some(image.orientation),
+            _ => None,
+        });
         let mut united: Option<Vec<u8>> = None;
         for path in paths {
             let fail = |reason| Error::Mask { path: path.clone(), reason };
-            let bytes = decode::read_file(path)?;
-            let (codes, mask_size) = mask::codes(&bytes, self.palette.has_colours())
+            let mask = mask::read(&decode::read_file(path)?, self.palette.has_colours(), self.masks.turn(orientation))
                 .map_err(|problem| Error::Image { path: path.clone(), problem })?;
-            if mask_size != image {
-                return Err(fail(size_mismatch("mask", mask_size, image)));
+            if let Some(reason) = self.masks.misfit("mask", mask.size, image, orientation.unwrap_or(1)) {
+                return Err(fail(reason));
             }
-            let classes = self.palette.apply(&codes).map_err(fail)?;
+            let mut classes = self.palette.apply(&mask.codes).map_err(fail)?;
+            if mask.size != image {
+                classes = area::majority(&classes, mask.size, image);
+            }
             match &mut united {
                 Some(all) => palette::unite(all, &classes),
                 None => united = Some(classes),
@@ -305,8 +265,8 @@ impl Dataset for ImageFiles {
         self.rows[row].subset
     }
 
-    fn sample(&self, row: usize, size: Size) -> Result<Sample, Error> {
-        let row = &self.rows[row];
+    fn sample(&self, at: usize, size: Size) -> Result<Sample, Error> {
+        let row = &self.rows[at];
         let image = decode::decode(&decode::read_file(&row.image)?)
             .map_err(|problem| Error::Image { path: row.image.clone(), problem })?;
         let native = decode::size_of(&image);
@@ -317,7 +277,7 @@ impl Dataset for ImageFiles {
                 Label::YesNo(cells) => Target::MultiLabel(
                     cells.iter().map(|cell| cell.map_or(f32::NAN, |yes| f32::from(u8::from(yes)))).collect(),
                 ),
-                Label::Mask(paths) => self.mask(paths, native, size)?,
+                Label::Mask(paths) => self.mask(at, paths, native, size)?,
                 Label::Alpha => {
                     let alpha = decode::alpha_mask(&image).ok_or_else(|| Error::Mask {
                         path: row.image.clone(),
@@ -330,6 +290,7 @@ impl Dataset for ImageFiles {
                 Label::Missing => task.kind.missing(1, size.height, size.width),
             });
         }
+        let image = decode::eight_bits(image, self.largest);
         Ok(Sample { image: resize::planes(&image, self.schema.channels, size), targets })
     }
 
@@ -347,7 +308,7 @@ impl Dataset for ImageFiles {
             Some(decoded) => Some(decoded.fingerprint.clone()),
             None => {
                 let path = &self.rows[row].image;
-                let (planes, _) = decode::load(path, 3, SMALL)?;
+                let (planes, _) = decode::load(path, 3, SMALL, self.largest)?;
                 Some(Fingerprint::from_planes(&planes, 3, SMALL, content))
             }
         };
@@ -362,6 +323,10 @@ impl Dataset for ImageFiles {
 
     fn files(&self) -> Vec<(&Path, &FileFacts)> {
         self.files.iter().map(|(path, facts)| (path.as_path(), facts)).collect()
+    }
+
+    fn largest_value(&self) -> Option<f32> {
+        self.largest
     }
 
     fn native_size(&self, row: usize) -> Option<Size> {

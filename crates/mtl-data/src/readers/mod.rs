@@ -4,6 +4,7 @@
 //! Every image and mask is decoded once when a folder of files is opened (in parallel: 1,400 photos of 256 x 128 in about a
 //! second on two cores), so that broken files are found before training starts.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ mod cifar10;
 mod files;
 mod folder;
 mod idx;
+mod masks;
 mod names;
 mod nnunet;
 mod oxford_pet;
@@ -27,6 +29,7 @@ mod packed;
 mod parquet;
 mod row;
 mod scan;
+mod summary;
 mod table;
 mod voc;
 mod walk;
@@ -48,6 +51,14 @@ pub struct OpenOptions {
     /// Share of rows with missing or broken files that may be skipped (at least one row may, unless this is 0).
     /// Default: 0.01; more is a sign of a damaged copy.
     pub max_broken: f64,
+    /// End of the range of images of more than 8 bits: 4095 for 12 bits. Default: none, from the largest value of all images (1,
+    /// 255, 1023, 4095, 16383 or 65535).
+    pub largest_value: Option<f32>,
+    /// Masks were drawn on the stored image: they are turned as the EXIF of their image says. Default: false, masks are turned
+    /// by their own EXIF.
+    pub masks_as_stored: bool,
+    /// Masks of another size than their image, with the same aspect ratio, are resized. Default: false, they are errors.
+    pub resize_masks: bool,
     /// An inventory of an earlier opening: files that have not changed since are not read again. No key of configuration
     /// files.
     #[serde(skip)]
@@ -56,7 +67,7 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { reader: None, channels: None, verify: true, max_broken: 0.01, known: None }
+        Self { reader: None, channels: None, verify: true, max_broken: 0.01, largest_value: None, masks_as_stored: false, resize_masks: false, known: None }
     }
 }
 
@@ -150,6 +161,15 @@ fn check(options: &OpenOptions) -> Result<(), Error> {
             reason: "1 (grey) or 3 (colour)".into(),
         });
     }
+    if let Some(largest) = options.largest_value
+        && !(largest.is_finite() && largest > 0.0)
+    {
+        return Err(Error::Option {
+            key: "largest_value",
+            value: largest.to_string(),
+            reason: "a number above 0, such as 4095 for 12 bits".into(),
+        });
+    }
     if !(0.0..=1.0).contains(&options.max_broken) {
         return Err(Error::Option {
             key: "max_broken",
@@ -189,6 +209,13 @@ fn unrecognised(path: &Path) -> Error {
     let entries = walk::entries(path).unwrap_or_default();
     if path.is_dir() && entries.is_empty() {
         return Error::Empty { path: path.to_owned(), reason: "the folder is empty".into() };
+    }
+    let mut rest = Reading::default();
+    if walk::leave_rest(path, &BTreeSet::new(), &mut rest).is_ok()
+        && let Some((kind, files)) = rest.unread.iter().filter(|(kind, _)| *kind != walk::NO_IMAGE).max_by_key(|(_, files)| files.count)
+        && kind.contains("convert")
+    {
+        return Error::Empty { path: path.to_owned(), reason: format!("{} {kind}", files.count) };
     }
     let shown = entries.iter().take(6).map(|entry| match walk::entries(entry) {
         Ok(inside) if inside.is_empty() => format!("{}/ (empty)", walk::name(entry)),

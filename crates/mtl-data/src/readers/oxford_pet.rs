@@ -9,7 +9,8 @@ use std::path::Path;
 
 use mtl_task::{Task, TaskKind};
 
-use super::files::{Draft, Meaning, mask_task};
+use super::files::{Draft, mask_task};
+use super::masks::Meaning;
 use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};
 use crate::dataset::{Dataset, Subset};

@@ -238,6 +238,7 @@ impl Dataset for EncodedImages {
             .map_err(|problem| Error::Image { path: self.root.join(&row.name), problem })?;
         let class = row.class.map_or(Target::NO_CLASS, |class| class as i32);
         let targets = self.schema.tasks.iter().map(|_| Target::Class(vec![class])).collect();
+        let image = decode::eight_bits(image, None);
         Ok(Sample { image: resize::planes(&image, self.schema.channels, size), targets })
     }
 

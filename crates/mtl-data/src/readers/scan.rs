@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::row::{Label, Row};
-use crate::error::{Error, Skipped};
-use crate::facts::{DecodedFacts, DenseFacts, FileContent, FileFacts, ImageFacts, Stamp};
+use image::metadata::Orientation;
+
+use crate::error::{Error, Problem, Skipped};
+use crate::facts::{DecodedFacts, DenseFacts, FileContent, FileFacts, ImageFacts, MaskFacts, Stamp};
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
-use crate::image::mask::Code;
+use crate::image::decode::Header;
 use crate::image::{decode, mask, resize};
 use crate::inventory::Inventory;
 use crate::size::Size;
@@ -19,14 +21,57 @@ pub(super) struct Scanner<'a> {
     pub verify: bool,
     /// Decode masks.
     pub decode_masks: bool,
-    /// Indexed masks stand for their colours.
-    pub colours: bool,
+    /// How masks are read.
+    pub masks: MaskReading,
     /// Facts of an earlier pass.
     pub known: Option<&'a Inventory>,
     /// Sound files whose facts come from `known`.
     pub reused: AtomicUsize,
     /// Sound files that were read.
     pub read: AtomicUsize,
+}
+
+/// How mask files are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MaskReading {
+    /// Indexed masks stand for their colours.
+    pub colours: bool,
+    /// Masks are drawn on the stored image: they are turned as its EXIF says.
+    pub as_stored: bool,
+    /// Masks of another size with the same aspect ratio are resized.
+    pub resize: bool,
+}
+
+impl MaskReading {
+    /// The turn of a mask whose image has this EXIF code; `None`: the mask's own.
+    pub(super) fn turn(self, of_image: Option<u8>) -> Option<Orientation> {
+        of_image.filter(|_| self.as_stored).and_then(Orientation::from_exif)
+    }
+
+    /// What is wrong with a mask of this size, if anything.
+    pub(super) fn misfit(self, what: &str, size: Size, image: Size, orientation: u8) -> Option<String> {
+        if size == image {
+            return None;
+        }
+        let (a, b) = ((size.width * image.height) as f64, (size.height * image.width) as f64);
+        let same_aspect = (a - b).abs() <= 0.02 * a.max(b);
+        if what == "mask" && self.resize && same_aspect {
+            return None;
+        }
+        let mut reason = size_mismatch(what, size, image);
+        let swapped = Size { height: image.width, width: image.height };
+        if orientation > 4 && size == swapped {
+            reason += if what == "mask" && !self.as_stored {
+                "; the image is turned by EXIF and the mask fits it as it is stored: data.open.masks_as_stored = true \
+                 turns masks like their images"
+            } else {
+                "; the image is turned by EXIF, and the file beside it is not"
+            };
+        } else if what == "mask" && same_aspect {
+            reason += "; data.open.resize_masks = true resizes masks to their images";
+        }
+        Some(reason)
+    }
 }
 
 /// Facts about one row's files, and their faults.
@@ -52,9 +97,9 @@ impl ScannedRow {
         image.alpha && opaque < facts.size.pixels() as u64
     }
 
-    pub(super) fn masks(&self) -> impl Iterator<Item = (&PathBuf, &Vec<(Code, u64)>)> {
+    pub(super) fn masks(&self) -> impl Iterator<Item = (&PathBuf, &MaskFacts)> {
         self.labels.iter().filter_map(|(path, facts)| match &facts.content {
-            FileContent::Mask { codes, .. } => Some((path, codes)),
+            FileContent::Mask(mask) => Some((path, mask)),
             _ => None,
         })
     }
@@ -70,6 +115,7 @@ impl Scanner<'_> {
             Err(reason) => scanned.broken.push(fault(&row.image, reason)),
         }
         let image_size = scanned.image.as_ref().map(|facts| facts.size);
+        let orientation = scanned.image().map(|image| image.orientation);
         for label in &row.labels {
             let (paths, what) = match label {
                 Label::Mask(paths) => (paths.as_slice(), "mask"),
@@ -77,10 +123,12 @@ impl Scanner<'_> {
                 Label::Class(_) | Label::YesNo(_) | Label::Alpha | Label::Outlines(_) | Label::Missing => continue,
             };
             for path in paths {
-                match if what == "mask" { self.mask(path) } else { self.depth(path) } {
+                match if what == "mask" { self.mask(path, orientation) } else { self.depth(path) } {
                     Ok(facts) => {
-                        let misfit = image_size.filter(|&image| image != facts.size);
-                        scanned.broken.extend(misfit.map(|image| fault(path, size_mismatch(what, facts.size, image))));
+                        let misfit = image_size.and_then(|image| {
+                            self.masks.misfit(what, facts.size, image, orientation.unwrap_or(1))
+                        });
+                        scanned.broken.extend(misfit.map(|reason| fault(path, reason)));
                         scanned.labels.push((path.clone(), facts));
                     }
                     Err(reason) => scanned.broken.push(fault(path, reason)),
@@ -109,41 +157,63 @@ impl Scanner<'_> {
         // The time of last change is taken before the bytes: a change in between makes the facts stale, not wrong.
         let stamp = stamp(path);
         let bytes = read(path)?;
-        let header = decode::inspect(&bytes).map_err(|problem| problem.to_string())?;
-        let mut facts = ImageFacts { grey: header.grey, alpha: header.alpha, decoded: None };
+        let words = |problem: Problem| problem.to_string();
+        let header = decode::inspect(&bytes).map_err(words)?;
+        let orientation = header.orientation.to_exif();
+        let Header { grey, alpha, deep, .. } = header;
+        let mut facts = ImageFacts { grey, alpha, deep, orientation, decoded: None };
         if self.verify {
-            let image = decode::decode(&bytes).map_err(|problem| problem.to_string())?;
+            let notes = decode::verify(&bytes).map_err(words)?;
+            let image = decode::decode(&bytes).map_err(words)?;
             facts.grey = decode::is_grey(&image);
             let all = header.size.pixels() as u64;
-            facts.decoded = Some(DecodedFacts {
-                fingerprint: Fingerprint::from_planes(&resize::planes(&image, 3, SMALL), 3, SMALL, Some(hash(&bytes))),
-                opaque: decode::alpha_mask(&image).map_or(all, |mask| mask.iter().map(|&one| u64::from(one)).sum()),
-            });
+            let largest = decode::largest_value(&image).map_err(words)?;
+            let opaque = decode::alpha_mask(&image).map_or(all, |mask| mask.iter().map(|&one| u64::from(one)).sum());
+            // In its own range, so that dark images of few bits do not look alike.
+            let small = resize::planes(&decode::eight_bits(image, largest.map(decode::range_end)), 3, SMALL);
+            let fingerprint = Fingerprint::from_planes(&small, 3, SMALL, Some(hash(&bytes)));
+            facts.decoded = Some(DecodedFacts { fingerprint, opaque, largest, notes });
         }
         Ok(self.facts(stamp, header.size, FileContent::Image(facts)))
     }
 
-    fn mask(&self, path: &Path) -> Result<FileFacts, String> {
+    /// `of_image`: the EXIF code of its image.
+    fn mask(&self, path: &Path, of_image: Option<u8>) -> Result<FileFacts, String> {
+        let turn = self.masks.turn(of_image);
         let enough = |content: &FileContent| {
-            matches!(content, FileContent::Mask { colours, codes }
-                if *colours == self.colours && codes.is_empty() != self.decode_masks)
+            matches!(content, FileContent::Mask(mask)
+                if mask.colours == self.masks.colours
+                    && turn.is_none_or(|turn| turn.to_exif() == mask.orientation)
+                    && mask.codes.is_empty() != self.decode_masks)
         };
         if let Some(facts) = self.known(path, enough) {
             return Ok(facts);
         }
         let stamp = stamp(path);
         let bytes = read(path)?;
-        let (size, codes) = if self.decode_masks {
-            let (codes, size) = mask::codes(&bytes, self.colours).map_err(|problem| problem.to_string())?;
-            let mut counts: BTreeMap<Code, u64> = BTreeMap::new();
-            for run in codes.chunk_by(|a, b| a == b) {
+        let words = |problem: Problem| problem.to_string();
+        let header = decode::inspect(&bytes).map_err(words)?;
+        let mut facts = MaskFacts {
+            colours: self.masks.colours,
+            orientation: turn.unwrap_or(header.orientation).to_exif(),
+            codes: Vec::new(),
+            from_alpha: false,
+            lossy: false,
+            smoothed: false,
+        };
+        let mut size = header.size;
+        if self.decode_masks {
+            let mask = mask::read(&bytes, self.masks.colours, turn).map_err(words)?;
+            let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+            for run in mask.codes.chunk_by(|a, b| a == b) {
                 *counts.entry(run[0]).or_default() += run.len() as u64;
             }
-            (size, counts.into_iter().collect())
-        } else {
-            (decode::inspect(&bytes).map_err(|problem| problem.to_string())?.size, Vec::new())
-        };
-        Ok(self.facts(stamp, size, FileContent::Mask { colours: self.colours, codes }))
+            size = mask.size;
+            (facts.from_alpha, facts.lossy) = (mask.from_alpha, mask.lossy);
+            facts.smoothed = counts.len() > 2 && mask::has_smoothed_edges(&mask.codes, mask.size);
+            facts.codes = counts.into_iter().collect();
+        }
+        Ok(self.facts(stamp, size, FileContent::Mask(facts)))
     }
 
     fn depth(&self, path: &Path) -> Result<FileFacts, String> {

@@ -9,9 +9,18 @@ use super::names;
 use crate::error::Error;
 use crate::reading::Reading;
 
-const READ: [&str; 14] =
-    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "pgm", "ppm", "pbm", "pnm"];
-const NOT_READ: [&str; 10] = ["heic", "heif", "avif", "jp2", "dcm", "nii", "gz", "npy", "svg", "psd"];
+const READ: [&str; 15] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "pgm", "ppm", "pbm", "pnm", "pam"];
+/// Extensions of images that are not read, and how to convert them.
+const NOT_READ: [(&[&str], &str); 7] = [
+    (&["heic", "heif"], "HEIC files, which are not read; convert with `heif-convert x.heic x.jpg`"),
+    (&["avif"], "AVIF files, which are not read; convert with `avifdec x.avif x.png`"),
+    (&["jp2", "j2k", "jpx"], "JPEG 2000 files, which are not read; convert with `opj_decompress -i x.jp2 -o x.png`"),
+    (&["dcm", "dicom"], "DICOM files, which are not read; convert with `dcm2pnm +on x.dcm x.png`"),
+    (&["nii", "nrrd", "mha"], "volumes, which are not read; convert their slices to PNG"),
+    (&["npy", "npz"], "NumPy arrays, which are not read; convert to PNG or TIFF"),
+    (&["svg", "psd", "exr", "hdr", "tga", "dng", "cr2", "nef", "raw"], "a type that is not read; convert to PNG or TIFF"),
+];
 
 /// Everything in a folder, sorted by name, without hidden files, what other programs leave behind, and runs of mtl.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -96,6 +105,9 @@ pub(super) fn is_image_name(path: &Path) -> bool {
     has_extension(path, &READ)
 }
 
+/// The reason why a file of another kind is not read.
+pub(super) const NO_IMAGE: &str = "no image";
+
 /// Counts every file below `root` that is not `used`, by reason.
 pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Reading) -> Result<(), Error> {
     fn all(folder: &Path, junk: bool, depth: usize, found: &mut dyn FnMut(PathBuf, bool)) -> Result<(), Error> {
@@ -116,13 +128,18 @@ pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Re
             _ if junk => "hidden, or left behind by a file manager or an archive",
             path if path.is_dir() && is_run(path) => "a run of mtl",
             path if path.is_dir() => "a folder that is too deep, or a link to a folder around it",
-            path if has_extension(path, &NOT_READ) => "a type that is not read; convert to PNG",
+            path if not_read(path).is_some() => not_read(path).unwrap_or_default(),
             path if is_image(path) => "an image outside of the layout",
-            _ => "no image",
+            _ => NO_IMAGE,
         };
         reading.leave(reason, &path);
     };
     all(root, false, MAX_DEPTH, &mut leave)
+}
+
+/// What a file is, by its name, if it is an image of a type that is not read.
+fn not_read(path: &Path) -> Option<&'static str> {
+    NOT_READ.iter().find(|(ends, _)| has_extension(path, ends)).map(|(_, words)| *words)
 }
 
 fn has_extension(path: &Path, known: &[&str]) -> bool {

@@ -230,8 +230,8 @@ fn what_other_programs_leave_behind_is_ignored_and_counted() {
     assert_eq!(
         counts,
         [
+            ("HEIC files, which are not read; convert with `heif-convert x.heic x.jpg`", 1),
             ("a run of mtl", 1),
-            ("a type that is not read; convert to PNG", 1),
             ("hidden, or left behind by a file manager or an archive", 5),
             ("no image", 1)
         ]

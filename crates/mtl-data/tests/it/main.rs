@@ -10,3 +10,4 @@ mod packed;
 mod real;
 mod table_paths;
 mod tables;
+mod variants;

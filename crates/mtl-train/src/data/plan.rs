@@ -71,6 +71,8 @@ impl Plan {
         let (height, width) = config.image_size()?;
         config.check()?;
         let dataset = open_data(&config)?;
+        // Kept with the run: later images are scaled as these are.
+        config.data.open.largest_value = config.data.open.largest_value.or(dataset.largest_value());
         let seed = Seed::new(config.seed);
         let columns = choose_tasks(&config, &dataset.schema().tasks)?;
         let tasks: Vec<Task> = columns.iter().map(|&at| dataset.schema().tasks[at].clone()).collect();

@@ -79,7 +79,7 @@ pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Optio
 
 fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Result<Predicted> {
     let (size, channels) = (size_of(&trained.schema), trained.schema.channels);
-    let (bytes, native) = decode::load(path, channels, size)?;
+    let (bytes, native) = decode::load(path, channels, size, trained.config.data.open.largest_value)?;
     let values: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 127.5 - 1.0).collect();
     let image = Tensor::from_vec(values, (1, channels, size.height, size.width), &trained.device)?;
     let found = trained.model.outputs(&image, trained.config.stages.joint.flip_tta)?;
@@ -107,7 +107,7 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
                 let name = |kind: &str| out.join(format!("{stem}_{}{kind}.png", task.file_name()));
                 let (mask_path, overlay_path) = (name(""), name("_overlay"));
                 save(&mask_path, &grey(&mask, native))?;
-                save(&overlay_path, &overlay(path, channels, native, &mask)?)?;
+                save(&overlay_path, &overlay(&bytes_at_native(trained, path, native)?, channels, native, &mask))?;
                 (entry.mask, entry.overlay) = (Some(mask_path), Some(overlay_path));
             }
             TaskKind::Dense { .. } => {
@@ -132,11 +132,15 @@ fn grey(mask: &[u8], size: Size) -> DynamicImage {
     }))
 }
 
-/// The image at its own size, every foreground class blended half with its colour.
-fn overlay(path: &Path, channels: usize, size: Size, mask: &[u8]) -> Result<DynamicImage> {
-    let (bytes, _) = decode::load(path, channels, size)?;
+/// The image at its own size, as the model sees it.
+fn bytes_at_native(trained: &LoadedRun, path: &Path, size: Size) -> Result<Vec<u8>> {
+    Ok(decode::load(path, trained.schema.channels, size, trained.config.data.open.largest_value)?.0)
+}
+
+/// An image, every foreground class blended half with its colour.
+fn overlay(bytes: &[u8], channels: usize, size: Size, mask: &[u8]) -> DynamicImage {
     let plane = size.height * size.width;
-    Ok(DynamicImage::ImageRgb8(RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| {
+    DynamicImage::ImageRgb8(RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| {
         let at = y as usize * size.width + x as usize;
         let pixel = [0, 1, 2].map(|c| bytes[if channels == 1 { at } else { c * plane + at }]);
         match mask[at] {
@@ -146,5 +150,5 @@ fn overlay(path: &Path, channels: usize, size: Size, mask: &[u8]) -> Result<Dyna
                 Rgb([0, 1, 2].map(|c| ((u16::from(pixel[c]) + u16::from(colour[c])) / 2) as u8))
             }
         }
-    })))
+    }))
 }

@@ -165,8 +165,10 @@ impl Beside {
 pub(super) fn look_like_masks(paths: &[&PathBuf]) -> bool {
     let looks = |path: &Path| {
         let Ok(bytes) = decode::read_file(path) else { return false };
-        mask::codes(&bytes, false)
-            .is_ok_and(|(codes, _)| codes.into_iter().collect::<BTreeSet<_>>().len() <= MASK_VALUES)
+        mask::read(&bytes, false, None).is_ok_and(|mask| {
+            let (codes, size) = (&mask.codes, mask.size);
+            codes.iter().collect::<BTreeSet<_>>().len() <= MASK_VALUES || mask::has_smoothed_edges(codes, size)
+        })
     };
     paths.iter().step_by(paths.len().div_ceil(LOOKED_INTO).max(1)).all(|path| looks(path))
 }

@@ -18,7 +18,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::files::{Draft, Meaning, palette_file};
+use super::files::Draft;
+use super::masks::{Meaning, palette_file};
 use super::{OpenOptions, ReaderFns};
 use crate::dataset::Dataset;
 use crate::error::Error;
