@@ -266,6 +266,9 @@ pub enum Data {
         /// Reader; see `mtl list readers` [default: detected from the folder].
         #[arg(long, value_name = "NAME")]
         reader: Option<String>,
+        /// Settings of `data.open`, as KEY=VALUE (several may follow).
+        #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+        set: Vec<String>,
         /// Print the report as JSON.
         #[arg(long)]
         json: bool,

@@ -1,34 +1,34 @@
 //! `mtl data check`: counts, sizes and problems of a folder of images.
 
-use mtl_data::{OpenOptions, check};
+use mtl_data::check;
+use mtl_train::config::load;
 
 use crate::args::{Data, Display};
 use crate::failure::Failure;
 use crate::output::{json, out};
 use crate::paths::must_exist;
 
-/// Prints the report; a folder that needs repair is a failure.
+/// Prints the report; data that training would refuse are a failure, warnings are not.
 pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
-    let (dir, reader, as_json) = match verb {
-        Data::Check { dir, reader, json } => (dir, reader, json),
+    let (dir, reader, set, as_json) = match verb {
+        Data::Check { dir, reader, set, json } => (dir, reader, set, json),
         Data::Fetch(fetch) => return super::fetch::run(fetch, display),
     };
     must_exist(dir, "folder").map_err(Failure::Data)?;
     if let Some(name) = reader {
         mtl_registry::find("reader", mtl_data::READERS, name).map_err(|error| Failure::Usage(error.to_string()))?;
     }
-    let report = check::check(dir, &OpenOptions { reader: reader.clone(), ..OpenOptions::default() });
+    let mut options = load::load("standard", None, set)?.data.open;
+    options.reader = reader.clone().or(options.reader);
+    let report = check::check(dir, &options);
     if *as_json {
         json(&report)?;
     } else {
         out(report.to_string().trim_end())?;
     }
-    match report.problems() {
-        0 => Ok(()),
-        n => Err(Failure::Data(format!(
-            "{n} {} found in {}",
-            if n == 1 { "problem" } else { "problems" },
-            dir.display()
-        ))),
+    match (report.refused.is_some(), report.problems()) {
+        (false, _) => Ok(()),
+        (true, 1) => Err(Failure::Data(format!("{} cannot be trained on", dir.display()))),
+        (true, n) => Err(Failure::Data(format!("{} cannot be trained on: {n} problems", dir.display()))),
     }
 }

@@ -154,6 +154,10 @@ pub fn check(path: &Path, options: &OpenOptions) -> Report {
                     other => other.to_string(),
                 });
             }
+            if report.refused.is_none() && report.rows > 0 {
+                let split = split::Splits::new(&*dataset, &split::Config::default(), mtl_rng::Seed::new(0));
+                report.refused = split.err().map(|error| error.to_string());
+            }
             report
         }
         Err(Error::TooManyBroken { broken, rows, .. }) => Report {

@@ -1,8 +1,10 @@
 //! A report as plain text.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Report, Splits, TaskReport};
+use crate::error::Skipped;
 use crate::split::duplicates::Likeness;
 
 /// Entries of a list that are written out; the rest is counted.
@@ -47,8 +49,7 @@ impl fmt::Display for Report {
             write_task(f, task, self.rows)?;
         }
         writeln!(f)?;
-        let broken = self.broken.iter().map(|skipped| format!("{}: {}", skipped.path.display(), skipped.reason));
-        write_list(f, "missing or broken files", broken)?;
+        write_broken(f, &self.broken)?;
         write_list(f, "classes too small", self.small_classes.iter().cloned())?;
         writeln!(f, "same images: {} pairs; nearly the same: {} pairs", self.exact_pairs, self.near_pairs)?;
         for (likeness, word) in [(Likeness::Exact, "same"), (Likeness::Near, "nearly the same")] {
@@ -94,6 +95,31 @@ fn write_task(f: &mut fmt::Formatter<'_>, task: &TaskReport, rows: usize) -> fmt
             (Some(share), _) => writeln!(f, "  {:>12}  {:>13.2} %", class.rows, 100.0 * share)?,
             (None, "multi_label") => writeln!(f, "{:>10}{:>10}", class.rows, class.no)?,
             _ => writeln!(f, "{:>10}{:>8.1} %", class.rows, 100.0 * class.rows as f64 / labelled.max(1) as f64)?,
+        }
+    }
+    Ok(())
+}
+
+/// One line per reason, with the first few files.
+fn write_broken(f: &mut fmt::Formatter<'_>, broken: &[Skipped]) -> fmt::Result {
+    const NAMED: usize = 3;
+    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for Skipped { path, reason } in broken {
+        by_reason.entry(reason).or_default().push(path.display().to_string());
+    }
+    let lines = by_reason.into_iter().map(|(reason, paths)| match &paths[..] {
+        [path] => format!("{path}: {reason}"),
+        paths => {
+            let more = if paths.len() > NAMED { " ..." } else { "" };
+            format!("{} files: {reason}: {}{more}", paths.len(), paths[..paths.len().min(NAMED)].join(", "))
+        }
+    });
+    let lines: Vec<String> = lines.collect();
+    if !lines.is_empty() {
+        writeln!(f, "missing or broken files ({}):", broken.len())?;
+        lines.iter().take(SHOWN).try_for_each(|line| writeln!(f, "  {line}"))?;
+        if lines.len() > SHOWN {
+            writeln!(f, "  ... and {} more reasons", lines.len() - SHOWN)?;
         }
     }
     Ok(())
