@@ -68,9 +68,11 @@ fn every_trouble_is_listed_at_once() {
     assert_eq!(report.crossing[0].classes, ["class: a / b"]);
     assert!(report.small_classes[0].contains("`c` of `class` has 1 image;"));
     assert_eq!(report.problems(), 3 + 1 + 1 + 1);
-    // One broken file may be skipped: no refusal.
+    // One broken file may be skipped; a class with one image cannot be split.
     fs::remove_file(root.join("images/a/zero.png")).unwrap();
     fs::remove_file(root.join("masks/2.png")).unwrap();
+    assert!(check(root, &OpenOptions::default()).refused.is_some_and(|words| words.contains("one image only")));
+    fs::remove_dir_all(root.join("images/c")).unwrap();
     assert_eq!(check(root, &OpenOptions::default()).refused, None);
 }
 

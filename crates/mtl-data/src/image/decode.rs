@@ -279,7 +279,9 @@ fn not_read(bytes: &[u8], guessed: Option<ImageFormat>) -> Problem {
         (_, Some(b"ftypheic" | b"ftypheix" | b"ftyphevc" | b"ftypheim" | b"ftypmif1" | b"ftypmsf1")) => {
             unsupported("HEIC files", "convert with `heif-convert x.heic x.jpg`")
         }
-        (_, Some(b"jP  \r\n\x87\n")) => unsupported("JPEG 2000 files", "convert with `opj_decompress -i x.jp2 -o x.png`"),
+        (_, Some(b"jP  \r\n\x87\n")) => {
+            unsupported("JPEG 2000 files", "convert with `opj_decompress -i x.jp2 -o x.png`")
+        }
         (bytes, _) if bytes.get(128..132) == Some(b"DICM") => {
             unsupported("DICOM files", "convert with `dcm2pnm +on x.dcm x.png`")
         }

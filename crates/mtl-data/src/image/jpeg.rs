@@ -66,8 +66,7 @@ struct Table {
 
 impl Table {
     fn new(counts: &[u8], symbols: &[u8]) -> Self {
-        let mut table =
-            Self { short: [(0, 0); 256], limits: [0; 17], offsets: [0; 17], symbols: symbols.to_vec() };
+        let mut table = Self { short: [(0, 0); 256], limits: [0; 17], offsets: [0; 17], symbols: symbols.to_vec() };
         let (mut code, mut index) = (0_u32, 0_usize);
         for length in 1..=16 {
             table.offsets[length] = index as i32 - code as i32;
@@ -284,7 +283,11 @@ impl<'a> Walk<'a> {
 /// Passes over the codes of one block.
 fn block(bits: &mut Bits, dc: &Table, ac: &Table) -> Result<(), Problem> {
     let fault = |bits: &Bits| {
-        if bits.left < 16 { Problem::Truncated } else { Problem::Damaged("a code that the file does not define".into()) }
+        if bits.left < 16 {
+            Problem::Truncated
+        } else {
+            Problem::Damaged("a code that the file does not define".into())
+        }
     };
     let size = bits.code(dc).ok_or_else(|| fault(bits))?;
     bits.skip(u32::from(size & 15));

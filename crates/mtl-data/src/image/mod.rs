@@ -8,5 +8,6 @@ pub mod mask;
 pub mod palette;
 pub mod polygon;
 pub mod resize;
+pub mod runs;
 mod stored;
 mod tiff;

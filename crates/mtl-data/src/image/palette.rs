@@ -48,7 +48,10 @@ impl Palette {
             let line = record.position().map_or(0, csv::Position::line);
             let (value, name) = (&record[0], &record[1]);
             let code = parse_code(value).ok_or_else(|| {
-                fail(line, format!("`{value}` is neither a grey value (0 to 65535) nor a colour like \"255,0,0\" or #ff0000"))
+                fail(
+                    line,
+                    format!("`{value}` is neither a grey value (0 to 65535) nor a colour like \"255,0,0\" or #ff0000"),
+                )
             })?;
             if name.is_empty() {
                 return Err(fail(line, format!("value {code} has no name")));

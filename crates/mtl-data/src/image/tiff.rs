@@ -90,7 +90,10 @@ fn open(bytes: &[u8], indexed: bool) -> Result<(Decoder<Cursor<&[u8]>>, Head), P
             });
         }
         other => {
-            return Err(Problem::Unsupported { kind: format!("TIFF files of {other:?}"), remedy: "convert to RGB".into() });
+            return Err(Problem::Unsupported {
+                kind: format!("TIFF files of {other:?}"),
+                remedy: "convert to RGB".into(),
+            });
         }
     };
     let channels = if cmyk { 4 } else { layout.channels() } as u64;

@@ -11,8 +11,8 @@ use mtl_task::{Target, Task, TaskKind};
 use rayon::prelude::*;
 use tracing::{debug, info, trace};
 
-use super::row::{Label, Row};
 use super::masks::{self, Meaning};
+use super::row::{Label, Row};
 use super::scan::{MaskReading, ScannedRow, Scanner, size_mismatch};
 use super::summary::Summary;
 use super::{OpenOptions, walk};
@@ -22,6 +22,7 @@ use crate::facts::{DecodedFacts, FileContent, FileFacts, LabelFacts, RowFacts, W
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::palette::Palette;
 use crate::image::polygon::{self, Outline};
+use crate::image::runs::Runs;
 use crate::image::{area, decode, mask, palette, resize};
 use crate::reading::Reading;
 use crate::size::Size;
@@ -107,7 +108,10 @@ impl Draft {
         }
         for task in &mut self.tasks {
             if let TaskKind::Segmentation { classes } = &mut task.kind {
-                *classes = palette.classes().to_vec();
+                *classes = match &self.meaning {
+                    Meaning::Layers(names) => std::iter::once("background".to_owned()).chain(names.clone()).collect(),
+                    _ => palette.classes().to_vec(),
+                };
             }
         }
         if self.tasks.is_empty() {
@@ -187,7 +191,9 @@ impl ImageFiles {
                     decode::alpha_mask(&image).map_or(LabelFacts::Missing, |mask| LabelFacts::mask(&mask, classes))
                 }
             },
+            Label::Layers(layers) => LabelFacts::of(&self.layered(row, layers, native(), native())?, &task.kind),
             Label::Outlines(outlines) => LabelFacts::of(&Self::drawn(outlines, native(), native()), &task.kind),
+            Label::Runs(runs) => LabelFacts::of(&Self::filled(runs, native(), native()), &task.kind),
             Label::Depth(path) => match content(path) {
                 Some(FileContent::Depth(facts)) => LabelFacts::Dense(*facts),
                 _ => LabelFacts::of(&Self::depth(path, native(), native())?, &task.kind),
@@ -196,22 +202,9 @@ impl ImageFiles {
     }
 
     fn mask(&self, row: usize, paths: &[PathBuf], image: Size, size: Size) -> Result<Target, Error> {
-        let orientation = self.files.get(&self.rows[row].image).and_then(|facts| match &facts.content {
-            FileContent::Image(image) => Some(image.orientation),
-            _ => None,
-        });
         let mut united: Option<Vec<u8>> = None;
         for path in paths {
-            let fail = |reason| Error::Mask { path: path.clone(), reason };
-            let mask = mask::read(&decode::read_file(path)?, self.palette.has_colours(), self.masks.turn(orientation))
-                .map_err(|problem| Error::Image { path: path.clone(), problem })?;
-            if let Some(reason) = self.masks.misfit("mask", mask.size, image, orientation.unwrap_or(1)) {
-                return Err(fail(reason));
-            }
-            let mut classes = self.palette.apply(&mask.codes).map_err(fail)?;
-            if mask.size != image {
-                classes = area::majority(&classes, mask.size, image);
-            }
+            let classes = self.classes(row, path, image)?;
             match &mut united {
                 Some(all) => palette::unite(all, &classes),
                 None => united = Some(classes),
@@ -219,6 +212,39 @@ impl ImageFiles {
         }
         let classes = united.unwrap_or_else(|| vec![Target::NO_PIXEL; image.height * image.width]);
         Ok(palette::target(&classes, image, size))
+    }
+
+    /// The mask of one binary file per class.
+    fn layered(&self, row: usize, layers: &[(u8, PathBuf)], image: Size, size: Size) -> Result<Target, Error> {
+        let mut classes = vec![0; image.pixels()];
+        for (class, path) in layers {
+            let inside = self.classes(row, path, image)?;
+            classes.iter_mut().zip(inside).filter(|(_, inside)| *inside == 1).for_each(|(pixel, _)| *pixel = *class);
+        }
+        Ok(palette::target(&classes, image, size))
+    }
+
+    /// The classes of one mask file at the size of its image.
+    fn classes(&self, row: usize, path: &Path, image: Size) -> Result<Vec<u8>, Error> {
+        let orientation = self.files.get(&self.rows[row].image).and_then(|facts| match &facts.content {
+            FileContent::Image(image) => Some(image.orientation),
+            _ => None,
+        });
+        let fail = |reason| Error::Mask { path: path.to_owned(), reason };
+        let mask = mask::read(&decode::read_file(path)?, self.palette.has_colours(), self.masks.turn(orientation))
+            .map_err(|problem| Error::Image { path: path.to_owned(), problem })?;
+        if let Some(reason) = self.masks.misfit("mask", mask.size, image, orientation.unwrap_or(1)) {
+            return Err(fail(reason));
+        }
+        let classes = self.palette.apply(&mask.codes).map_err(fail)?;
+        Ok(if mask.size == image { classes } else { area::majority(&classes, mask.size, image) })
+    }
+
+    /// The mask of run-length encoded parts; their values are classes.
+    fn filled(runs: &[(u8, Runs)], image: Size, size: Size) -> Target {
+        let mut classes = vec![0; image.pixels()];
+        runs.iter().filter(|(_, runs)| runs.size == image).for_each(|(class, runs)| runs.fill(&mut classes, *class));
+        palette::target(&classes, image, size)
     }
 
     /// The mask of outlines; their values are classes.
@@ -255,7 +281,12 @@ impl Dataset for ImageFiles {
         let labels = self.rows[row].labels.iter().map(|label| match label {
             Label::Class(class) => Labels::Class(*class),
             Label::YesNo(cells) if cells.iter().any(Option::is_some) => Labels::MultiLabel(cells.clone()),
-            Label::Mask(_) | Label::Alpha | Label::Outlines(_) | Label::Depth(_) => Labels::Pixels,
+            Label::Mask(_)
+            | Label::Layers(_)
+            | Label::Alpha
+            | Label::Outlines(_)
+            | Label::Runs(_)
+            | Label::Depth(_) => Labels::Pixels,
             Label::YesNo(_) | Label::Missing => Labels::Missing,
         });
         labels.collect()
@@ -285,7 +316,9 @@ impl Dataset for ImageFiles {
                     })?;
                     palette::target(&alpha, native, size)
                 }
+                Label::Layers(layers) => self.layered(at, layers, native, size)?,
                 Label::Outlines(outlines) => Self::drawn(outlines, native, size),
+                Label::Runs(runs) => Self::filled(runs, native, size),
                 Label::Depth(path) => Self::depth(path, native, size)?,
                 Label::Missing => task.kind.missing(1, size.height, size.width),
             });

@@ -26,6 +26,8 @@ pub(super) enum Meaning {
     Known(Palette),
     /// Zero and one other value.
     Binary,
+    /// One binary file per class: the classes after the background.
+    Layers(Vec<String>),
     /// From all masks together.
     Discover,
 }
@@ -67,12 +69,10 @@ pub(super) fn settle(
         say_alpha(&files, reading);
         match meaning {
             Meaning::Known(palette) => (palette.clone(), BTreeSet::new()),
-            Meaning::Binary | Meaning::Discover => {
-                let union = matches!(meaning, Meaning::Binary);
-                infer(&files, union, reading).map_err(|(path, reason)| Error::Mask {
-                    path: path.unwrap_or_else(|| root.to_owned()),
-                    reason,
-                })?
+            Meaning::Binary | Meaning::Layers(_) | Meaning::Discover => {
+                let union = !matches!(meaning, Meaning::Discover);
+                infer(&files, union, reading)
+                    .map_err(|(path, reason)| Error::Mask { path: path.unwrap_or_else(|| root.to_owned()), reason })?
             }
         }
     };
@@ -83,8 +83,10 @@ pub(super) fn settle(
                 true => matches!(code.as_grey(), Some(0 | UNLABELLED)),
                 false => palette.class(code).is_some(),
             };
-            let unknown: BTreeSet<Code> = facts.codes.iter().map(|(code, _)| *code).filter(|&code| !known(code)).collect();
-            let pixels: u64 = facts.codes.iter().filter(|(code, _)| unknown.contains(code)).map(|(_, count)| count).sum();
+            let unknown: BTreeSet<Code> =
+                facts.codes.iter().map(|(code, _)| *code).filter(|&code| !known(code)).collect();
+            let pixels: u64 =
+                facts.codes.iter().filter(|(code, _)| unknown.contains(code)).map(|(_, count)| count).sum();
             let mut reason = palette.unknown_message(&unknown);
             if is_odd {
                 reason = format!("{pixels} pixels with {} in a mask whose other masks hold 0 and 255", list(&unknown));
@@ -119,13 +121,15 @@ type Inferred = (Palette, BTreeSet<PathBuf>);
 fn infer(files: &[File], binary: bool, reading: &mut Reading) -> Result<Inferred, (Option<PathBuf>, String)> {
     let none = BTreeSet::new();
     let smooth = |file: &&File| file.facts.smoothed && file.greys.last().is_some_and(|&largest| largest > 223);
-    let plain = |file: &&File| file.greys.iter().all(|&value| value == 255) || file.greys.iter().all(|&value| value <= 32);
+    let plain =
+        |file: &&File| file.greys.iter().all(|&value| value == 255) || file.greys.iter().all(|&value| value <= 32);
     let smoothed: Vec<&File> = files.iter().filter(|file| smooth(file) && !plain(file)).collect();
     let between: BTreeSet<u16> = smoothed.iter().flat_map(|file| file.greys.iter().copied()).collect();
-    let fits = files.iter().all(|file| {
-        smooth(&file) || plain(&file) || file.greys.iter().all(|&value| value >= 223 || value <= 32)
-    });
-    let both_sides = between.iter().any(|value| (33..128).contains(value)) && between.iter().any(|value| (128..223).contains(value));
+    let fits = files
+        .iter()
+        .all(|file| smooth(&file) || plain(&file) || file.greys.iter().all(|&value| value >= 223 || value <= 32));
+    let both_sides =
+        between.iter().any(|value| (33..128).contains(value)) && between.iter().any(|value| (128..223).contains(value));
     let lossy = smoothed.iter().filter(|file| file.facts.lossy).count();
     if fits && !smoothed.is_empty() && (lossy > 0 || (both_sides && between.len() > 4)) {
         let how = if lossy > 0 { format!(" ({lossy} of them JPEG, which changes values)") } else { String::new() };

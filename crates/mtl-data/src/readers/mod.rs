@@ -17,6 +17,8 @@ use crate::inventory::Inventory;
 use crate::reading::Reading;
 
 mod cifar10;
+#[cfg(feature = "coco")]
+mod coco;
 mod files;
 mod folder;
 mod idx;
@@ -27,12 +29,14 @@ mod oxford_pet;
 mod packed;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod patterns;
 mod row;
 mod scan;
 mod summary;
 mod table;
 mod voc;
 mod walk;
+mod wildcard;
 mod yolo;
 
 pub(crate) use walk::images_below;
@@ -59,6 +63,14 @@ pub struct OpenOptions {
     pub masks_as_stored: bool,
     /// Masks of another size than their image, with the same aspect ratio, are resized. Default: false, they are errors.
     pub resize_masks: bool,
+    /// Pattern of the image files, relative to the folder (`scans/**/*.tif`). Default: none, the layout decides.
+    pub images: Option<String>,
+    /// Pattern of the mask files. Default: none, the layout decides.
+    pub masks: Option<String>,
+    /// The table of labels, relative to the folder, where several could be meant. Default: none, found by name.
+    pub labels: Option<String>,
+    /// Patterns of files and folders that are not looked at (`old/**`). Default: none.
+    pub ignore: Vec<String>,
     /// An inventory of an earlier opening: files that have not changed since are not read again. No key of configuration
     /// files.
     #[serde(skip)]
@@ -67,7 +79,20 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { reader: None, channels: None, verify: true, max_broken: 0.01, largest_value: None, masks_as_stored: false, resize_masks: false, known: None }
+        Self {
+            reader: None,
+            channels: None,
+            verify: true,
+            max_broken: 0.01,
+            largest_value: None,
+            masks_as_stored: false,
+            resize_masks: false,
+            images: None,
+            masks: None,
+            labels: None,
+            ignore: Vec::new(),
+            known: None,
+        }
     }
 }
 
@@ -107,6 +132,12 @@ pub const READERS: &[Entry<ReaderFns>] = &[
         item: cifar10::READER,
     },
     Entry { name: "idx", summary: "MNIST and similar: *-images-idx3-ubyte, *-labels-idx1-ubyte", item: idx::READER },
+    #[cfg(feature = "coco")]
+    Entry {
+        name: "coco",
+        summary: "COCO: annotations/*.json (or _annotations.coco.json per subset) with polygons or run-length encoded masks",
+        item: coco::READER,
+    },
     Entry {
         name: "yolo",
         summary: "YOLO segmentation: images/**/*, labels/**/*.txt with outlines, names in data.yaml",
@@ -127,6 +158,11 @@ pub const READERS: &[Entry<ReaderFns>] = &[
         summary: "<class>/*, images/* with masks/*, or x.png with x_mask.png; train/, val/, test/ around or below; alpha as mask",
         item: folder::READER,
     },
+    Entry {
+        name: "patterns",
+        summary: "files that data.open.images and data.open.masks match, paired by path or stem",
+        item: patterns::READER,
+    },
 ];
 
 /// Opens the data set at `path` (a folder, or a manifest file).
@@ -136,13 +172,32 @@ pub const READERS: &[Entry<ReaderFns>] = &[
 pub fn open(path: &Path, options: &OpenOptions) -> Opened {
     check(options)?;
     std::fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let ignored =
+        options.ignore.iter().map(|text| wildcard::Wildcard::new("ignore", text)).collect::<Result<_, _>>()?;
+    walk::ignoring(path, ignored, || find_and_open(path, options))
+}
+
+fn find_and_open(path: &Path, options: &OpenOptions) -> Opened {
     let mut reading = Reading::default();
-    let (folder, detected) = unwrapped(path, &mut reading)?;
-    let reader = match &options.reader {
-        Some(name) => find("reader", READERS, name)?,
-        None => detected.ok_or_else(|| unrecognised(path))?,
+    let by_patterns = options.images.is_some() || options.masks.is_some();
+    let forced = options.reader.as_deref().or(by_patterns.then_some("patterns"));
+    let (mut folder, reader) = match (&options.labels, forced) {
+        (Some(table), None) => (path.join(table), find("reader", READERS, "manifest")?),
+        // A pattern is relative to the folder that was given.
+        (_, Some("patterns")) => (path.to_owned(), find("reader", READERS, "patterns")?),
+        (_, Some(name)) => (unwrapped(path, &mut reading)?.0, find("reader", READERS, name)?),
+        (None, None) => {
+            let (folder, detected) = unwrapped(path, &mut reading)?;
+            (folder, detected.ok_or_else(|| unrecognised(path))?)
+        }
     };
+    if let (Some(table), Some(_)) = (&options.labels, forced) {
+        folder = folder.join(table);
+    }
     let mut dataset = (reader.item.open)(&folder, options)?;
+    for pattern in &options.ignore {
+        reading.guess(format!("files that data.open.ignore = \"{pattern}\" matches are not looked at"));
+    }
     if let Some(own) = dataset.reading_mut() {
         reading.extend(std::mem::take(own));
         reader.name.clone_into(&mut reading.reader);
@@ -212,7 +267,8 @@ fn unrecognised(path: &Path) -> Error {
     }
     let mut rest = Reading::default();
     if walk::leave_rest(path, &BTreeSet::new(), &mut rest).is_ok()
-        && let Some((kind, files)) = rest.unread.iter().filter(|(kind, _)| *kind != walk::NO_IMAGE).max_by_key(|(_, files)| files.count)
+        && let Some((kind, files)) =
+            rest.unread.iter().filter(|(kind, _)| *kind != walk::NO_IMAGE).max_by_key(|(_, files)| files.count)
         && kind.contains("convert")
     {
         return Error::Empty { path: path.to_owned(), reason: format!("{} {kind}", files.count) };

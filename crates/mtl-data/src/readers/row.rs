@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::dataset::Subset;
 use crate::image::polygon::Outline;
+use crate::image::runs::Runs;
 
 /// A row's label for one task.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,10 +14,14 @@ pub(super) enum Label {
     YesNo(Vec<Option<bool>>),
     /// One or more mask files; several are united.
     Mask(Vec<PathBuf>),
+    /// One binary mask file per class; later ones cover earlier ones.
+    Layers(Vec<(u8, PathBuf)>),
     /// The image's own alpha channel.
     Alpha,
     /// Outlines with their mask value; none are a mask of background.
     Outlines(Vec<(u8, Outline)>),
+    /// Run-length encoded masks with their mask value; none are a mask of background.
+    Runs(Vec<(u8, Runs)>),
     Depth(PathBuf),
     Missing,
 }
@@ -34,11 +39,19 @@ pub(super) struct Row {
 impl Row {
     /// The image and the files of its labels.
     pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        let labels = self.labels.iter().flat_map(|label| match label {
-            Label::Mask(paths) => paths.as_slice(),
-            Label::Depth(path) => std::slice::from_ref(path),
-            Label::Class(_) | Label::YesNo(_) | Label::Alpha | Label::Outlines(_) | Label::Missing => &[],
-        });
-        std::iter::once(&self.image).chain(labels)
+        std::iter::once(&self.image).chain(self.labels.iter().flat_map(Label::files))
+    }
+}
+
+impl Label {
+    pub(super) fn files(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::Mask(paths) => paths.iter().collect(),
+            Self::Layers(layers) => layers.iter().map(|(_, path)| path).collect(),
+            Self::Depth(path) => vec![path],
+            Self::Class(_) | Self::YesNo(_) | Self::Alpha | Self::Outlines(_) | Self::Runs(_) | Self::Missing => {
+                Vec::new()
+            }
+        }
     }
 }

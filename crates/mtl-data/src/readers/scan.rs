@@ -9,8 +9,8 @@ use image::metadata::Orientation;
 
 use crate::error::{Error, Problem, Skipped};
 use crate::facts::{DecodedFacts, DenseFacts, FileContent, FileFacts, ImageFacts, MaskFacts, Stamp};
-use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::decode::Header;
+use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::{decode, mask, resize};
 use crate::inventory::Inventory;
 use crate::size::Size;
@@ -117,17 +117,18 @@ impl Scanner<'_> {
         let image_size = scanned.image.as_ref().map(|facts| facts.size);
         let orientation = scanned.image().map(|image| image.orientation);
         for label in &row.labels {
-            let (paths, what) = match label {
-                Label::Mask(paths) => (paths.as_slice(), "mask"),
-                Label::Depth(path) => (std::slice::from_ref(path), "depth map"),
-                Label::Class(_) | Label::YesNo(_) | Label::Alpha | Label::Outlines(_) | Label::Missing => continue,
-            };
-            for path in paths {
+            let what = if matches!(label, Label::Depth(_)) { "depth map" } else { "mask" };
+            if let (Label::Runs(runs), Some(image)) = (label, image_size)
+                && let Some((_, runs)) = runs.iter().find(|(_, runs)| runs.size != image)
+            {
+                let reason = self.masks.misfit("mask", runs.size, image, orientation.unwrap_or(1));
+                scanned.broken.extend(reason.map(|reason| fault(&row.image, reason)));
+            }
+            for path in label.files() {
                 match if what == "mask" { self.mask(path, orientation) } else { self.depth(path) } {
                     Ok(facts) => {
-                        let misfit = image_size.and_then(|image| {
-                            self.masks.misfit(what, facts.size, image, orientation.unwrap_or(1))
-                        });
+                        let misfit = image_size
+                            .and_then(|image| self.masks.misfit(what, facts.size, image, orientation.unwrap_or(1)));
                         scanned.broken.extend(misfit.map(|reason| fault(path, reason)));
                         scanned.labels.push((path.clone(), facts));
                     }

@@ -1,11 +1,13 @@
 //! Looking into folders: in sorted order, without hidden files and what other programs leave behind.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::names;
+use super::wildcard::Wildcard;
 use crate::error::Error;
 use crate::reading::Reading;
 
@@ -19,12 +21,42 @@ const NOT_READ: [(&[&str], &str); 7] = [
     (&["dcm", "dicom"], "DICOM files, which are not read; convert with `dcm2pnm +on x.dcm x.png`"),
     (&["nii", "nrrd", "mha"], "volumes, which are not read; convert their slices to PNG"),
     (&["npy", "npz"], "NumPy arrays, which are not read; convert to PNG or TIFF"),
-    (&["svg", "psd", "exr", "hdr", "tga", "dng", "cr2", "nef", "raw"], "a type that is not read; convert to PNG or TIFF"),
+    (
+        &["svg", "psd", "exr", "hdr", "tga", "dng", "cr2", "nef", "raw"],
+        "a type that is not read; convert to PNG or TIFF",
+    ),
 ];
 
-/// Everything in a folder, sorted by name, without hidden files, what other programs leave behind, and runs of mtl.
+thread_local! {
+    /// The data's folder and the patterns of files in it that are not looked at, while a data set is opened. All readers look
+    /// into folders on the thread that opens; in their arguments, the patterns would pass through every one of them unused.
+    static IGNORED: RefCell<(PathBuf, Vec<Wildcard>)> = const { RefCell::new((PathBuf::new(), Vec::new())) };
+}
+
+/// Runs `open` without looking at files and folders below `root` that match one of `patterns`.
+pub(super) fn ignoring<T>(root: &Path, patterns: Vec<Wildcard>, open: impl FnOnce() -> T) -> T {
+    struct Reset((PathBuf, Vec<Wildcard>));
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            IGNORED.set(std::mem::take(&mut self.0));
+        }
+    }
+    let _reset = Reset(IGNORED.replace((root.to_owned(), patterns)));
+    open()
+}
+
+fn is_ignored(path: &Path) -> bool {
+    IGNORED.with_borrow(|(root, patterns)| {
+        let own = relative(path, root);
+        patterns.iter().any(|pattern| pattern.covers(&own))
+    })
+}
+
+/// Everything in a folder, sorted by name, without hidden files, what other programs leave behind, runs of mtl and what is to
+/// be ignored.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    Ok(everything(folder)?.into_iter().filter(|path| !names::is_junk(&name(path)) && !is_run(path)).collect())
+    let seen = |path: &PathBuf| !names::is_junk(&name(path)) && !is_run(path) && !is_ignored(path);
+    Ok(everything(folder)?.into_iter().filter(seen).collect())
 }
 
 fn everything(folder: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -125,6 +157,7 @@ pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Re
     let mut leave = |path: PathBuf, junk: bool| {
         let reason = match &path {
             path if used.contains(path) => return,
+            path if is_ignored(path) => "matched by data.open.ignore",
             _ if junk => "hidden, or left behind by a file manager or an archive",
             path if path.is_dir() && is_run(path) => "a run of mtl",
             path if path.is_dir() => "a folder that is too deep, or a link to a folder around it",

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::files::{Draft, mask_task};
-use super::masks::Meaning;
 use super::folder::parts;
+use super::masks::Meaning;
 use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};
 use crate::dataset::Dataset;

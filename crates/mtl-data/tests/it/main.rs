@@ -1,6 +1,7 @@
 //! Readers on generated folders and, if present, on real ones.
 
 mod bad;
+mod coco;
 mod events;
 mod folders;
 mod formats;

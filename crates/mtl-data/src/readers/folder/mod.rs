@@ -5,6 +5,8 @@
 //! | class folders | `cat/*.jpg`, `dog/*.jpg`; images may lie deeper |
 //! | images and masks | `images/*`, `masks/*` by path or stem (`image`, `imgs`, `JPEGImages` ...; `mask`, `labels`, `annotations`, `gt` ...) |
 //! | masks next to images | `x.png`, `x_mask.png` (`_seg`, `-label`, `.gt` ...; `_mask_1`, `_mask_2` are united), or `x.jpg`, `x.png` |
+//! | masks per class | `images/x.png`, `masks/CLASS/x.png`, binary |
+//! | masks per image | `images/x.png`, `masks/x/*.png` (united) |
 //! | one folder per case | `ID/images/x.png`, `ID/masks/*.png` (united), or `ID/image.png`, `ID/mask.png` |
 //! | subsets around or below any of these | `train/`, `Validation/`, `test_set/` ...; `unlabeled/`; `trainannot/` next to `train/` |
 //!
@@ -13,7 +15,7 @@
 //! numbers, else sorted.
 
 mod cases;
-mod pairs;
+pub(super) mod pairs;
 pub(super) mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +24,7 @@ use std::path::{Path, PathBuf};
 use mtl_task::{Task, TaskKind};
 
 use self::cases::Case;
-use self::pairs::{Beside, Masks};
+use self::pairs::{Beside, Inside, Masks};
 use self::parts::Part;
 use super::files::{Draft, mask_task};
 use super::masks::{Meaning, palette_file};
@@ -39,12 +41,17 @@ fn detect(root: &Path) -> bool {
 }
 
 /// Why a mask is left out.
-const ORPHAN: &str = "a mask that belongs to no image, or to several of one name";
+pub(super) const ORPHAN: &str = "a mask that belongs to no image, or to several of one name";
+
+/// Classes of masks besides the background.
+const MAX_LAYERS: usize = 254;
 
 struct Found {
     image: PathBuf,
     class: Option<String>,
     masks: Vec<PathBuf>,
+    /// Class and file of binary masks, where each class has a folder of them.
+    layers: Vec<(String, PathBuf)>,
     subset: Option<Subset>,
 }
 
@@ -60,7 +67,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         parts.push(part);
     }
     describe(&parts, root, &mut reading);
-    pair(gathered, &mut found, &mut left)?;
+    pair(gathered, &mut found, &mut left, &mut reading)?;
     merge_cases(&mut found, root, &mut reading)?;
     let rows_of = counts(found.iter().filter_map(|found| found.class.as_ref()));
     if options.reader.is_none() {
@@ -73,10 +80,26 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let with_class = classes.len() > 1;
     let has_masks = parts.iter().any(|part| part.masks.is_some()) || found.iter().any(|found| !found.masks.is_empty());
     let united = found.iter().any(|found| found.masks.len() > 1);
+    let layers = names::in_order(
+        found.iter().flat_map(|found| found.layers.iter().map(|(class, _)| class.clone())).collect::<BTreeSet<_>>(),
+    );
+    if layers.len() > MAX_LAYERS {
+        let reason = format!("{} folders of masks per class; at most {MAX_LAYERS} classes are possible", layers.len());
+        return Err(Error::Layout { path: root.to_owned(), reason });
+    }
+    let has_masks = has_masks || !layers.is_empty();
     let place: BTreeMap<&String, usize> = classes.iter().zip(0..).collect();
+    let place_of_layer: BTreeMap<&String, u8> = layers.iter().zip(1..).collect();
     let rows = found.into_iter().map(|found| {
         let class = found.class.and_then(|name| place.get(&name).copied());
-        let mask = if found.masks.is_empty() { Label::Missing } else { Label::Mask(found.masks) };
+        let mut own: Vec<(u8, PathBuf)> =
+            found.layers.into_iter().filter_map(|(class, path)| Some((*place_of_layer.get(&class)?, path))).collect();
+        own.sort();
+        let mask = match (found.masks.is_empty(), own.is_empty()) {
+            (false, _) => Label::Mask(found.masks),
+            (true, false) => Label::Layers(own),
+            (true, true) => Label::Missing,
+        };
         let labels = [(with_class, class.map_or(Label::Missing, Label::Class)), (has_masks, mask)];
         let labels = labels.into_iter().filter(|(has, _)| *has).map(|(_, label)| label).collect();
         Row { image: found.image, labels, subset: found.subset }
@@ -91,7 +114,11 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     }
     let mut places = vec![root];
     places.extend(parts.iter().filter_map(|part| part.masks.as_deref()));
-    let inferred = if united { Meaning::Binary } else { Meaning::Discover };
+    let inferred = match (layers.is_empty(), united) {
+        (false, _) => Meaning::Layers(layers),
+        (true, true) => Meaning::Binary,
+        (true, false) => Meaning::Discover,
+    };
     let tables = places.iter().map(|folder| folder.join("palette.csv")).collect();
     let meaning = palette_file(&places)?.map_or(inferred, Meaning::Known);
     Draft {
@@ -152,7 +179,13 @@ fn gather(
         let united =
             if masks > cases.len() { ": those of one image are united, its instances are not told apart" } else { "" };
         reading.guess(format!("{} folders hold one image with its masks each ({masks} masks){united}", cases.len()));
-        let row = |case: Case| Found { image: case.image, class: None, masks: case.masks, subset: part.subset };
+        let row = |case: Case| Found {
+            image: case.image,
+            class: None,
+            masks: case.masks,
+            layers: Vec::new(),
+            subset: part.subset,
+        };
         found.extend(cases.into_iter().map(row));
         return Ok(None);
     }
@@ -206,9 +239,11 @@ fn pair(
     gathered: Vec<Gathered>,
     found: &mut Vec<Found>,
     left: &mut BTreeMap<PathBuf, &'static str>,
+    reading: &mut Reading,
 ) -> Result<(), Error> {
     let mut folders: BTreeMap<PathBuf, Masks> = BTreeMap::new();
     let (mut paths, mut stems) = (BTreeMap::new(), BTreeMap::new());
+    let mut images_of: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
     let below = |image: &Path, part: &Part| walk::relative(&image.with_extension(""), &part.images);
     for Gathered { part, images, .. } in &gathered {
         let Some(masks) = &part.masks else { continue };
@@ -216,23 +251,45 @@ fn pair(
             folders.insert(masks.clone(), Masks::read(masks)?);
         }
         for image in images {
+            images_of.entry(masks.clone()).or_default().insert(below(image, part));
             *paths.entry((masks.clone(), below(image, part))).or_insert(0) += 1;
             *stems.entry((masks.clone(), walk::stem(image))).or_insert(0) += 1;
+        }
+    }
+    let inside = folders.iter().map(|(folder, masks)| (folder.clone(), masks.inside(&images_of[folder])));
+    let inside: BTreeMap<PathBuf, Inside> = inside.collect();
+    for (folder, inside) in &inside {
+        match inside {
+            Inside::Plain => {}
+            Inside::PerImage => reading.guess(format!(
+                "{} holds a folder of masks per image: the masks of one image are united, its instances are not told apart",
+                folder.display()
+            )),
+            Inside::PerClass(classes) => reading.guess(format!(
+                "{} holds a folder of binary masks per class ({}): where masks of one image overlap, the later class counts",
+                folder.display(),
+                classes.join(", ")
+            )),
         }
     }
     for Gathered { part, images, mut class_of, mut beside } in gathered {
         for image in images {
             let mut own = beside.of.remove(&image).unwrap_or_default();
+            let mut layers = Vec::new();
             if let Some((folder, masks)) =
                 part.masks.as_ref().and_then(|folder| Some((folder, folders.get_mut(folder)?)))
             {
                 let path = below(&image, &part);
                 let path_is_unique = paths.get(&(folder.clone(), path.clone())) == Some(&1);
                 let stem_is_unique = stems.get(&(folder.clone(), walk::stem(&image))) == Some(&1);
-                own.extend(masks.take(&path, path_is_unique, stem_is_unique));
+                match &inside[folder] {
+                    Inside::Plain => own.extend(masks.take(&path, path_is_unique, stem_is_unique)),
+                    Inside::PerImage => own.extend(masks.take_folder(&path)),
+                    Inside::PerClass(classes) => layers = masks.take_layers(&path, classes),
+                }
             }
             let class = class_of.remove(&image);
-            found.push(Found { class, masks: own, subset: part.subset, image });
+            found.push(Found { class, masks: own, layers, subset: part.subset, image });
         }
         left.extend(beside.left.into_iter().map(|mask| (mask, ORPHAN)));
     }

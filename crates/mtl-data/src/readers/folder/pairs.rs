@@ -14,7 +14,7 @@ const MASK_VALUES: usize = 32;
 const LOOKED_INTO: usize = 4;
 
 /// Mask files in a folder of their own.
-pub(super) struct Masks {
+pub(in crate::readers) struct Masks {
     files: Vec<PathBuf>,
     taken: Vec<bool>,
     /// By their path below the folder without extension; by the same without a suffix such as `_mask`; by the last part of both.
@@ -25,7 +25,11 @@ pub(super) struct Masks {
 
 impl Masks {
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
-        let files = walk::images_below(folder)?;
+        Ok(Self::of(walk::images_below(folder)?, folder))
+    }
+
+    /// `files`, by their paths below `folder`.
+    pub(in crate::readers) fn of(files: Vec<PathBuf>, folder: &Path) -> Self {
         let (mut by_path, mut by_image, mut by_stem) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let add =
             |map: &mut BTreeMap<String, Vec<usize>>, key: &str, at| map.entry(key.to_owned()).or_default().push(at);
@@ -39,12 +43,12 @@ impl Masks {
                 add(&mut by_stem, last(&key), at);
             }
         }
-        Ok(Self { taken: vec![false; files.len()], files, by_path, by_image, by_stem })
+        Self { taken: vec![false; files.len()], files, by_path, by_image, by_stem }
     }
 
     /// The masks of the image with this path below its folder, where no other image has the path; by the stem alone where no
     /// other image has the stem and one folder holds the masks of it. A mask of exactly the image's name comes first.
-    pub(super) fn take(&mut self, path: &str, path_is_unique: bool, stem_is_unique: bool) -> Vec<PathBuf> {
+    pub(in crate::readers) fn take(&mut self, path: &str, path_is_unique: bool, stem_is_unique: bool) -> Vec<PathBuf> {
         let bare = names::image_stem(path);
         let by_path = [(&self.by_path, path), (&self.by_image, path), (&self.by_path, bare), (&self.by_image, bare)];
         let mut found = by_path.iter().filter(|_| path_is_unique).find_map(|(map, key)| self.free(map.get(*key)));
@@ -64,8 +68,67 @@ impl Masks {
     }
 
     /// Masks that no image has taken.
-    pub(super) fn left(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(in crate::readers) fn left(&self) -> impl Iterator<Item = &PathBuf> {
         self.files.iter().zip(&self.taken).filter(|(_, taken)| !**taken).map(|(path, _)| path)
+    }
+}
+
+/// What the folders in a folder of masks stand for.
+pub(super) enum Inside {
+    /// Nothing, or the folders of the images.
+    Plain,
+    /// One folder of binary masks per class.
+    PerClass(Vec<String>),
+    /// One folder of masks per image, with the image's name: they are united.
+    PerImage,
+}
+
+impl Masks {
+    /// `images`: paths of all images below their folder, without extension.
+    pub(super) fn inside(&self, images: &BTreeSet<String>) -> Inside {
+        let split: Option<Vec<(&str, &str)>> = self.by_path.keys().map(|key| key.split_once('/')).collect();
+        let Some(split) = split else { return Inside::Plain };
+        let folders: BTreeSet<&str> = split.iter().map(|(folder, _)| *folder).collect();
+        if folders.iter().all(|folder| images.contains(*folder)) {
+            return Inside::PerImage;
+        }
+        let of_images =
+            |folder: &&str| images.iter().any(|image| image.split_once('/').is_some_and(|(top, _)| top == *folder));
+        if folders.len() < 2 || folders.iter().any(|folder| of_images(folder) || names::subset_named(folder).is_some())
+        {
+            return Inside::Plain;
+        }
+        let has_image = |rest: &str| {
+            images.contains(rest) || names::image_of_mask(rest).is_some_and(|image| images.contains(image))
+        };
+        let matched = split.iter().filter(|(_, rest)| has_image(rest)).count();
+        if 2 * matched < split.len() {
+            return Inside::Plain;
+        }
+        Inside::PerClass(names::in_order(folders.into_iter().map(str::to_owned)))
+    }
+
+    /// The masks of an image in one folder per class: number of the class and file.
+    pub(super) fn take_layers(&mut self, path: &str, classes: &[String]) -> Vec<(String, PathBuf)> {
+        let mut layers = Vec::new();
+        for class in classes {
+            let key = format!("{class}/{path}");
+            let found = self.free(self.by_path.get(&key)).or_else(|| self.free(self.by_image.get(&key)));
+            for at in found.unwrap_or_default() {
+                self.taken[at] = true;
+                layers.push((class.clone(), self.files[at].clone()));
+            }
+        }
+        layers
+    }
+
+    /// All masks in the folder with the name of the image.
+    pub(super) fn take_folder(&mut self, path: &str) -> Vec<PathBuf> {
+        let start = format!("{path}/");
+        let inside = self.by_path.range(start.clone()..).take_while(|(key, _)| key.starts_with(&start));
+        let found: Vec<usize> = inside.flat_map(|(_, at)| at.iter().copied()).collect();
+        found.iter().for_each(|&at| self.taken[at] = true);
+        found.into_iter().map(|at| self.files[at].clone()).collect()
     }
 }
 

@@ -1,0 +1,83 @@
+//! Images and masks by patterns of paths (`data.open.images`, `data.open.masks`), for layouts that no reader finds.
+//!
+//! Patterns are those of shells (`scans/**/*.tif`), relative to the folder. A mask belongs to the image of its path below the part
+//! of the pattern without wildcards, else to the only image of its stem (also without `_mask` and the like). Two or more folders
+//! below that part of the images' pattern are classes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use mtl_task::{Task, TaskKind};
+
+use super::files::{Draft, mask_task};
+use super::folder::pairs::Masks;
+use super::masks::{Meaning, palette_file};
+use super::row::{Label, Row};
+use super::wildcard::Wildcard;
+use super::{OpenOptions, ReaderFns, names, walk};
+use crate::dataset::Dataset;
+use crate::error::Error;
+use crate::reading::Reading;
+
+/// Chosen by the settings, never by the folder.
+pub(super) const READER: ReaderFns = ReaderFns { detect: |_| false, open };
+
+fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
+    let mut reading = Reading::default();
+    let images = options.images.as_deref().map(|text| Wildcard::new("images", text)).transpose()?;
+    let masks = options.masks.as_deref().map(|text| Wildcard::new("masks", text)).transpose()?;
+    let all = walk::images_below(root)?;
+    let is = |wanted: &Option<Wildcard>, path: &Path| {
+        wanted.as_ref().is_some_and(|pattern| pattern.matches(&walk::relative(path, root)))
+    };
+    let (mask_files, rest): (Vec<PathBuf>, Vec<PathBuf>) = all.into_iter().partition(|path| is(&masks, path));
+    let image_files: Vec<PathBuf> = rest.into_iter().filter(|path| images.is_none() || is(&images, path)).collect();
+    for (key, given, found) in
+        [("images", &options.images, image_files.len()), ("masks", &options.masks, mask_files.len())]
+    {
+        let Some(text) = given else { continue };
+        if found == 0 {
+            let reason = format!("no file that data.open.{key} = \"{text}\" matches");
+            return Err(Error::Empty { path: root.to_owned(), reason });
+        }
+        reading.guess(format!("data.open.{key} = \"{text}\" matches {found} files"));
+    }
+    let base = |pattern: &Option<Wildcard>| root.join(pattern.as_ref().map(Wildcard::fixed).unwrap_or_default());
+    let (image_base, mask_base) = (base(&images), base(&masks));
+    let mut pairs = Masks::of(mask_files, &mask_base);
+    let below = |image: &Path| walk::relative(&image.with_extension(""), &image_base);
+    let mut stems: BTreeMap<String, usize> = BTreeMap::new();
+    image_files.iter().for_each(|image| *stems.entry(walk::stem(image)).or_default() += 1);
+    let class_of = |image: &Path| {
+        let path = walk::relative(image, &image_base);
+        path.split_once('/').map(|(class, _)| class.to_owned())
+    };
+    let classes: BTreeSet<String> = image_files.iter().filter_map(|image| class_of(image)).collect();
+    let classes = names::in_order(classes);
+    let with_class = classes.len() > 1;
+    let place: BTreeMap<&String, usize> = classes.iter().zip(0..).collect();
+    let rows = image_files.into_iter().map(|image| {
+        let own = pairs.take(&below(&image), true, stems.get(&walk::stem(&image)) == Some(&1));
+        let class = class_of(&image).and_then(|class| place.get(&class).copied());
+        let mask = if own.is_empty() { Label::Missing } else { Label::Mask(own) };
+        let labels = [(with_class, class.map_or(Label::Missing, Label::Class)), (masks.is_some(), mask)];
+        Row {
+            image,
+            labels: labels.into_iter().filter(|(has, _)| *has).map(|(_, label)| label).collect(),
+            subset: None,
+        }
+    });
+    let rows: Vec<Row> = rows.collect();
+    let left = pairs.left().map(|path| (path.clone(), super::folder::ORPHAN)).collect();
+    let mut tasks = Vec::new();
+    if with_class {
+        tasks.push(Task::new("class", TaskKind::Classification { classes }));
+    }
+    if masks.is_some() {
+        tasks.push(mask_task("mask"));
+    }
+    let meaning = palette_file(&[root, &mask_base])?.map_or(Meaning::Discover, Meaning::Known);
+    let tables = vec![root.join("palette.csv"), mask_base.join("palette.csv")];
+    Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, count_rest: true, reading }
+        .build(options)
+}
