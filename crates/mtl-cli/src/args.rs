@@ -269,6 +269,9 @@ pub enum Data {
         /// Settings of `data.open`, as KEY=VALUE (several may follow).
         #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
         set: Vec<String>,
+        /// Write a contact sheet to this folder: a few images of each class, with masks and labels drawn over.
+        #[arg(long, value_name = "DIR")]
+        pictures: Option<PathBuf>,
         /// Print the report as JSON.
         #[arg(long)]
         json: bool,

@@ -18,7 +18,9 @@ use crate::size::Size;
 use crate::split;
 use crate::split::duplicates::{self, Fingerprint, Likeness};
 
+pub mod framing;
 mod raw;
+pub mod sheet;
 mod words;
 
 /// The findings of [`check`]. `Display` writes them as tables.
@@ -137,6 +139,11 @@ impl Report {
 
 /// Opens the data set at `path` as leniently as possible and stats at all of it.
 pub fn check(path: &Path, options: &OpenOptions) -> Report {
+    open_and_check(path, options).0
+}
+
+/// The same, with the data set if it could be opened: without the rows of broken files.
+pub fn open_and_check(path: &Path, options: &OpenOptions) -> (Report, Option<Box<dyn Dataset>>) {
     let lenient = OpenOptions { max_broken: 1.0, ..options.clone() };
     match readers::open(path, &lenient) {
         Ok(dataset) => {
@@ -158,18 +165,16 @@ pub fn check(path: &Path, options: &OpenOptions) -> Report {
                 let split = split::Splits::new(&*dataset, &split::Config::default(), mtl_rng::Seed::new(0));
                 report.refused = split.err().map(|error| error.to_string());
             }
-            report
+            (report, Some(dataset))
         }
-        Err(Error::TooManyBroken { broken, rows, .. }) => Report {
-            name: path.display().to_string(),
-            refused: Some(format!("all of its {rows} rows have missing or broken files")),
-            broken,
-            ..Report::default()
-        },
+        Err(Error::TooManyBroken { broken, rows, .. }) => {
+            let refused = Some(format!("all of its {rows} rows have missing or broken files"));
+            (Report { name: path.display().to_string(), refused, broken, ..Report::default() }, None)
+        }
         Err(error) => {
             let mut report = raw::report(path);
             report.refused = Some(error.to_string());
-            report
+            (report, None)
         }
     }
 }
@@ -218,6 +223,7 @@ pub fn check_dataset(dataset: &dyn Dataset) -> Report {
         }
     }
     report.small_classes = small_classes(dataset);
+    framing::warnings(dataset).into_iter().for_each(|sentence| report.reading.warn(sentence));
     let prints: Vec<Option<Fingerprint>> = stats.into_iter().map(|look| look.ok().map(|look| look.print)).collect();
     let pairs = duplicates::pairs(&prints);
     report.exact_pairs = pairs.iter().filter(|pair| pair.2 == Likeness::Exact).count();

@@ -1,6 +1,7 @@
 //! Images, masks and depth maps: decoding, resizing, fingerprints, and the meaning of mask values.
 
 pub mod area;
+pub mod colours;
 pub mod decode;
 pub mod fingerprint;
 mod jpeg;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
+use mtl_data::image::colours::{UNLABELLED, class_colour};
 use mtl_metrics::Prediction;
 use mtl_task::Target;
 use mtl_tensor::{Tensor, to_f64};
@@ -21,27 +22,6 @@ pub struct Tile {
     frame: Option<[u8; 3]>,
 }
 
-/// Colours of mask classes: background black, then eight that differ in hue and lightness (after Okabe and Ito 2008).
-pub const CLASS_COLOURS: [[u8; 3]; 9] = [
-    [0, 0, 0],
-    [230, 159, 0],
-    [86, 180, 233],
-    [0, 158, 115],
-    [240, 228, 66],
-    [0, 114, 178],
-    [213, 94, 0],
-    [204, 121, 167],
-    [190, 190, 190],
-];
-
-/// The colour of a class; later classes repeat those after the background.
-pub fn class_colour(class: u8) -> [u8; 3] {
-    match usize::from(class) {
-        0 => CLASS_COLOURS[0],
-        class => CLASS_COLOURS[1 + (class - 1) % (CLASS_COLOURS.len() - 1)],
-    }
-}
-
 impl Tile {
     /// An image `[C, H, W]` in `[-1, 1]`.
     pub fn image(values: &[f32], (channels, height, width): (usize, usize, usize)) -> Self {
@@ -54,10 +34,7 @@ impl Tile {
 
     /// A mask `[H, W]` in class colours; pixels without a label are dark violet.
     pub fn mask(pixels: &[u8], height: usize, width: usize) -> Self {
-        Self::draw(height, width, |y, x| match pixels[y as usize * width + x as usize] {
-            Target::NO_PIXEL => [48, 0, 48],
-            class => class_colour(class),
-        })
+        Self::draw(height, width, |y, x| class_colour(pixels[y as usize * width + x as usize]))
     }
 
     /// A dense map `[H, W]`, black to white over `range`; pixels without a label are dark violet.
@@ -65,7 +42,7 @@ impl Tile {
         let span = (range.1 - range.0).max(1e-6);
         Self::draw(height, width, |y, x| {
             let value = values[y as usize * width + x as usize];
-            if value.is_nan() { [48, 0, 48] } else { [(((value - range.0) / span).clamp(0.0, 1.0) * 255.0) as u8; 3] }
+            if value.is_nan() { UNLABELLED } else { [(((value - range.0) / span).clamp(0.0, 1.0) * 255.0) as u8; 3] }
         })
     }
 

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
+use mtl_data::image::colours::class_colour;
 use mtl_data::{Size, image::decode};
 use mtl_metrics::Prediction;
 use mtl_task::TaskKind;
 use mtl_tensor::{Tensor, ops, to_f64};
 use serde::Serialize;
 
-use super::pictures::{class_colour, save};
+use super::pictures::save;
 use crate::data::size_of;
 use crate::error::{Error, Remedy, Result};
 use crate::store::LoadedRun;

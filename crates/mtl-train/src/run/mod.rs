@@ -9,9 +9,11 @@ mod training_loop;
 mod warm_start;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use mtl_data::check::{framing, sheet};
 use mtl_model::Model;
 use mtl_tensor::collective::SingleProcess;
 use tracing::info_span;
@@ -22,6 +24,7 @@ use crate::config::load;
 use crate::data::Plan;
 use crate::error::{Error, Remedy, Result, words};
 use crate::eval::examples::write_predictions;
+use crate::eval::pictures::write_png;
 use crate::eval::score::{baselines, score};
 use crate::event::{Event, Observer};
 use crate::record::{RunRecord, TaskScores};
@@ -167,6 +170,9 @@ fn run_stages(
     let mut s = Session { run, state, restored, recorder, observers, stop, clock: (Instant::now(), 0.0) };
     s.send(&event);
     s.warn(warnings);
+    if !resumed {
+        show_data(&mut s)?;
+    }
     if unsaved && s.run.plan.config.model.init_from.is_some() {
         // From here on the run does not need the run it takes its weights from, which may change or be deleted.
         s.save(None, None, false)?;
@@ -180,6 +186,19 @@ fn run_stages(
         training_loop::run(&mut s, &mut *stage)?;
     }
     finish(s)
+}
+
+/// Draws a contact sheet of the data, and says where masks do not seem to fit their images.
+fn show_data(s: &mut Session<'_, '_>) -> Result<()> {
+    let dataset = Arc::clone(&s.run.plan.dataset);
+    let path = s.run.dir.join("samples").join("data.png");
+    let drawn = write_png(&path, &sheet::sheet(&*dataset, &sheet::examples(&*dataset)));
+    s.report_picture(path, drawn)?;
+    let data = &s.run.plan.config.data;
+    if data.path.is_some() || !data.sources.is_empty() {
+        s.warn(framing::warnings(&*dataset));
+    }
+    Ok(())
 }
 
 /// Scores the test images, draws pictures, and writes `result.json`.
