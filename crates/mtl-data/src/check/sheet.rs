@@ -61,11 +61,15 @@ pub fn sheet(dataset: &dyn Dataset, rows: &[usize]) -> RgbImage {
     let panels = cells.iter().map(|cell| cell.panels.len()).max().unwrap_or(1) as u32;
     let lines = cells.iter().map(|cell| cell.lines.len()).max().unwrap_or(0) as u32;
     let columns = (PANELS / panels).max(1);
-    let (cell_width, cell_height) = (panels * SIDE + GAP, SIDE + lines * LINE + GAP);
+    let cell_width = panels * SIDE + GAP;
     let legend_height = legend.len() as u32 * LINE + GAP;
-    let rows = (cells.len() as u32).div_ceil(columns);
+    // A line of pictures is as high as the highest of them.
+    let heights: Vec<u32> =
+        cells.chunks(columns as usize).map(|line| line.iter().map(Cell::height).max().unwrap_or(0)).collect();
+    let below = lines * LINE + GAP;
+    let top_of = |line: usize| legend_height + heights[..line].iter().map(|height| height + below).sum::<u32>();
     let width = GAP + columns.min(cells.len().max(1) as u32) * cell_width;
-    let mut sheet = RgbImage::from_pixel(width.max(400), legend_height + rows * cell_height + GAP, PAPER);
+    let mut sheet = RgbImage::from_pixel(width.max(400), top_of(heights.len()) + GAP, PAPER);
     for (line, parts) in legend.iter().enumerate() {
         let mut x = GAP;
         let y = GAP / 2 + line as u32 * LINE;
@@ -78,15 +82,17 @@ pub fn sheet(dataset: &dyn Dataset, rows: &[usize]) -> RgbImage {
         }
     }
     for (at, cell) in cells.iter().enumerate() {
-        let (left, top) = (GAP + at as u32 % columns * cell_width, legend_height + at as u32 / columns * cell_height);
+        let line = at / columns as usize;
+        let (left, top) = (GAP + at as u32 % columns * cell_width, top_of(line));
         for (panel, picture) in (0..).zip(&cell.panels) {
             for (x, y, pixel) in picture.enumerate_pixels() {
                 put(&mut sheet, left + panel * SIDE + x, top + y, *pixel);
             }
         }
+        let captions = top + heights[line] + 3;
         for (line, text) in (0..).zip(&cell.lines) {
             let letters = (panels * SIDE / LETTER) as usize;
-            write(&mut sheet, left, top + SIDE + 3 + line * LINE, &shortened(text, letters));
+            write(&mut sheet, left, captions + line * LINE, &shortened(text, letters));
         }
     }
     sheet
@@ -145,6 +151,10 @@ struct Cell {
 }
 
 impl Cell {
+    fn height(&self) -> u32 {
+        self.panels.iter().map(RgbImage::height).max().unwrap_or(0)
+    }
+
     fn read(dataset: &dyn Dataset, row: usize) -> Option<Self> {
         let schema = dataset.schema();
         let native = dataset.native_size(row).unwrap_or(Size { height: 64, width: 64 });
@@ -158,7 +168,7 @@ impl Cell {
             _ => [sample.image[at], sample.image[plane + at], sample.image[2 * plane + at]],
         };
         let picture = |colour: &dyn Fn(usize) -> [u8; 3]| {
-            let mut panel = RgbImage::from_pixel(SIDE, SIDE, PAPER);
+            let mut panel = RgbImage::from_pixel(SIDE, size.height as u32, PAPER);
             for at in 0..plane {
                 panel.put_pixel((at % size.width) as u32, (at / size.width) as u32, Rgb(colour(at)));
             }
