@@ -44,6 +44,7 @@ mod baseline;
 mod confusion;
 mod dense;
 mod error;
+pub mod label_quality;
 mod mask;
 mod metric_set;
 mod multi_label;

@@ -36,6 +36,7 @@ pub use config::Config;
 pub use error::{Error, ErrorKind, Origin, Remedy, Result};
 pub use eval::evaluate::{Evaluation, evaluate};
 pub use eval::generate::{GenerateRequest, Generated, generate};
+pub use eval::label_quality::{LabelQuality, SuspectLabel, label_quality};
 pub use eval::predict::{Predicted, Predictions, TaskPrediction, predict};
 pub use record::{Best, RunRecord, StageRecord, TaskScores};
 pub use run::{resume, train};

@@ -1,8 +1,15 @@
 //! `mtl data check`: counts, sizes and problems of a folder of images.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use image::RgbImage;
 use mtl_data::check;
-use mtl_data::check::sheet::{examples, sheet};
+use mtl_data::check::Report;
+use mtl_data::check::sheet::{examples, sheet, sheet_with_remarks};
 use mtl_train::config::load;
+use mtl_train::{LabelQuality, label_quality};
+use serde::Serialize;
 
 use crate::args::{Data, Display};
 use crate::failure::Failure;
@@ -11,11 +18,13 @@ use crate::paths::must_exist;
 
 /// Name of the contact sheet.
 const SHEET: &str = "contact-sheet.png";
+/// Name of the sheet of suspicious labels.
+const SUSPECTS: &str = "suspicious-labels.png";
 
 /// Prints the report; data that training would refuse are a failure, warnings are not.
 pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
-    let (dir, reader, set, pictures, as_json) = match verb {
-        Data::Check { dir, reader, set, pictures, json } => (dir, reader, set, pictures, json),
+    let (dir, reader, set, pictures, run, as_json) = match verb {
+        Data::Check { dir, reader, set, pictures, run, json } => (dir, reader, set, pictures, run, json),
         Data::Fetch(fetch) => return super::fetch::run(fetch, display),
     };
     must_exist(dir, "folder").map_err(Failure::Data)?;
@@ -26,20 +35,72 @@ pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
     options.reader = reader.clone().or(options.reader);
     let (report, dataset) = check::open_and_check(dir, &options);
     if let (Some(folder), Some(dataset)) = (pictures, &dataset) {
-        let path = folder.join(SHEET);
-        let fail = |error: &dyn std::fmt::Display| Failure::other(format!("cannot write {}: {error}", path.display()));
-        std::fs::create_dir_all(folder).map_err(|error| fail(&error))?;
-        sheet(&**dataset, &examples(&**dataset)).save(&path).map_err(|error| fail(&error))?;
-        say(format!("wrote {}", path.display()));
+        write(folder, SHEET, &sheet(&**dataset, &examples(&**dataset)))?;
     }
+    let quality = match (run, &dataset) {
+        (Some(run), Some(dataset)) => {
+            let found = label_quality(run, dir, None)?;
+            if let (Some(folder), false) = (pictures, found.suspects.is_empty()) {
+                let remarks: Vec<(usize, String)> =
+                    found.suspects.iter().map(|one| (one.row, format!("{}: {}", one.task, one.words))).collect();
+                write(folder, SUSPECTS, &sheet_with_remarks(&**dataset, &remarks))?;
+            }
+            Some(found)
+        }
+        _ => None,
+    };
     if *as_json {
-        json(&report)?;
+        json(&Output { report: &report, label_quality: quality.as_ref() })?;
     } else {
         out(report.to_string().trim_end())?;
+        quality.as_ref().map_or(Ok(()), print)?;
     }
     match (report.refused.is_some(), report.problems()) {
         (false, _) => Ok(()),
         (true, 1) => Err(Failure::Data(format!("{} cannot be trained on", dir.display()))),
         (true, n) => Err(Failure::Data(format!("{} cannot be trained on: {n} problems", dir.display()))),
     }
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_quality: Option<&'a LabelQuality>,
+}
+
+fn write(folder: &Path, name: &str, picture: &RgbImage) -> Result<(), Failure> {
+    let path = folder.join(name);
+    let fail = |error: &dyn std::fmt::Display| Failure::other(format!("cannot write {}: {error}", path.display()));
+    std::fs::create_dir_all(folder).map_err(|error| fail(&error))?;
+    picture.save(&path).map_err(|error| fail(&error))?;
+    say(format_args!("wrote {}", path.display()));
+    Ok(())
+}
+
+/// Suspicious labels shown per task; `--json` has all.
+const SHOWN: usize = 20;
+
+fn print(found: &LabelQuality) -> std::io::Result<()> {
+    out("")?;
+    out(format_args!(
+        "labels, judged on the {} of {} images that the run was not trained on:",
+        found.judged, found.images
+    ))?;
+    let tasks: BTreeSet<&str> = found.suspects.iter().map(|one| one.task.as_str()).collect();
+    for task in tasks {
+        let of_task: Vec<_> = found.suspects.iter().filter(|one| one.task == task).collect();
+        out(format_args!("{task}: {} suspicious, the surest first", of_task.len()))?;
+        for one in of_task.iter().take(SHOWN) {
+            out(format_args!("  {}: {}", one.image, one.words))?;
+        }
+        if of_task.len() > SHOWN {
+            out(format_args!("  ... and {} more", of_task.len() - SHOWN))?;
+        }
+    }
+    if found.suspects.is_empty() {
+        out("no suspicious labels")?;
+    }
+    found.confused.iter().chain(&found.notes).try_for_each(out)
 }

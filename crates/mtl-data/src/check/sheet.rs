@@ -56,7 +56,20 @@ pub fn examples(dataset: &dyn Dataset) -> Vec<usize> {
 
 /// The sheet of some rows. Rows that cannot be read are left out.
 pub fn sheet(dataset: &dyn Dataset, rows: &[usize]) -> RgbImage {
-    let cells: Vec<Cell> = rows.iter().filter_map(|&row| Cell::read(dataset, row)).collect();
+    draw(dataset, rows.iter().filter_map(|&row| Cell::read(dataset, row)).collect())
+}
+
+/// The sheet of some rows with a remark below each. At most 48 are drawn.
+pub fn sheet_with_remarks(dataset: &dyn Dataset, rows: &[(usize, String)]) -> RgbImage {
+    let with_remark = |(row, remark): &(usize, String)| {
+        let mut cell = Cell::read(dataset, *row)?;
+        cell.lines.push(remark.clone());
+        Some(cell)
+    };
+    draw(dataset, rows.iter().take(MOST).filter_map(with_remark).collect())
+}
+
+fn draw(dataset: &dyn Dataset, cells: Vec<Cell>) -> RgbImage {
     let legend = legend(dataset);
     let panels = cells.iter().map(|cell| cell.panels.len()).max().unwrap_or(1) as u32;
     let lines = cells.iter().map(|cell| cell.lines.len()).max().unwrap_or(0) as u32;

@@ -1,6 +1,7 @@
 //! Whole runs on tiny scenes: guarantees of runs, through the public interface.
 
 mod finetuned;
+mod label_quality;
 mod metrics;
 mod resuming;
 mod routes;
