@@ -16,6 +16,7 @@ mod kernels;
 mod memory;
 #[path = "../../../crates/mtl-cli/src/process.rs"]
 mod process;
+mod reading;
 mod registry;
 mod tutorial;
 mod workload;

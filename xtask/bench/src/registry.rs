@@ -2,11 +2,12 @@
 
 use crate::kernels::{activation, conv, linear, loss, norm, optimizer, pool, resize};
 use crate::workload::Workload;
-use crate::{balance, gan, inference, joint, tutorial};
+use crate::{balance, gan, inference, joint, reading, tutorial};
 
 /// See the module.
 pub fn workloads() -> Vec<Workload> {
     let mut all = vec![tutorial::workload(), joint::workload(), gan::workload(), inference::workload(), gan::drawing()];
+    all.extend(reading::workloads());
     all.extend(balance::workloads());
     for family in [
         conv::workloads,
@@ -40,6 +41,7 @@ mod tests {
             "gan",
             "inference",
             "generate",
+            "reading/jpg",
             "conv/tutorial-image-2/weight",
             "linear/tutorial-classes/input",
             "pool/average/input",

@@ -151,6 +151,12 @@ fn compare(
             command
         })?);
     }
+    if let Some(python) = args.peer.as_ref().filter(|_| plays("pillow")) {
+        let mut command = Command::new(python);
+        command.arg(root().join("xtask/bench/peers/pillow/peer.py")).arg(&workload.name);
+        command.args(["--batch", &batch.to_string(), "--case", &workload.case.to_string()]);
+        sides.push(Entered::new("pillow", None, Side::start(command).context("pillow")?));
+    }
     // Another workload of ours is a peer too: the cost of a method relative to the plain sum.
     for other in workload.peers.iter().filter(|peer| peer.contains('/')) {
         let mut command = Command::new(ours);
