@@ -92,6 +92,7 @@ impl Draft {
         }
         let mut kept = Vec::with_capacity(rows);
         let mut files = BTreeMap::new();
+        let all: Vec<PathBuf> = self.rows.iter().flat_map(Row::files).cloned().collect();
         let mut images = Summary::default();
         for (row, scanned) in self.rows.into_iter().zip(facts).filter(|(_, scanned)| scanned.broken.is_empty()) {
             images.add(&row.image, &scanned);
@@ -120,13 +121,12 @@ impl Draft {
         let channels = options.channels.unwrap_or(if images.grey { 1 } else { 3 });
         let schema = Schema { name: walk::dataset_name(&self.root), channels, tasks: self.tasks };
         let (root, mut reading) = (self.root, self.reading);
-        let rows_files = kept.iter().flat_map(Row::files);
         let left = self.left.into_iter().map(|(path, reason)| {
             reading.leave(reason, &path);
             path
         });
         let mut used: BTreeSet<PathBuf> = left.collect();
-        used.extend(rows_files.cloned().chain(broken.iter().map(|skipped| skipped.path.clone())).chain(self.tables));
+        used.extend(all.into_iter().chain(self.tables));
         if self.count_rest {
             walk::leave_rest(&root, &used, &mut reading)?;
         }

@@ -5,6 +5,7 @@ mod coco;
 mod events;
 mod folders;
 mod formats;
+mod fuzz;
 mod inventory;
 mod layouts;
 mod packed;
