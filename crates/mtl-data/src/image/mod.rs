@@ -2,6 +2,7 @@
 
 pub mod area;
 pub mod decode;
+pub mod depth;
 pub mod fingerprint;
 pub mod mask;
 pub mod palette;

@@ -11,12 +11,14 @@ use mtl_task::{Target, Task, TaskKind};
 use rayon::prelude::*;
 use tracing::{debug, info, trace};
 
+use super::depth_maps::say_depth;
 use super::row::{Label, Row};
 use super::scan::{ScannedRow, Scanner, size_mismatch};
 use super::{OpenOptions, walk};
 use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
 use crate::error::{Error, Skipped};
 use crate::facts::{DecodedFacts, FileContent, FileFacts, LabelFacts, RowFacts, Wanted};
+use crate::image::depth::{Encoding, depth};
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::mask::Code;
 use crate::image::palette::Palette;
@@ -76,10 +78,12 @@ impl Draft {
         }
         let colours = matches!(&self.meaning, Meaning::Known(palette) if palette.has_colours());
         let known = matches!(self.meaning, Meaning::Known(_));
+        let encoding = options.depth_encoding();
         let scanner = Scanner {
             verify: options.verify,
             decode_masks: !known || options.verify,
             colours,
+            depth: &encoding,
             known: options.known.as_deref(),
             reused: AtomicUsize::new(0),
             read: AtomicUsize::new(0),
@@ -135,6 +139,7 @@ impl Draft {
         if self.tasks.is_empty() {
             self.reading.guess("no labels were found: only tasks without labels (generation) can be trained");
         }
+        say_depth(files.values(), options, &mut self.reading);
         let channels = options.channels.unwrap_or(if grey { 1 } else { 3 });
         let schema = Schema { name: walk::dataset_name(&self.root), channels, tasks: self.tasks };
         let (root, mut reading) = (self.root, self.reading);
@@ -148,7 +153,7 @@ impl Draft {
         if self.count_rest {
             walk::leave_rest(&root, &used, &mut reading)?;
         }
-        Ok(Box::new(ImageFiles { root, schema, rows: kept, files, palette, skipped: broken, reading }))
+        Ok(Box::new(ImageFiles { root, schema, rows: kept, files, palette, encoding, skipped: broken, reading }))
     }
 
     /// Gives mask values their classes and marks rows with unknown values as broken.
@@ -186,6 +191,7 @@ struct ImageFiles {
     /// Facts about every file of every row.
     files: BTreeMap<PathBuf, FileFacts>,
     palette: Palette,
+    encoding: Encoding,
     skipped: Vec<Skipped>,
     reading: Reading,
 }
@@ -235,9 +241,10 @@ impl ImageFiles {
             },
             Label::Outlines(outlines) => LabelFacts::of(&Self::drawn(outlines, native(), native()), &task.kind),
             Label::Depth(path) => match content(path) {
-                Some(FileContent::Depth(facts)) => LabelFacts::Dense(*facts),
-                _ => LabelFacts::of(&Self::depth(path, native(), native())?, &task.kind),
+                Some(FileContent::Depth { facts, .. }) => LabelFacts::Dense(*facts),
+                _ => LabelFacts::of(&self.depth(path, native(), native())?, &task.kind),
             },
+            Label::Value(value) => LabelFacts::Value(*value),
         })
     }
 
@@ -268,8 +275,8 @@ impl ImageFiles {
         palette::target(&classes, image, size)
     }
 
-    fn depth(path: &Path, image: Size, size: Size) -> Result<Target, Error> {
-        let (values, depth_size) = mask::depth(&decode::read_file(path)?)
+    fn depth(&self, path: &Path, image: Size, size: Size) -> Result<Target, Error> {
+        let (values, depth_size) = depth(&decode::read_file(path)?, &self.encoding)
             .map_err(|problem| Error::Image { path: path.to_owned(), problem })?;
         if depth_size != image {
             return Err(Error::Mask { path: path.to_owned(), reason: size_mismatch("depth map", depth_size, image) });
@@ -296,6 +303,7 @@ impl Dataset for ImageFiles {
             Label::Class(class) => Labels::Class(*class),
             Label::YesNo(cells) if cells.iter().any(Option::is_some) => Labels::MultiLabel(cells.clone()),
             Label::Mask(_) | Label::Alpha | Label::Outlines(_) | Label::Depth(_) => Labels::Pixels,
+            Label::Value(value) => Labels::Value(*value),
             Label::YesNo(_) | Label::Missing => Labels::Missing,
         });
         labels.collect()
@@ -326,7 +334,8 @@ impl Dataset for ImageFiles {
                     palette::target(&alpha, native, size)
                 }
                 Label::Outlines(outlines) => Self::drawn(outlines, native, size),
-                Label::Depth(path) => Self::depth(path, native, size)?,
+                Label::Depth(path) => self.depth(path, native, size)?,
+                Label::Value(value) => Target::Value(vec![*value]),
                 Label::Missing => task.kind.missing(1, size.height, size.width),
             });
         }

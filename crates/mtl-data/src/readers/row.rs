@@ -18,6 +18,8 @@ pub(super) enum Label {
     /// Outlines with their mask value; none are a mask of background.
     Outlines(Vec<(u8, Outline)>),
     Depth(PathBuf),
+    /// A number.
+    Value(f32),
     Missing,
 }
 
@@ -37,7 +39,12 @@ impl Row {
         let labels = self.labels.iter().flat_map(|label| match label {
             Label::Mask(paths) => paths.as_slice(),
             Label::Depth(path) => std::slice::from_ref(path),
-            Label::Class(_) | Label::YesNo(_) | Label::Alpha | Label::Outlines(_) | Label::Missing => &[],
+            Label::Class(_)
+            | Label::YesNo(_)
+            | Label::Alpha
+            | Label::Outlines(_)
+            | Label::Value(_)
+            | Label::Missing => &[],
         });
         std::iter::once(&self.image).chain(labels)
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::row::{Label, Row};
 use crate::error::{Error, Skipped};
 use crate::facts::{DecodedFacts, DenseFacts, FileContent, FileFacts, ImageFacts, Stamp};
+use crate::image::depth::{Encoding, depth};
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::mask::Code;
 use crate::image::{decode, mask, resize};
@@ -21,6 +22,8 @@ pub(super) struct Scanner<'a> {
     pub decode_masks: bool,
     /// Indexed masks stand for their colours.
     pub colours: bool,
+    /// How depth files are read.
+    pub depth: &'a Encoding,
     /// Facts of an earlier pass.
     pub known: Option<&'a Inventory>,
     /// Sound files whose facts come from `known`.
@@ -74,7 +77,7 @@ impl Scanner<'_> {
             let (paths, what) = match label {
                 Label::Mask(paths) => (paths.as_slice(), "mask"),
                 Label::Depth(path) => (std::slice::from_ref(path), "depth map"),
-                Label::Class(_) | Label::YesNo(_) | Label::Alpha | Label::Outlines(_) | Label::Missing => continue,
+                _ => continue,
             };
             for path in paths {
                 match if what == "mask" { self.mask(path) } else { self.depth(path) } {
@@ -147,12 +150,15 @@ impl Scanner<'_> {
     }
 
     fn depth(&self, path: &Path) -> Result<FileFacts, String> {
-        if let Some(facts) = self.known(path, |content| matches!(content, FileContent::Depth(_))) {
+        let same =
+            |content: &FileContent| matches!(content, FileContent::Depth { encoding, .. } if encoding == self.depth);
+        if let Some(facts) = self.known(path, same) {
             return Ok(facts);
         }
         let stamp = stamp(path);
-        let (values, size) = mask::depth(&read(path)?).map_err(|problem| problem.to_string())?;
-        Ok(self.facts(stamp, size, FileContent::Depth(DenseFacts::of(&values))))
+        let (values, size) = depth(&read(path)?, self.depth).map_err(|problem| problem.to_string())?;
+        let content = FileContent::Depth { encoding: self.depth.clone(), facts: DenseFacts::of(&values) };
+        Ok(self.facts(stamp, size, content))
     }
 }
 

@@ -6,6 +6,7 @@ mod folders;
 mod formats;
 mod inventory;
 mod layouts;
+mod numbers;
 mod packed;
 mod real;
 mod table_paths;

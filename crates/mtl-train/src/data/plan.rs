@@ -108,6 +108,17 @@ impl Plan {
         schema.split_sha256 = split_sha256(&*dataset, &split);
         let inventory = Inventory::new(&*dataset, Wanted { content: false, ..Wanted::LABELS })?;
         schema.class_counts = columns.iter().map(|&at| inventory.class_counts(at, &split.train)).collect();
+        schema.values = columns.iter().map(|&at| inventory.value_statistics(at, &split.train)).collect();
+        for (task, values) in schema.tasks.iter().zip(&schema.values) {
+            if let Some(values) = values.filter(|values| values.constant()) {
+                let problem = format!(
+                    "task `{}`: the labels of all {} training images are {}, and there is nothing to learn; leave it out with \
+                     data.tasks",
+                    task.name, values.images, values.min
+                );
+                return Err(Error::DataMismatch(problem));
+            }
+        }
         let balancer = Some(balancer);
         let plan = Self { config, seed, dataset, columns, split, inventory, schema, labels, notes, balancer };
         if plan.dataset.origins().len() > 1 {

@@ -10,7 +10,7 @@ use mtl_tensor::{Tensor, ops, to_f64};
 use serde::Serialize;
 
 use super::pictures::{class_colour, save};
-use crate::data::size_of;
+use crate::data::{size_of, sources};
 use crate::error::{Error, Remedy, Result};
 use crate::store::LoadedRun;
 
@@ -23,8 +23,18 @@ pub struct TaskPrediction {
     pub kind: &'static str,
     /// Probability per class or label; for pixel tasks the share of pixels per class.
     pub probabilities: Vec<(String, f64)>,
-    /// Class indices as a grey PNG of the image's own size (dense tasks: 16 bit over the range 0 to 1).
+    /// The number that a regression task predicts, in `unit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Unit of a task of numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Class indices as a grey PNG of the image's own size; of dense tasks the values, in 16 bits.
     pub mask: Option<PathBuf>,
+    /// Dense tasks: the value of the number 1 in `mask`. Depths are written as those of the training images are stored, from 1
+    /// (0 means "not measured"); relative values from 0 to 1 over the range of 16 bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
     /// The image with the predicted classes as a coloured overlay.
     pub overlay: Option<PathBuf>,
 }
@@ -90,7 +100,10 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
             task: task.name.clone(),
             kind: task.kind.name(),
             probabilities: Vec::new(),
+            value: None,
+            unit: None,
             mask: None,
+            scale: None,
             overlay: None,
         };
         match &task.kind {
@@ -110,15 +123,24 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
                 save(&overlay_path, &overlay(path, channels, native, &mask)?)?;
                 (entry.mask, entry.overlay) = (Some(mask_path), Some(overlay_path));
             }
-            TaskKind::Dense { .. } => {
+            TaskKind::Regression { unit } => {
+                let Prediction::Value(values) = labelled.predict(p)? else { continue };
+                entry.value = values.first().map(|&value| f64::from(value));
+                entry.unit = Some(unit.clone());
+            }
+            TaskKind::Dense { unit } => {
                 let full = to_f64(&ops::upsample_bilinear(p, native.height, native.width)?)?;
-                let level = |v: f64| (v.clamp(0.0, 1.0) * 65_535.0).round() as u16;
+                let (scale, least) = match unit.as_str() {
+                    TaskKind::RELATIVE => (1.0 / 65_535.0, 0.0),
+                    _ => (sources::depth_scale(&trained.config), 1.0),
+                };
+                let level = |v: f64| (v / scale).round().clamp(least, 65_535.0) as u16;
                 let picture = image::ImageBuffer::from_fn(native.width as u32, native.height as u32, |x, y| {
                     Luma([level(full[y as usize * native.width + x as usize])])
                 });
                 let path = out.join(format!("{stem}_{}.png", task.file_name()));
                 save(&path, &DynamicImage::ImageLuma16(picture))?;
-                entry.mask = Some(path);
+                (entry.mask, entry.unit, entry.scale) = (Some(path), Some(unit.clone()), Some(scale));
             }
         }
         tasks.push(entry);
