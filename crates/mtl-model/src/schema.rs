@@ -18,8 +18,9 @@ pub struct Schema {
     pub tasks: Vec<Task>,
     /// Number of training labels per class of each task (images or pixels); empty for tasks of numbers.
     pub class_counts: Vec<Vec<u64>>,
-    /// Statistics of the training labels of each task of numbers, by which its head standardises; `None` for tasks of classes.
-    #[serde(default)]
+    /// Statistics of each task's training labels, by which a head of numbers standardises; `None` for tasks of classes and relative
+    /// ones. Empty without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<Option<ValueStatistics>>,
     /// Index of the task whose classes condition the generators.
     pub condition: Option<usize>,
@@ -32,7 +33,7 @@ impl Schema {
     /// A schema for images of `channels` channels and `(height, width)` pixels, without label statistics or conditioning.
     pub fn new(data: impl Into<String>, channels: usize, (height, width): (usize, usize), tasks: Vec<Task>) -> Self {
         let class_counts = tasks.iter().map(|task| vec![0; task.kind.classes().len()]).collect();
-        let (data, split_sha256, values) = (data.into(), String::new(), vec![None; tasks.len()]);
+        let (data, split_sha256, values) = (data.into(), String::new(), Vec::new());
         Self { data, channels, height, width, tasks, class_counts, values, condition: None, split_sha256 }
     }
 

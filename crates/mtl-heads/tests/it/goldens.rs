@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mtl_heads::classification::{self, Pool};
 use mtl_heads::segmentation::{self, Network as Decoding};
-use mtl_heads::{Config, Head, HeadInput, dense, multi_label};
+use mtl_heads::{Config, Head, HeadInput, dense, multi_label, regression};
 use mtl_task::{Target, Task, TaskKind};
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::{Ctx, DType, Tensor, Var, optim, to_f64};
@@ -132,6 +132,19 @@ fn dense_equals_pytorch() {
     let config = dense::Config { norm: NormKind::Group, delta: 0.1, scale: 10.0 };
     let task = task(TaskKind::Dense { unit: TaskKind::RELATIVE.into() });
     compare("dense", &Config::Dense(config), &[(2, 8), (4, 8), (8, 16)], &task, "output", SGD, 0.003);
+}
+
+/// tests/goldens/regression.py: the statistics of the labels are a buffer of the golden.
+#[test]
+fn regression_equals_pytorch() {
+    let task = task(TaskKind::Regression { unit: "kg".into() });
+    for (name, hidden, loss) in
+        [("smooth_l1", None, regression::Loss::SmoothL1), ("mse", Some(12), regression::Loss::Mse)]
+    {
+        let config = regression::Config { hidden, loss, ..Default::default() };
+        let taps = [(2, 4), (4, 8), (8, 16)];
+        compare(&format!("regression_{name}"), &Config::Regression(config), &taps, &task, "output", ADAMW, 0.01);
+    }
 }
 
 /// tests/goldens/joint.py

@@ -2,6 +2,7 @@
 
 mod finetuned;
 mod metrics;
+mod numbers;
 mod resuming;
 mod routes;
 mod runs;
