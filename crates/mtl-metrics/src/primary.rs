@@ -26,15 +26,15 @@ pub fn primary_first(kind: &TaskKind, mut scores: Vec<Score>) -> Vec<Score> {
 /// 0 is as good as the baseline, 1 is perfect, negative values are worse than the baseline. For scores with a maximum of 1
 /// (higher is better) it is `(score - baseline) / (1 - baseline)`, for errors (lower is better) `1 - score / baseline`. The
 /// denominators are at least 0.01 and 1e-6: with a nearly perfect baseline the ratio means little. The result is at most 1.
-/// Below -1 (an error of twice the baseline's) it falls with the logarithm only, `-1 - ln(-ratio)`: one bad task does not
-/// outweigh all others, and of two bad predictions the better one still has the better skill, which early stopping and the
-/// choice of the best checkpoint need. The direction is that of `score`.
+/// Below -1 (an error of twice the baseline's) it falls by only a millionth of the ratio's logarithm: of two bad predictions the
+/// better one has the better skill, which early stopping and the choice of the best checkpoint need, but one bad task does not
+/// outweigh the others. The direction is that of `score`.
 pub fn skill_score(score: &Score, baseline: &Score) -> f64 {
     let skill = match score.direction {
         Direction::HigherIsBetter => (score.value - baseline.value) / (1.0 - baseline.value).max(0.01),
         Direction::LowerIsBetter => 1.0 - score.value / baseline.value.max(1e-6),
     };
-    if skill < -1.0 { -1.0 - (-skill).ln() } else { skill.min(1.0) }
+    if skill < -1.0 { -1.0 - 1e-6 * (-skill).ln() } else { skill.min(1.0) }
 }
 
 #[cfg(test)]
@@ -53,13 +53,13 @@ mod tests {
             (accuracy(0.75), accuracy(0.5), 0.5),
             (accuracy(1.0), accuracy(0.5), 1.0),
             (accuracy(0.25), accuracy(0.5), -0.5),
-            (accuracy(0.0), accuracy(0.875), -1.0 - 7_f64.ln()),
+            (accuracy(0.0), accuracy(0.875), -1.0 - 1e-6 * 7_f64.ln()),
             // 0.005 above a baseline of 0.995: the denominator is 0.01.
             (accuracy(1.0), accuracy(0.995), 0.5),
             (error(1.0), error(4.0), 0.75),
             (error(6.0), error(4.0), -0.5),
             (error(8.0), error(4.0), -1.0),
-            (error(12.0), error(4.0), -1.0 - 2_f64.ln()),
+            (error(12.0), error(4.0), -1.0 - 1e-6 * 2_f64.ln()),
             (error(0.0), error(0.0), 1.0),
             (error(5e-7), error(0.0), 0.5),
         ] {
