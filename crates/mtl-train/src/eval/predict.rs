@@ -26,7 +26,7 @@ pub struct TaskPrediction {
     /// The number that a regression task predicts, in `unit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// Unit of a task of numbers.
+    /// Unit of a task of numbers, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// Class indices as a grey PNG of the image's own size; of dense tasks the values, in 16 bits.
@@ -106,6 +106,7 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
             scale: None,
             overlay: None,
         };
+        let known = |unit: &str| (!unit.is_empty()).then(|| unit.to_owned());
         match &task.kind {
             TaskKind::Classification { classes } | TaskKind::MultiLabel { labels: classes } => {
                 entry.probabilities = classes.iter().cloned().zip(to_f64(p)?).collect();
@@ -126,7 +127,7 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
             TaskKind::Regression { unit } => {
                 let Prediction::Value(values) = labelled.predict(p)? else { continue };
                 entry.value = values.first().map(|&value| f64::from(value));
-                entry.unit = Some(unit.clone());
+                entry.unit = known(unit);
             }
             TaskKind::Dense { unit } => {
                 let full = to_f64(&ops::upsample_bilinear(p, native.height, native.width)?)?;
@@ -140,7 +141,7 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
                 });
                 let path = out.join(format!("{stem}_{}.png", task.file_name()));
                 save(&path, &DynamicImage::ImageLuma16(picture))?;
-                (entry.mask, entry.unit, entry.scale) = (Some(path), Some(unit.clone()), Some(scale));
+                (entry.mask, entry.unit, entry.scale) = (Some(path), known(unit), Some(scale));
             }
         }
         tasks.push(entry);
