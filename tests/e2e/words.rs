@@ -13,6 +13,7 @@ fn list_names_everything_in_one_line_each() {
         "classification",
         "segmentation",
         "dense",
+        "regression",
         "multi_label",
         "vae",
         "gan",

@@ -183,3 +183,10 @@ def dense_loss(output, labels, delta=0.1, scale=10.0):
     present = ~labels.isnan()
     output, labels = output.squeeze(1)[present], labels[present]
     return scale * (F.l1_loss(output, labels) if delta == 0 else F.huber_loss(output, labels, delta=delta) / delta)
+
+
+def regression_loss(output, labels, mse=False):
+    """Of standardised labels."""
+    present = ~labels.isnan()
+    output, labels = output.squeeze(1)[present], labels[present]
+    return F.mse_loss(output, labels) if mse else F.smooth_l1_loss(output, labels)

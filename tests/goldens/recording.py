@@ -6,7 +6,7 @@ A golden is a safetensors file of f32 numbers:
     output/KEY     outputs of the first step, in training mode
     loss           of the first step
     grad/NAME      its gradients by every parameter, and by the features a head reads
-    stepped/NAME   running statistics after the first step
+    stepped/NAME   running statistics and other buffers after the first step
     after/NAME     parameters and running statistics after five steps on the same batch
     evaluated/KEY  outputs after them, in evaluation mode
 """
@@ -73,7 +73,8 @@ def train(model, data, run, rule, lr, noise=0.0):
             tensors["loss"] = loss.detach().clone()
             tensors |= {f"grad/{key}": value.grad.clone() for key, value in model.named_parameters()}
             tensors |= {f"grad/{key}": value.grad.clone() for key, value in data.items() if value.grad is not None}
-            tensors |= {f"stepped/{key}": value.clone() for key, value in state(model).items() if "running" in key}
+            buffers = dict(model.named_buffers())
+            tensors |= {f"stepped/{key}": value.clone() for key, value in state(model).items() if key in buffers}
         for parameter in model.parameters():
             grad = parameter.grad
             grad += (grad != 0) * torch.randn_like(grad) * grad.abs().max() * noise

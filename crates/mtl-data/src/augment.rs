@@ -174,7 +174,7 @@ pub fn apply(config: &Config, sample: &mut Sample, size: Size, channels: usize, 
         match target {
             Target::Mask(pixels) => *pixels = warp.labels(std::mem::take(pixels)),
             Target::Dense(values) => *values = warp.labels(std::mem::take(values)),
-            Target::Class(_) | Target::MultiLabel(_) => {}
+            Target::Class(_) | Target::MultiLabel(_) | Target::Value(_) => {}
         }
     }
     colour.apply(&mut sample.image, channels);

@@ -306,7 +306,7 @@ fn chosen(part: &Component, source: &str) -> Result<Vec<(usize, Task)>, Error> {
 fn apart([first, second]: [&str; 2], [known, other]: [&Task; 2]) -> Error {
     let name = &known.name;
     let words = |task: &Task| match &task.kind {
-        TaskKind::Dense { unit } => format!("{} in `{unit}`", task.kind.name()),
+        TaskKind::Dense { unit } | TaskKind::Regression { unit } => format!("{} in `{unit}`", task.kind.name()),
         kind => format!("{} of {}", kind.name(), kind.classes().join(", ")),
     };
     wrong(format!(

@@ -28,6 +28,8 @@ pub enum Labels {
     Class(usize),
     /// One value per label: yes, no or missing.
     MultiLabel(Vec<Option<bool>>),
+    /// The number.
+    Value(f32),
     /// A mask or dense map exists for this row (its pixels are known only after decoding).
     Pixels,
     /// No label.
@@ -153,6 +155,7 @@ fn decoded_facts<D: Dataset + ?Sized>(dataset: &D, row: usize, wanted: Wanted) -
         (Labels::Missing, _) | (Labels::Pixels, None) => LabelFacts::Missing,
         (Labels::Class(class), _) => LabelFacts::Class(*class),
         (Labels::MultiLabel(cells), _) => LabelFacts::MultiLabel(cells.clone()),
+        (Labels::Value(value), _) => LabelFacts::Value(*value),
         (Labels::Pixels, Some(sample)) => {
             sample.targets.get(at).map_or(LabelFacts::Missing, |target| LabelFacts::of(target, &task.kind))
         }

@@ -41,6 +41,9 @@ pub enum Problem {
     /// File beyond the limits.
     #[error("a file of {} MiB, beyond the limit of {} MiB", .0 >> 20, MAX_BYTES >> 20)]
     FileTooLarge(u64),
+    /// Depths drawn in colours.
+    #[error("a colour picture: its colours are no depths; store one number per pixel, as a grey PNG of 8 or 16 bits")]
+    ColourDepth,
     /// Anything else the decoder says.
     #[error("damaged: {0}")]
     Damaged(String),

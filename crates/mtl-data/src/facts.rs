@@ -7,12 +7,18 @@ use mtl_task::{Target, TaskKind};
 use serde::{Deserialize, Serialize};
 
 use crate::image::decode::Note;
+use crate::image::depth::Encoding;
 use crate::image::fingerprint::Fingerprint;
 use crate::image::mask::Code;
 use crate::size::Size;
 
 /// Pixels of a mask or dense map in statistics, at any size: training resizes all images to one size.
 pub const STATISTICS_PIXELS: u64 = 1024;
+
+/// Groups of a dense map's values.
+pub const GROUPS: usize = 32;
+/// Most values of a dense map that are sorted into groups; of more, some evenly spread ones are.
+const SORTED: usize = 1 << 16;
 
 /// The facts to collect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +74,8 @@ pub enum LabelFacts {
     },
     /// Values of a dense map at its stored size.
     Dense(DenseFacts),
+    /// A number.
+    Value(f32),
 }
 
 /// Statistics of a dense map.
@@ -79,8 +87,13 @@ pub struct DenseFacts {
     pub known: u64,
     /// Sum of the values.
     pub sum: f64,
+    /// Sum of their squares.
+    pub square: f64,
     /// Smallest and largest value; `None` without any.
     pub range: Option<[f32; 2]>,
+    /// Means of [`GROUPS`] groups of (nearly) equally many values, in ascending order; `None` without any. Mean and median of
+    /// many maps follow from them.
+    pub groups: Option<[f32; GROUPS]>,
 }
 
 impl DenseFacts {
@@ -92,9 +105,23 @@ impl DenseFacts {
             pixels: values.len() as u64,
             known: known().count() as u64,
             sum: known().map(f64::from).sum(),
+            square: known().map(|value| f64::from(value) * f64::from(value)).sum(),
             range: (range[0] <= range[1]).then_some(range),
+            groups: groups(known().collect()),
         }
     }
+}
+
+fn groups(values: Vec<f32>) -> Option<[f32; GROUPS]> {
+    let step = values.len().div_ceil(SORTED).max(1);
+    let mut values: Vec<f32> = values.into_iter().step_by(step).collect();
+    values.sort_unstable_by(f32::total_cmp);
+    let mean = |group: usize| {
+        let first = group * values.len() / GROUPS;
+        let end = ((group + 1) * values.len() / GROUPS).max(first + 1);
+        (values[first..end].iter().copied().map(f64::from).sum::<f64>() / (end - first) as f64) as f32
+    };
+    (!values.is_empty()).then(|| std::array::from_fn(mean))
 }
 
 impl LabelFacts {
@@ -117,6 +144,9 @@ impl LabelFacts {
             }
             Target::Mask(mask) => Self::mask(mask, kind.outputs()),
             Target::Dense(values) => Self::Dense(DenseFacts::of(values)),
+            Target::Value(values) => {
+                values.first().filter(|value| !value.is_nan()).map_or(Self::Missing, |&value| Self::Value(value))
+            }
         }
     }
 
@@ -124,13 +154,13 @@ impl LabelFacts {
     pub fn is_labelled(&self) -> bool {
         match self {
             Self::Missing => false,
-            Self::Class(_) | Self::Mask { .. } | Self::Dense(_) => true,
+            Self::Class(_) | Self::Mask { .. } | Self::Dense(_) | Self::Value(_) => true,
             Self::MultiLabel(cells) => cells.iter().any(Option::is_some),
         }
     }
 
-    /// A small target with the same statistics: the class, the cells, a mask or dense map of about
-    /// [`STATISTICS_PIXELS`] labelled pixels. From it baselines and other statistics are made without decoding.
+    /// A small target with the same statistics: the class, the cells, the number, a mask or dense map of about
+    /// [`STATISTICS_PIXELS`] labelled pixels (the groups of a dense map). From it baselines and other statistics are made without decoding.
     pub fn target(&self, kind: &TaskKind) -> Target {
         let share = |part: u64, all: u64| (part * STATISTICS_PIXELS).div_ceil(all.max(1)) as usize;
         match self {
@@ -145,9 +175,10 @@ impl LabelFacts {
                 Target::Mask(pixels.iter().enumerate().flat_map(of_class).collect())
             }
             Self::Dense(facts) => {
-                let mean = (facts.sum / facts.known.max(1) as f64) as f32;
-                Target::Dense(vec![mean; share(facts.known, facts.pixels)])
+                let (count, groups) = (share(facts.known, facts.pixels), facts.groups.unwrap_or([f32::NAN; GROUPS]));
+                Target::Dense((0..count).map(|at| groups[at * GROUPS / count]).collect())
             }
+            Self::Value(value) => Target::Value(vec![*value]),
         }
     }
 }
@@ -201,7 +232,12 @@ pub enum FileContent {
     /// A mask.
     Mask(MaskFacts),
     /// A depth map.
-    Depth(DenseFacts),
+    Depth {
+        /// How its numbers were read.
+        encoding: Encoding,
+        /// What they are.
+        facts: DenseFacts,
+    },
 }
 
 /// Facts about a mask file.
@@ -265,9 +301,11 @@ mod tests {
 
         let dense = TaskKind::Dense { unit: "m".into() };
         let facts = LabelFacts::of(&Target::Dense(vec![1.0, 4.0, f32::NAN, f32::NAN]), &dense);
-        let expected = DenseFacts { pixels: 4, known: 2, sum: 5.0, range: Some([1.0, 4.0]) };
+        let groups = std::array::from_fn(|at| if at < 16 { 1.0 } else { 4.0 });
+        let range = Some([1.0, 4.0]);
+        let expected = DenseFacts { pixels: 4, known: 2, sum: 5.0, square: 17.0, range, groups: Some(groups) };
         assert_eq!(facts, LabelFacts::Dense(expected));
-        assert_eq!(facts.target(&dense), Target::Dense(vec![2.5; 512]));
+        assert_eq!(facts.target(&dense), Target::Dense([vec![1.0; 256], vec![4.0; 256]].concat()));
         let nothing = LabelFacts::of(&Target::Dense(vec![f32::NAN]), &dense);
         assert_eq!(nothing.target(&dense).present(), 0);
 
@@ -279,8 +317,30 @@ mod tests {
             assert_eq!(LabelFacts::of(&target, &classes), facts);
             assert_eq!((facts.target(&classes), facts.is_labelled()), (target.clone(), target.present() > 0));
         }
+        let weight = TaskKind::Regression { unit: "kg".into() };
+        for (target, facts) in
+            [(Target::Value(vec![-0.5]), LabelFacts::Value(-0.5)), (Target::Value(vec![f32::NAN]), LabelFacts::Missing)]
+        {
+            assert_eq!(LabelFacts::of(&target, &weight), facts);
+            assert_eq!(
+                (facts.target(&weight).present(), facts.is_labelled()),
+                (target.present(), target.present() > 0)
+            );
+        }
         let cells = LabelFacts::of(&Target::MultiLabel(vec![1.0, f32::NAN, 0.0]), &classes);
         assert_eq!(cells, LabelFacts::MultiLabel(vec![Some(true), None, Some(false)]));
+    }
+
+    #[test]
+    fn groups_of_a_dense_map_keep_its_mean_and_its_median() {
+        // 3200 squares: the group in the middle has its ends at the median.
+        let values: Vec<f32> = (0..3200_i32).rev().map(|at| (at * at) as f32).collect();
+        let facts = DenseFacts::of(&values);
+        let groups = facts.groups.unwrap();
+        let mean = groups.iter().copied().map(f64::from).sum::<f64>() / GROUPS as f64;
+        assert!((mean / (facts.sum / 3200.0) - 1.0).abs() < 1e-6, "{mean}");
+        assert!(groups[15] < 1600.0 * 1600.0 && 1600.0 * 1600.0 < groups[16] && groups.is_sorted(), "{groups:?}");
+        assert_eq!(DenseFacts::of(&vec![7.5; 1 << 18]).groups, Some([7.5; GROUPS]));
     }
 
     #[test]

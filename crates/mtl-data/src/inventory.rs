@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use mtl_task::{Target, Task, TaskKind};
+use mtl_task::{Target, Task, TaskKind, ValueStatistics};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
 use crate::error::Error;
-pub use crate::facts::{DenseFacts, FileFacts, LabelFacts, RowFacts, STATISTICS_PIXELS, Wanted};
+pub use crate::facts::{DenseFacts, FileFacts, GROUPS, LabelFacts, RowFacts, STATISTICS_PIXELS, Wanted};
 
 /// Version of the facts: it changes whenever hashes, fingerprints or statistics are computed differently.
 const VERSION: u32 = 2;
@@ -60,7 +60,7 @@ impl Inventory {
 
     /// Labels per class of task number `column` of the schema among `rows`: images (classification), images with "yes"
     /// (multi-label) or pixels (segmentation, each image counting [`STATISTICS_PIXELS`] at any size); empty for
-    /// dense tasks. Needs [`Wanted::labels`].
+    /// tasks of numbers. Needs [`Wanted::labels`].
     pub fn class_counts(&self, column: usize, rows: &[usize]) -> Vec<u64> {
         let classes = self.tasks[column].kind.classes().len();
         let mut counts = vec![0.0; classes];
@@ -75,11 +75,35 @@ impl Inventory {
                     let scale = STATISTICS_PIXELS as f64 / all;
                     counts.iter_mut().zip(pixels).for_each(|(count, &pixels)| *count += pixels as f64 * scale);
                 }
-                LabelFacts::Dense(_) | LabelFacts::Missing => {}
+                LabelFacts::Dense(_) | LabelFacts::Value(_) | LabelFacts::Missing => {}
             }
         }
         // The count of a class that occurs is at least 1.
         counts.into_iter().map(|count: f64| if count > 0.0 { count.round().max(1.0) as u64 } else { 0 }).collect()
+    }
+
+    /// Statistics of the numbers of task number `column` of the schema among `rows`; `None` without any, and for tasks of classes.
+    /// Needs [`Wanted::labels`].
+    pub fn value_statistics(&self, column: usize, rows: &[usize]) -> Option<ValueStatistics> {
+        // Of each image: its weight, the sums of its values and of their squares divided by their number, and the ends.
+        let of_row = |&row: &usize| match self.rows[row].labels.get(column)? {
+            LabelFacts::Value(value) => Some((1.0, f64::from(*value), f64::from(*value).powi(2), [*value; 2])),
+            LabelFacts::Dense(facts) => {
+                let known = facts.known as f64;
+                Some((known / facts.pixels as f64, facts.sum / known, facts.square / known, facts.range?))
+            }
+            _ => None,
+        };
+        let labelled: Vec<(f64, f64, f64, [f32; 2])> = rows.iter().filter_map(of_row).collect();
+        let total: f64 = labelled.iter().map(|(weight, ..)| weight).sum();
+        let mean = labelled.iter().map(|(weight, mean, ..)| weight * mean).sum::<f64>() / total;
+        // The spread within the images and the spread of their means: no difference of large numbers for single values.
+        let spread = |(weight, own, square, _): &(f64, f64, f64, [f32; 2])| {
+            weight * ((square - own * own).max(0.0) + (own - mean) * (own - mean))
+        };
+        let std = (labelled.iter().map(spread).sum::<f64>() / total).sqrt();
+        let [min, max] = labelled.iter().map(|(.., ends)| *ends).reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])])?;
+        Some(ValueStatistics { images: labelled.len() as u64, mean, std, min, max })
     }
 
     /// The number of `rows` with a label for task number `column`. Needs [`Wanted::labels`].

@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        let input = HeadInput { taps: vec![], height: 8, width: 8, class_counts: Some(vec![30, 10]) };
+        let input = HeadInput { taps: vec![], height: 8, width: 8, class_counts: Some(vec![30, 10]), values: None };
         let task = Task::new("t", TaskKind::Classification { classes: vec!["a".into(), "b".into()] });
         // mean 20: raw 2/3 and 2; average (2/3 * 30 + 2 * 10) / 40 = 1
         let got = class_weights(&task, &None, 1.0, &input).unwrap().unwrap();

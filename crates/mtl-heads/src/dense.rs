@@ -1,4 +1,7 @@
 //! Dense regression head (depth): a U-Net-like decoder to one value per pixel, with Huber loss.
+//!
+//! Labels in a unit are scaled inside, to a standard deviation of 1/4 around 0: the spread of relative labels, which cover
+//! 0..1. Loss and learning rate then do not depend on the unit. Relative labels stay as they are.
 
 use mtl_metrics::Prediction;
 use mtl_task::{Target, Task, TaskKind};
@@ -9,6 +12,7 @@ use mtl_trunk::Features;
 use serde::{Deserialize, Serialize};
 
 use crate::decoder::Decoder;
+use crate::standardised::Standardised;
 use crate::{Error, Head, HeadConfig, HeadInput, Result, wrong_target};
 
 /// Settings of the dense regression head.
@@ -17,8 +21,8 @@ use crate::{Error, Head, HeadConfig, HeadInput, Result, wrong_target};
 pub struct Config {
     /// Normalisation in the decoder: `batch` (default) or `group`.
     pub norm: NormKind,
-    /// Error at which the Huber loss changes from quadratic to linear, in the unit of the labels; 0 is the absolute error.
-    /// Default 0.1, for labels scaled to 0..1.
+    /// Error at which the Huber loss changes from quadratic to linear, as a fraction of the labels' extent: of 0..1 for relative
+    /// labels, of four standard deviations of the training labels in a unit. 0 is the absolute error. Default 0.1.
     pub delta: f64,
     /// Factor of the loss, which brings it to the scale of the other tasks' losses. Default 10.
     pub scale: f64,
@@ -44,10 +48,15 @@ impl HeadConfig for Config {
     }
 }
 
-/// Dense regression head: output `[B, 1, H, W]`, in the unit of the labels.
+/// Standard deviations of labels that are scaled to 1.
+const EXTENT: f64 = 4.0;
+
+/// Dense regression head: output `[B, 1, H, W]`; predictions are in the unit of the labels.
 #[derive(Debug)]
 pub struct Dense {
     task: String,
+    /// `None` for relative labels.
+    labels: Option<Standardised>,
     decoder: Decoder,
     delta: f64,
     scale: f64,
@@ -57,15 +66,20 @@ impl Dense {
     /// Builds the head with its parameters in `scope`.
     ///
     /// # Errors
-    /// Settings out of range, a parameter name that is taken.
+    /// Settings out of range, training labels that are all the same, a parameter name that is taken.
     pub fn new(config: &Config, scope: &Scope, task: &Task, input: &HeadInput) -> Result<Self> {
         if !(config.delta >= 0.0 && config.scale > 0.0) {
             let problem =
                 format!("delta = {} and scale = {}; delta at least 0, scale above 0", config.delta, config.scale);
             return Err(Error::Config { task: task.name.clone(), problem });
         }
+        let labels = match task.kind.unit() {
+            TaskKind::RELATIVE => None,
+            _ => Some(Standardised::new(scope, task, input.values, EXTENT)?),
+        };
         Ok(Self {
             task: task.name.clone(),
+            labels,
             decoder: Decoder::new(scope, input, config.norm, 1)?,
             delta: config.delta,
             scale: config.scale,
@@ -85,6 +99,8 @@ impl Head for Dense {
         if target.present() == 0 {
             return Ok(None);
         }
+        let scaled = self.labels.as_ref().map(|labels| labels.labels(values)).transpose()?;
+        let values = scaled.as_ref().unwrap_or(values);
         let loss = if self.delta == 0.0 {
             loss::l1(output, values)?
         } else {
@@ -102,6 +118,9 @@ impl Head for Dense {
     }
 
     fn probabilities(&self, output: &Tensor) -> Result<Tensor> {
-        Ok(output.detach())
+        match &self.labels {
+            Some(labels) => labels.values(output),
+            None => Ok(output.detach()),
+        }
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn wrong_target(task: &str, target: &Target, head: &'static str) -> E
         Target::MultiLabel(_) => "labelled yes or no per label",
         Target::Mask(_) => "labelled by mask",
         Target::Dense(_) => "labelled by value per pixel",
+        Target::Value(_) => "labelled by value",
     };
     Error::Kind { task: task.to_owned(), kind, head }
 }

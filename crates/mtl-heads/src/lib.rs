@@ -5,18 +5,19 @@
 //! configuration can name another. A new kind of head is one file whose settings implement [`HeadConfig`], and one line in
 //! the registry below.
 //!
-//! Cost, relative to the `s` trunk: classification and multi-label negligible, segmentation and dense regression about half
+//! Cost, relative to the `s` trunk: classification, multi-label and regression negligible, segmentation and dense regression about half
 //! of it each.
 //!
 //! ```
 //! use mtl_rng::Seed;
-//! use mtl_task::{Target, Task, TaskKind};
+//! use mtl_task::{Target, Task, TaskKind, ValueStatistics};
 //! use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
 //! let trunk = mtl_trunk::Config::default().build(&params.scope("trunk"), 3)?;
 //! let task = Task::new("leaf", TaskKind::Segmentation { classes: vec!["background".into(), "leaf".into()] });
-//! let input = mtl_heads::HeadInput { taps: trunk.taps().to_vec(), height: 32, width: 32, class_counts: None };
+//! let input =
+//!     mtl_heads::HeadInput { taps: trunk.taps().to_vec(), height: 32, width: 32, class_counts: None, values: None };
 //! let head = mtl_heads::Config::for_task(&task.kind).build(&params.scope("heads.leaf"), &task, &input)?;
 //! let images = Tensor::zeros((1, 3, 32, 32), DType::F32, &Device::Cpu)?;
 //! let logits = head.forward(&trunk.forward(&images, &Ctx::eval())?, &Ctx::eval())?;
@@ -33,18 +34,20 @@ pub mod dense;
 mod error;
 pub mod multi_label;
 mod pooled;
+pub mod regression;
 pub mod segmentation;
+mod standardised;
 
 pub use error::{Error, Result};
 
 use error::wrong_target;
 use mtl_metrics::Prediction;
-use mtl_task::{Target, Task, TaskKind};
+use mtl_task::{Target, Task, TaskKind, ValueStatistics};
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::{Ctx, Scope, Tensor, to_f64};
 use mtl_trunk::{Features, TapSpec};
 
-/// Input of a head: the trunk's taps, the image size, the training label counts.
+/// Input of a head: the trunk's taps, the image size, statistics of the training labels.
 #[derive(Clone, Debug)]
 pub struct HeadInput {
     /// The trunk's taps, finest first.
@@ -55,6 +58,8 @@ pub struct HeadInput {
     pub width: usize,
     /// Training labels per class (images or pixels), for class weights. `None`: all classes weigh the same.
     pub class_counts: Option<Vec<u64>>,
+    /// Statistics of the training labels of a task of numbers, by which its head standardises. `None`: labels stay as they are.
+    pub values: Option<ValueStatistics>,
 }
 
 impl HeadInput {
@@ -88,8 +93,8 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     /// [`Error::NonFinite`] for NaN or infinite values; shapes that do not fit.
     fn predict(&self, probabilities: &Tensor) -> Result<Prediction>;
 
-    /// Probabilities (classification and segmentation: softmax; multi-label: sigmoid) or values (dense regression), in the
-    /// shape of the logits and without their graph.
+    /// Probabilities (classification and segmentation: softmax; multi-label: sigmoid) or values in the unit of the labels
+    /// (regression, dense regression), in the shape of the logits and without their graph.
     ///
     /// # Errors
     /// Shapes that do not fit.
@@ -127,6 +132,8 @@ mtl_registry::registry! {
         "U-Net-like decoder to one class per pixel; cross-entropy and Dice, class weights", "Ronneberger et al. 2015, arXiv 1505.04597";
     Dense(dense::Config), "dense",
         "U-Net-like decoder to one value per pixel (depth); Huber loss", "Ronneberger et al. 2015, arXiv 1505.04597";
+    Regression(regression::Config), "regression",
+        "pooled features to one value per image; standardised labels, smooth L1 or squared loss";
 }
 
 impl Config {

@@ -1,8 +1,11 @@
-//! Dense regression (depth, height): RMSE and MAE, pooled over all labelled pixels.
+//! Dense regression (depth, height): RMSE, MAE and AbsRel, pooled over all labelled pixels.
 //!
-//! `RMSE = sqrt(mean (p - t)^2)`, `MAE = mean |p - t|`, both in the unit of the labels.
+//! `RMSE = sqrt(mean (p - t)^2)`, `MAE = mean |p - t|`, both in the unit of the labels; `AbsRel = mean |p - t| / t` has none.
+//! AbsRel needs labels that are all above 0, and a zero that means something: relative labels have none.
 
-use crate::error::{Error, same_length};
+use mtl_task::TaskKind;
+
+use crate::error::{Error, finite_pair, same_length};
 use crate::score::{Direction, Score};
 
 /// Sums of errors. `n` of its scores is the number of labelled pixels.
@@ -11,13 +14,17 @@ pub struct Dense {
     unit: String,
     square: f64,
     absolute: f64,
+    /// Sum of the relative errors, while all labels are above 0.
+    relative: Option<f64>,
     n: u64,
 }
 
 impl Dense {
     /// Empty sums for labels in `unit`.
     pub fn new(unit: impl Into<String>) -> Self {
-        Self { unit: unit.into(), square: 0.0, absolute: 0.0, n: 0 }
+        let unit = unit.into();
+        let relative = (unit != TaskKind::RELATIVE).then_some(0.0);
+        Self { unit, square: 0.0, absolute: 0.0, relative, n: 0 }
     }
 
     /// Adds one batch. `truth` is NaN where missing; the prediction is ignored there.
@@ -26,26 +33,18 @@ impl Dense {
     /// Slices of different lengths; an infinite label; a NaN or infinite prediction for a label that is present.
     pub fn add(&mut self, truth: &[f32], predicted: &[f32]) -> Result<(), Error> {
         same_length(truth.len(), predicted.len())?;
-        let (mut square, mut absolute, mut n) = (0.0, 0.0, 0);
+        let (mut square, mut absolute, mut relative, mut n) = (0.0, 0.0, self.relative, 0);
         for (index, (&truth, &predicted)) in truth.iter().zip(predicted).enumerate() {
-            if truth.is_nan() {
-                continue;
-            }
-            if truth.is_infinite() {
-                let hint = "labels are finite, or NaN where missing";
-                return Err(Error::NonFinite { what: "label", index, value: truth, hint });
-            }
-            if !predicted.is_finite() {
-                let hint = "the model has diverged: lower the learning rate";
-                return Err(Error::NonFinite { what: "prediction", index, value: predicted, hint });
-            }
-            let error = f64::from(predicted) - f64::from(truth);
+            let Some((truth, predicted)) = finite_pair(index, truth, predicted)? else { continue };
+            let error = predicted - truth;
             square += error * error;
             absolute += error.abs();
+            relative = relative.filter(|_| truth > 0.0).map(|sum| sum + error.abs() / truth);
             n += 1;
         }
         self.square += square;
         self.absolute += absolute;
+        self.relative = relative;
         self.n += n;
         Ok(())
     }
@@ -61,6 +60,7 @@ impl Dense {
         }
         self.square += other.square;
         self.absolute += other.absolute;
+        self.relative = self.relative.zip(other.relative).map(|(mine, theirs)| mine + theirs);
         self.n += other.n;
         Ok(())
     }
@@ -75,15 +75,20 @@ impl Dense {
         (self.n > 0).then(|| self.absolute / self.n as f64)
     }
 
-    /// `rmse`, `mae`; empty without labels.
+    /// Mean of the absolute errors as fractions of the labels; `None` for relative labels, or with a label that is not above 0.
+    pub fn abs_rel(&self) -> Option<f64> {
+        self.relative.filter(|_| self.n > 0).map(|sum| sum / self.n as f64)
+    }
+
+    /// `rmse`, `mae`, `abs_rel`; those that are defined.
     pub fn scores(&self) -> Vec<Score> {
-        [("rmse", self.rmse()), ("mae", self.mae())]
+        [("rmse", self.rmse(), &*self.unit), ("mae", self.mae(), &*self.unit), ("abs_rel", self.abs_rel(), "")]
             .into_iter()
-            .filter_map(|(name, value)| {
+            .filter_map(|(name, value, unit)| {
                 Some(Score {
                     name: name.to_owned(),
                     value: value?,
-                    unit: self.unit.clone().into(),
+                    unit: unit.to_owned().into(),
                     direction: Direction::LowerIsBetter,
                     n: self.n as usize,
                 })
@@ -110,6 +115,19 @@ mod tests {
     }
 
     #[test]
+    fn relative_errors_need_labels_above_zero_and_a_unit() {
+        let names = |dense: &Dense| dense.scores().into_iter().map(|score| score.name).collect::<Vec<_>>();
+        let mut dense = Dense::new("mm");
+        dense.add(&[100.0, 400.0], &[150.0, 300.0]).unwrap();
+        assert_eq!((dense.abs_rel(), names(&dense).len()), (Some(0.375), 3)); // 0.5 and 0.25
+        dense.add(&[0.0], &[1.0]).unwrap();
+        assert_eq!(names(&dense), ["rmse", "mae"]);
+        let mut relative = Dense::new(TaskKind::RELATIVE);
+        relative.add(&[0.5], &[0.25]).unwrap();
+        assert_eq!(names(&relative), ["rmse", "mae"]);
+    }
+
+    #[test]
     fn nothing_labelled_gives_no_score() {
         let mut dense = Dense::new("m");
         dense.add(&[f32::NAN; 3], &[0.0; 3]).unwrap();
@@ -118,14 +136,14 @@ mod tests {
 
     #[test]
     fn merging_equals_streaming() {
-        // Numbers with few bits, so that the sums are exact in any order.
+        // Numbers with few bits, so that the sums are exact in any order (relative errors are not).
         let truth: Vec<f32> = (0..20).map(|i| if i % 3 == 0 { f32::NAN } else { i as f32 * 0.25 }).collect();
         let predicted: Vec<f32> = (0..20).map(|i| (i * i % 7) as f32 * 0.5).collect();
-        let mut whole = Dense::new("m");
+        let mut whole = Dense::new(TaskKind::RELATIVE);
         whole.add(&truth, &predicted).unwrap();
-        let mut merged = Dense::new("m");
+        let mut merged = Dense::new(TaskKind::RELATIVE);
         for part in [0..7, 7..20] {
-            let mut dense = Dense::new("m");
+            let mut dense = Dense::new(TaskKind::RELATIVE);
             dense.add(&truth[part.clone()], &predicted[part]).unwrap();
             merged.merge(&dense).unwrap();
         }

@@ -77,6 +77,22 @@ pub(crate) fn same_length(truth: usize, predicted: usize) -> Result<(), Error> {
     if truth == predicted { Ok(()) } else { Err(Error::Length { truth, predicted }) }
 }
 
+/// A label that is present and its prediction; `None` where it is missing (NaN).
+pub(crate) fn finite_pair(index: usize, truth: f32, predicted: f32) -> Result<Option<(f64, f64)>, Error> {
+    if truth.is_nan() {
+        return Ok(None);
+    }
+    if truth.is_infinite() {
+        let hint = "labels are finite, or NaN where missing";
+        return Err(Error::NonFinite { what: "label", index, value: truth, hint });
+    }
+    if !predicted.is_finite() {
+        let hint = "the model has diverged: lower the learning rate";
+        return Err(Error::NonFinite { what: "prediction", index, value: predicted, hint });
+    }
+    Ok(Some((f64::from(truth), f64::from(predicted))))
+}
+
 /// `len / into`, or [`Error::Shape`] if it does not divide.
 pub(crate) fn divide(len: usize, into: usize, rows: &'static str) -> Result<usize, Error> {
     match len.checked_rem(into) {

@@ -10,12 +10,13 @@
 //! | [`Confusion`] | `accuracy`, `balanced_accuracy`, `macro_f1` |
 //! | [`MultiLabel`] | `label_accuracy`, `macro_f1`, `exact_match` |
 //! | [`MaskConfusion`] | `miou`, `pixel_accuracy`, `dice/CLASS`, `iou/CLASS`, `dice_image` (and `dice_image/CLASS`) |
-//! | [`Dense`] | `rmse`, `mae` |
+//! | [`Dense`] | `rmse`, `mae`, `abs_rel` |
+//! | [`Regression`] | `rmse`, `mae`, `r2`, `rounded_accuracy` |
 //! | [`Psnr`] | `psnr` |
 //!
-//! [`MetricSet`] is the accumulator of any kind of task. [`Baseline`] is the best constant prediction, and [`skill_score`]
-//! compares a model with it. Counts are `u64`, sums `f64`. Counts do not depend on the order of the images; the sums of
-//! [`Dense`], [`Psnr`] and `dice_image` do in their last bits, so merge in a fixed order for identical bytes.
+//! [`MetricSet`] is the accumulator of any kind of task. [`Baseline`] is the best constant prediction of each score, and
+//! [`skill_score`] compares a model with it. Counts are `u64`, sums `f64`. Counts do not depend on the order of the images; the
+//! sums of [`Dense`], [`Regression`], [`Psnr`] and `dice_image` do in their last bits, so merge in a fixed order for identical bytes.
 //!
 //! Cost: one or two passes over the slices; memory `classes^2` counters. Invalid input (slices of different lengths, a label
 //! outside the classes, a NaN prediction) is an [`Error`] and leaves the accumulator unchanged.
@@ -50,9 +51,10 @@ mod metric_set;
 mod multi_label;
 mod primary;
 mod psnr;
+mod regression;
 mod score;
 
-pub use baseline::Baseline;
+pub use baseline::{Baseline, BaselineScores};
 pub use confusion::Confusion;
 pub use dense::Dense;
 pub use error::Error;
@@ -61,4 +63,5 @@ pub use metric_set::{MetricSet, Prediction};
 pub use multi_label::MultiLabel;
 pub use primary::{primary_first, primary_score, skill_score};
 pub use psnr::Psnr;
+pub use regression::Regression;
 pub use score::{Direction, Score};

@@ -2,7 +2,7 @@
 
 use mtl_task::{Target, TaskKind};
 
-use crate::{Confusion, Dense, Error, MaskConfusion, MultiLabel, Score};
+use crate::{Confusion, Dense, Error, MaskConfusion, MultiLabel, Regression, Score};
 
 /// Predictions of a model for one batch of one task, on the host, in the layout of the [`Target`] of the same kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub enum Prediction {
     Mask(Vec<u8>),
     /// `[B, H, W]` values in the unit of the labels.
     Dense(Vec<f32>),
+    /// `[B]` values in the unit of the labels.
+    Value(Vec<f32>),
 }
 
 /// Scores of one task of any kind.
@@ -28,6 +30,8 @@ pub enum MetricSet {
     Segmentation(MaskConfusion),
     /// For [`TaskKind::Dense`].
     Dense(Dense),
+    /// For [`TaskKind::Regression`].
+    Regression(Regression),
 }
 
 impl MetricSet {
@@ -38,6 +42,7 @@ impl MetricSet {
             TaskKind::MultiLabel { labels } => Self::MultiLabel(MultiLabel::new(labels.len())),
             TaskKind::Segmentation { classes } => Self::Segmentation(MaskConfusion::new(classes)),
             TaskKind::Dense { unit } => Self::Dense(Dense::new(unit)),
+            TaskKind::Regression { unit } => Self::Regression(Regression::new(unit)),
         }
     }
 
@@ -57,6 +62,9 @@ impl MetricSet {
                 scores.add(truth, predicted, images)
             }
             (Self::Dense(scores), Target::Dense(truth), Prediction::Dense(predicted)) => scores.add(truth, predicted),
+            (Self::Regression(scores), Target::Value(truth), Prediction::Value(predicted)) => {
+                scores.add(truth, predicted)
+            }
             _ => {
                 let expected = self.kind();
                 let found = if expected == kind_of_target(truth) {
@@ -65,6 +73,7 @@ impl MetricSet {
                         Prediction::MultiLabel(_) => "yes/no labels as prediction",
                         Prediction::Mask(_) => "a mask as prediction",
                         Prediction::Dense(_) => "dense values as prediction",
+                        Prediction::Value(_) => "values as prediction",
                     }
                 } else {
                     kind_of_target(truth)
@@ -84,6 +93,7 @@ impl MetricSet {
             (Self::MultiLabel(mine), Self::MultiLabel(theirs)) => mine.merge(theirs),
             (Self::Segmentation(mine), Self::Segmentation(theirs)) => mine.merge(theirs),
             (Self::Dense(mine), Self::Dense(theirs)) => mine.merge(theirs),
+            (Self::Regression(mine), Self::Regression(theirs)) => mine.merge(theirs),
             _ => Err(Error::Merge { left: self.kind().to_owned(), right: other.kind().to_owned() }),
         }
     }
@@ -95,6 +105,7 @@ impl MetricSet {
             Self::MultiLabel(scores) => scores.scores(),
             Self::Segmentation(scores) => scores.scores(),
             Self::Dense(scores) => scores.scores(),
+            Self::Regression(scores) => scores.scores(),
         }
     }
 
@@ -104,6 +115,7 @@ impl MetricSet {
             Self::MultiLabel(_) => "multi_label",
             Self::Segmentation(_) => "segmentation",
             Self::Dense(_) => "dense",
+            Self::Regression(_) => "regression",
         }
     }
 }
@@ -115,6 +127,7 @@ pub(crate) fn kind_of_target(target: &Target) -> &'static str {
         Target::MultiLabel(_) => "multi_label",
         Target::Mask(_) => "segmentation",
         Target::Dense(_) => "dense",
+        Target::Value(_) => "regression",
     }
 }
 
@@ -147,6 +160,12 @@ mod tests {
                 TaskKind::Dense { unit: "m".into() },
                 Target::Dense(vec![1.0; 4]),
                 Prediction::Dense(vec![1.0; 4]),
+                "rmse",
+            ),
+            (
+                TaskKind::Regression { unit: "kg".into() },
+                Target::Value(vec![1.0, 2.0]),
+                Prediction::Value(vec![1.0, 2.0]),
                 "rmse",
             ),
         ]

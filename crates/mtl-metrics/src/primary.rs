@@ -5,13 +5,13 @@ use mtl_task::TaskKind;
 use crate::score::{Direction, Score};
 
 /// Name of the primary score of a kind of task, which decides about early stopping and the best checkpoint: `accuracy`,
-/// `label_accuracy`, `miou` or `rmse`.
+/// `label_accuracy`, `miou` or `rmse` (also for regression).
 pub fn primary_score(kind: &TaskKind) -> &'static str {
     match kind {
         TaskKind::Classification { .. } => "accuracy",
         TaskKind::MultiLabel { .. } => "label_accuracy",
         TaskKind::Segmentation { .. } => "miou",
-        TaskKind::Dense { .. } => "rmse",
+        TaskKind::Dense { .. } | TaskKind::Regression { .. } => "rmse",
     }
 }
 
@@ -25,14 +25,16 @@ pub fn primary_first(kind: &TaskKind, mut scores: Vec<Score>) -> Vec<Score> {
 ///
 /// 0 is as good as the baseline, 1 is perfect, negative values are worse than the baseline. For scores with a maximum of 1
 /// (higher is better) it is `(score - baseline) / (1 - baseline)`, for errors (lower is better) `1 - score / baseline`. The
-/// denominators are at least 0.01 and 1e-6, and the result lies in `-1..=1`: with a nearly perfect baseline the ratio means
-/// little. The direction is that of `score`.
+/// denominators are at least 0.01 and 1e-6: with a nearly perfect baseline the ratio means little. The result is at most 1.
+/// Below -1 (an error of twice the baseline's) it falls by only a millionth of the ratio's logarithm: of two bad predictions the
+/// better one has the better skill, which early stopping and the choice of the best checkpoint need, but one bad task does not
+/// outweigh the others. The direction is that of `score`.
 pub fn skill_score(score: &Score, baseline: &Score) -> f64 {
     let skill = match score.direction {
         Direction::HigherIsBetter => (score.value - baseline.value) / (1.0 - baseline.value).max(0.01),
         Direction::LowerIsBetter => 1.0 - score.value / baseline.value.max(1e-6),
     };
-    skill.clamp(-1.0, 1.0)
+    if skill < -1.0 { -1.0 - 1e-6 * (-skill).ln() } else { skill.min(1.0) }
 }
 
 #[cfg(test)]
@@ -51,18 +53,22 @@ mod tests {
             (accuracy(0.75), accuracy(0.5), 0.5),
             (accuracy(1.0), accuracy(0.5), 1.0),
             (accuracy(0.25), accuracy(0.5), -0.5),
-            (accuracy(0.0), accuracy(0.875), -1.0),
+            (accuracy(0.0), accuracy(0.875), -1.0 - 1e-6 * 7_f64.ln()),
             // 0.005 above a baseline of 0.995: the denominator is 0.01.
             (accuracy(1.0), accuracy(0.995), 0.5),
             (error(1.0), error(4.0), 0.75),
             (error(6.0), error(4.0), -0.5),
-            (error(12.0), error(4.0), -1.0),
+            (error(8.0), error(4.0), -1.0),
+            (error(12.0), error(4.0), -1.0 - 1e-6 * 2_f64.ln()),
             (error(0.0), error(0.0), 1.0),
             (error(5e-7), error(0.0), 0.5),
         ] {
             let skill = skill_score(&score, &baseline);
             assert!((skill - expected).abs() < 1e-12, "{score:?} {baseline:?}: {skill}, not {expected}");
         }
+        // The better of two predictions always has the better skill, however bad they are.
+        let skills = [0.0, 3.9, 4.1, 7.9, 8.1, 1e3, 1e6, 1e9].map(|value| skill_score(&error(value), &error(4.0)));
+        assert!(skills.windows(2).all(|pair| pair[0] > pair[1]), "{skills:?}");
     }
 
     #[test]
@@ -79,6 +85,11 @@ mod tests {
             ),
             (TaskKind::Segmentation { classes: names() }, Target::Mask(vec![0, 1]), Prediction::Mask(vec![0, 1])),
             (TaskKind::Dense { unit: "m".into() }, Target::Dense(vec![1.0]), Prediction::Dense(vec![2.0])),
+            (
+                TaskKind::Regression { unit: "kg".into() },
+                Target::Value(vec![1.0, 2.0]),
+                Prediction::Value(vec![2.0, 2.0]),
+            ),
         ] {
             let mut metrics = MetricSet::new(&kind);
             metrics.add(&truth, &predicted, 1).unwrap();

@@ -114,6 +114,7 @@ impl Model {
                 height: schema.height,
                 width: schema.width,
                 class_counts: Some(counts.clone()),
+                values: schema.values.get(target).copied().flatten(),
             };
             let scope = heads.sub(&task.name);
             let default = mtl_heads::Config::for_task(&task.kind);

@@ -88,7 +88,7 @@ pub struct Views<'a> {
 pub enum Output {
     /// Of a labelled task.
     Task {
-        /// Probabilities (or values, for dense tasks), averaged over the views.
+        /// Probabilities (or values, for tasks of numbers), averaged over the views.
         probabilities: Tensor,
         /// The decisions that follow from them.
         prediction: Prediction,
@@ -114,8 +114,8 @@ impl Metrics {
     /// Labels and predictions that do not fit together; values that are not finite.
     pub fn add(&mut self, truth: Option<&Target>, images: &[f32], output: &Output, count: usize) -> Result<()> {
         match (&mut *self, output, truth) {
-            (Self::Task(_), Output::Task { prediction, .. }, Some(truth)) => {
-                self.add_prediction(truth, prediction, count)?;
+            (Self::Task(scores), Output::Task { prediction, .. }, Some(truth)) => {
+                scores.add(truth, prediction, count)?
             }
             (Self::Images(psnr), Output::Images(drawn), _) => {
                 let drawn: Vec<f32> =
@@ -123,17 +123,6 @@ impl Metrics {
                 psnr.add(images, &drawn, count)?;
             }
             _ => {}
-        }
-        Ok(())
-    }
-
-    /// Adds the predictions of a labelled task for a batch of `count` images.
-    ///
-    /// # Errors
-    /// As [`Metrics::add`].
-    pub fn add_prediction(&mut self, truth: &Target, prediction: &Prediction, count: usize) -> Result<()> {
-        if let Self::Task(scores) = self {
-            scores.add(truth, prediction, count)?;
         }
         Ok(())
     }

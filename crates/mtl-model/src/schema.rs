@@ -1,6 +1,6 @@
 //! The part of a data set's description that a model depends on.
 
-use mtl_task::Task;
+use mtl_task::{Task, ValueStatistics};
 use serde::{Deserialize, Serialize};
 
 /// Tasks, classes and image size: a trained model is used with this and without its data.
@@ -16,8 +16,12 @@ pub struct Schema {
     pub width: usize,
     /// The labelled tasks.
     pub tasks: Vec<Task>,
-    /// Number of training labels per class of each task (images or pixels); empty for dense tasks.
+    /// Number of training labels per class of each task (images or pixels); empty for tasks of numbers.
     pub class_counts: Vec<Vec<u64>>,
+    /// Statistics of each task's training labels, by which a head of numbers standardises; `None` for tasks of classes and relative
+    /// ones. Empty without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<Option<ValueStatistics>>,
     /// Index of the task whose classes condition the generators.
     pub condition: Option<usize>,
     /// SHA-256 of the row names of the training, validation and test subset. A folder that has gained or lost an image is
@@ -26,11 +30,11 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// A schema for images of `channels` channels and `(height, width)` pixels, without class counts or conditioning.
+    /// A schema for images of `channels` channels and `(height, width)` pixels, without label statistics or conditioning.
     pub fn new(data: impl Into<String>, channels: usize, (height, width): (usize, usize), tasks: Vec<Task>) -> Self {
         let class_counts = tasks.iter().map(|task| vec![0; task.kind.classes().len()]).collect();
-        let (data, split_sha256) = (data.into(), String::new());
-        Self { data, channels, height, width, tasks, class_counts, condition: None, split_sha256 }
+        let (data, split_sha256, values) = (data.into(), String::new(), Vec::new());
+        Self { data, channels, height, width, tasks, class_counts, values, condition: None, split_sha256 }
     }
 
     /// Class names that condition the generators; empty for unconditional generators.

@@ -55,12 +55,21 @@ pub enum TaskKind {
     },
     /// One real number per pixel (depth, height ...).
     Dense {
-        /// The unit of the number, for tables ("m", "relative" ...).
+        /// The unit of the number, for tables: "m"; empty where it is not known; [`TaskKind::RELATIVE`] for numbers from 0 to 1
+        /// without a unit.
+        unit: String,
+    },
+    /// One real number per image (weight, age, grade ...).
+    Regression {
+        /// The unit of the number ("kg"); empty where it is not known.
         unit: String,
     },
 }
 
 impl TaskKind {
+    /// The unit of dense numbers from 0 to 1 that mean nothing beyond their order and ratio.
+    pub const RELATIVE: &'static str = "relative";
+
     /// The kind's name in configuration files and tables; also the name of the head that serves it by default.
     pub fn name(&self) -> &'static str {
         match self {
@@ -68,6 +77,7 @@ impl TaskKind {
             Self::MultiLabel { .. } => "multi_label",
             Self::Segmentation { .. } => "segmentation",
             Self::Dense { .. } => "dense",
+            Self::Regression { .. } => "regression",
         }
     }
 
@@ -76,16 +86,24 @@ impl TaskKind {
         match self {
             Self::Classification { classes } | Self::Segmentation { classes } => classes.len(),
             Self::MultiLabel { labels } => labels.len(),
-            Self::Dense { .. } => 1,
+            Self::Dense { .. } | Self::Regression { .. } => 1,
         }
     }
 
-    /// Class or label names; empty for dense tasks.
+    /// Class or label names; empty for tasks of numbers.
     pub fn classes(&self) -> &[String] {
         match self {
             Self::Classification { classes } | Self::Segmentation { classes } => classes,
             Self::MultiLabel { labels } => labels,
-            Self::Dense { .. } => &[],
+            Self::Dense { .. } | Self::Regression { .. } => &[],
+        }
+    }
+
+    /// The unit of a task of numbers, for tables; empty where it is not known, and for tasks of classes.
+    pub fn unit(&self) -> &str {
+        match self {
+            Self::Dense { unit } | Self::Regression { unit } => unit,
+            Self::Classification { .. } | Self::MultiLabel { .. } | Self::Segmentation { .. } => "",
         }
     }
 
@@ -96,6 +114,7 @@ impl TaskKind {
             Self::MultiLabel { labels } => Target::MultiLabel(vec![f32::NAN; batch * labels.len()]),
             Self::Segmentation { .. } => Target::Mask(vec![Target::NO_PIXEL; batch * height * width]),
             Self::Dense { .. } => Target::Dense(vec![f32::NAN; batch * height * width]),
+            Self::Regression { .. } => Target::Value(vec![f32::NAN; batch]),
         }
     }
 }
@@ -111,6 +130,41 @@ pub enum Target {
     Mask(Vec<u8>),
     /// `[B, H, W]` values, NaN where missing.
     Dense(Vec<f32>),
+    /// `[B]` values, NaN where missing.
+    Value(Vec<f32>),
+}
+
+/// Statistics of the labels of a task of numbers, in their unit: pixels (dense) or images (regression). Heads standardise by
+/// those of the training images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ValueStatistics {
+    /// Images with a label.
+    pub images: u64,
+    /// Mean; in dense tasks each image weighs as much as the share of its pixels that has a value.
+    pub mean: f64,
+    /// Standard deviation (of the population) around it.
+    pub std: f64,
+    /// Smallest value.
+    pub min: f32,
+    /// Largest value.
+    pub max: f32,
+}
+
+impl ValueStatistics {
+    /// Of one number per image; `None` without any.
+    pub fn of(values: impl Iterator<Item = f32>) -> Option<Self> {
+        let values: Vec<f32> = values.collect();
+        let (min, max) = (values.iter().copied().reduce(f32::min)?, values.iter().copied().reduce(f32::max)?);
+        let count = values.len() as f64;
+        let mean = values.iter().copied().map(f64::from).sum::<f64>() / count;
+        let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
+        Some(Self { images: values.len() as u64, mean, std: variance.sqrt(), min, max })
+    }
+
+    /// Whether all values are the same, as far as 32 bits tell: there is nothing to learn from them.
+    pub fn constant(&self) -> bool {
+        !(self.min < self.max && self.std > f64::from(f32::EPSILON) * self.mean.abs())
+    }
 }
 
 impl Target {
@@ -123,7 +177,9 @@ impl Target {
     pub fn present(&self) -> usize {
         match self {
             Self::Class(labels) => labels.iter().filter(|&&label| label != Self::NO_CLASS).count(),
-            Self::MultiLabel(values) | Self::Dense(values) => values.iter().filter(|value| !value.is_nan()).count(),
+            Self::MultiLabel(values) | Self::Dense(values) | Self::Value(values) => {
+                values.iter().filter(|value| !value.is_nan()).count()
+            }
             Self::Mask(pixels) => pixels.iter().filter(|&&pixel| pixel != Self::NO_PIXEL).count(),
         }
     }
@@ -142,6 +198,7 @@ impl Target {
             Self::MultiLabel(values) => Self::MultiLabel(part(values, range, batch)),
             Self::Mask(pixels) => Self::Mask(part(pixels, range, batch)),
             Self::Dense(values) => Self::Dense(part(values, range, batch)),
+            Self::Value(values) => Self::Value(part(values, range, batch)),
         }
     }
 
@@ -152,7 +209,9 @@ impl Target {
     pub fn extend(&mut self, other: &Target) {
         match (self, other) {
             (Self::Class(a), Self::Class(b)) => a.extend_from_slice(b),
-            (Self::MultiLabel(a), Self::MultiLabel(b)) | (Self::Dense(a), Self::Dense(b)) => a.extend_from_slice(b),
+            (Self::MultiLabel(a), Self::MultiLabel(b))
+            | (Self::Dense(a), Self::Dense(b))
+            | (Self::Value(a), Self::Value(b)) => a.extend_from_slice(b),
             (Self::Mask(a), Self::Mask(b)) => a.extend_from_slice(b),
             (a, b) => panic!("targets of two kinds: {a:?} and {b:?}"),
         }
@@ -180,15 +239,26 @@ mod tests {
             (TaskKind::MultiLabel { labels: names(3) }, 6),
             (TaskKind::Segmentation { classes: names(3) }, 40),
             (TaskKind::Dense { unit: "m".into() }, 40),
+            (TaskKind::Regression { unit: "kg".into() }, 2),
         ] {
             let target = kind.missing(2, 4, 5);
             assert_eq!(target.present(), 0);
             let len = match &target {
                 Target::Class(v) => v.len(),
-                Target::MultiLabel(v) | Target::Dense(v) => v.len(),
+                Target::MultiLabel(v) | Target::Dense(v) | Target::Value(v) => v.len(),
                 Target::Mask(v) => v.len(),
             };
             assert_eq!(len, size, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn values_that_32_bits_cannot_tell_apart_are_constant() {
+        let found = ValueStatistics::of([1.0, 3.0, 5.0, 7.0].into_iter()).unwrap();
+        assert_eq!(found, ValueStatistics { images: 4, mean: 4.0, std: 5_f64.sqrt(), min: 1.0, max: 7.0 });
+        assert_eq!(ValueStatistics::of([].into_iter()), None);
+        let of = |mean, std, min, max| ValueStatistics { images: 3, mean, std, min, max };
+        assert!(!of(2.0, 0.5, 1.0, 3.0).constant() && !of(1e6, 1.0, 999_999.0, 1_000_001.0).constant());
+        assert!(of(2.0, 0.0, 2.0, 2.0).constant() && of(1e9, 1.0, 1e9, 1.000_000_1e9).constant());
     }
 }

@@ -57,8 +57,8 @@ pub struct TaskScores {
     pub kind: String,
     /// The model's scores, the primary one first.
     pub scores: Vec<Score>,
-    /// The same scores of the best constant prediction (majority class, all background, mean value), where defined.
+    /// The same scores, each of the constant prediction that is the best for it ([`mtl_metrics::Baseline`]), where defined.
     pub baseline: Vec<Score>,
-    /// Description of the constant prediction.
+    /// Description of the constant predictions.
     pub baseline_words: String,
 }

@@ -91,7 +91,8 @@ impl Model {
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
         let config = mtl_trunk::Config::default_of("resnet")?;
         let trunk = config.build(&params.scope("trunk"), 3)?;
-        let input = HeadInput { taps: trunk.taps().to_vec(), height: SIDE, width: SIDE, class_counts: None };
+        let input =
+            HeadInput { taps: trunk.taps().to_vec(), height: SIDE, width: SIDE, class_counts: None, values: None };
         let names = |count: usize| (0..count).map(|class| class.to_string()).collect();
         let head = |config: &Config, task: Task| config.build(&params.scope("heads").sub(&task.name), &task, &input);
         // Without dropout: its random numbers differ between frameworks, the rest of the step does not.

@@ -84,14 +84,14 @@ impl Screen {
             }
             out("")?;
         }
-        out("pictures")?;
-        if self.pictures.is_empty() {
-            out(format_args!("  {}", record.run.join("samples").display()))?;
+        if !self.pictures.is_empty() {
+            out("pictures")?;
+            for picture in &self.pictures {
+                out(format_args!("  {}", picture.display()))?;
+            }
+            out("")?;
         }
-        for picture in &self.pictures {
-            out(format_args!("  {}", picture.display()))?;
-        }
-        out("\ntry next")?;
+        out("try next")?;
         for command in next(&record.run, self.built_in, self.generators) {
             out(format_args!("  {} {command}", program()))?;
         }

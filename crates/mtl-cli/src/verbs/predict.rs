@@ -84,6 +84,9 @@ fn lines(task: &TaskPrediction) -> Vec<String> {
         let words: Vec<String> = likely.iter().map(|(name, p)| format!("{name} {:.1} %", 100.0 * p)).collect();
         lines.push(words.join(", "));
     }
+    if let Some(value) = task.value {
+        lines.push(format!("{value:.4} {}", task.unit.as_deref().unwrap_or_default()).trim_end().to_owned());
+    }
     for (what, path) in [("mask", &task.mask), ("overlay", &task.overlay)] {
         if let Some(path) = path {
             lines.push(format!("{what} {}", path.display()));

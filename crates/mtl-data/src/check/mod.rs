@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use mtl_task::{Target, TaskKind};
+use mtl_task::{Target, TaskKind, ValueStatistics};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -87,8 +87,12 @@ pub struct TaskReport {
     pub empty_masks: usize,
     /// Segmentation and dense: share of the pixels of labelled rows without a label.
     pub unlabelled_pixels: f64,
+    /// Dense and regression: the unit of the numbers; empty where it is not known.
+    pub unit: String,
     /// Dense: smallest and largest value.
     pub range: Option<[f32; 2]>,
+    /// Regression: statistics of the labels.
+    pub values: Option<ValueStatistics>,
 }
 
 /// One class or label.
@@ -327,7 +331,11 @@ fn tasks(dataset: &dyn Dataset, stats: &[Result<RowStats, Error>]) -> Vec<TaskRe
             } else {
                 unlabelled as f64 / (labelled + unlabelled).max(1) as f64
             },
+            unit: task.kind.unit().to_owned(),
             range: range.filter(|range| range[0] <= range[1]),
+            values: ValueStatistics::of(
+                column().filter_map(|label| if let Labels::Value(value) = label { Some(*value) } else { None }),
+            ),
         }
     });
     reports.collect()

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use mtl_task::ValueStatistics;
+
 use super::{Report, Splits, TaskReport};
 use crate::error::Skipped;
 use crate::split::duplicates::Likeness;
@@ -71,8 +73,12 @@ impl fmt::Display for Report {
 fn write_task(f: &mut fmt::Formatter<'_>, task: &TaskReport, rows: usize) -> fmt::Result {
     let labelled = rows - task.missing;
     writeln!(f, "{} ({}): {labelled} rows labelled, {} not", task.name, task.kind, task.missing)?;
+    let unit = if task.unit.is_empty() { String::new() } else { format!(" {}", task.unit) };
     if let Some([low, high]) = task.range {
-        writeln!(f, "  values {low:.4} to {high:.4}")?;
+        writeln!(f, "  values {low:.4} to {high:.4}{unit}")?;
+    }
+    if let Some(ValueStatistics { mean, std, min, max, .. }) = task.values {
+        writeln!(f, "  values {min} to {max}{unit}, mean {mean:.4}, standard deviation {std:.4}")?;
     }
     if task.unlabelled_pixels > 0.0 {
         writeln!(f, "  {:.2} % of the pixels of labelled rows have no label", 100.0 * task.unlabelled_pixels)?;

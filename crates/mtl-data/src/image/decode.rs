@@ -171,14 +171,16 @@ pub fn is_grey(image: &DynamicImage) -> bool {
     fn equal<T: PartialEq>(pixels: &[T], channels: usize) -> bool {
         pixels.chunks_exact(channels).all(|p| p[0] == p[1] && p[1] == p[2])
     }
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     match image {
         image if !image.color().has_color() => true,
         DynamicImage::ImageRgb8(pixels) => equal(pixels.as_raw(), 3),
         DynamicImage::ImageRgba8(pixels) => equal(pixels.as_raw(), 4),
         DynamicImage::ImageRgb16(pixels) => equal(pixels.as_raw(), 3),
         DynamicImage::ImageRgba16(pixels) => equal(pixels.as_raw(), 4),
-        DynamicImage::ImageRgb32F(pixels) => equal(pixels.as_raw(), 3),
-        DynamicImage::ImageRgba32F(pixels) => equal(pixels.as_raw(), 4),
+        // By their bits: a missing value (NaN) equals itself.
+        DynamicImage::ImageRgb32F(pixels) => equal(&bits(pixels.as_raw()), 3),
+        DynamicImage::ImageRgba32F(pixels) => equal(&bits(pixels.as_raw()), 4),
         other => equal(other.to_rgb8().as_raw(), 3),
     }
 }

@@ -1,4 +1,4 @@
-//! Mask and depth files: one number per pixel.
+//! Mask files: one value per pixel.
 //!
 //! A mask pixel becomes a *code*: the grey value as stored (0 to 65535; 4 bits are not scaled to 8), the index of an indexed
 //! file, or a colour. An indexed file stands for its indices (as PASCAL VOC ships them), unless all its colours are grey:
@@ -181,22 +181,6 @@ pub(crate) fn has_smoothed_edges(codes: &[Code], size: Size) -> bool {
     2 * between <= values.len() as u64 && 10 * inside <= between
 }
 
-/// A depth file as fractions of its largest storable value (255 or 65535); 0 is "not measured" and becomes NaN, as in
-/// the PNGs of NYU Depth and KITTI.
-///
-/// # Errors
-/// [`Problem`].
-pub fn depth(bytes: &[u8]) -> Result<(Vec<f32>, Size), Problem> {
-    let image = decode::decode(bytes)?;
-    let size = decode::size_of(&image);
-    let scaled = |value: f32, largest: f32| if value == 0.0 { f32::NAN } else { value / largest };
-    let values = match &image {
-        DynamicImage::ImageLuma16(pixels) => pixels.as_raw().iter().map(|&v| scaled(f32::from(v), 65535.0)).collect(),
-        other => other.to_luma8().as_raw().iter().map(|&v| scaled(f32::from(v), 255.0)).collect(),
-    };
-    Ok((values, size))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::io::Cursor;
@@ -310,14 +294,5 @@ pub(crate) mod tests {
         }
         assert_eq!(Code::rgb([1, 2, 3]).to_string(), "\"1,2,3\"");
         assert_eq!(Code::rgb([0, 0, 1]).as_grey(), None);
-    }
-
-    #[test]
-    fn depth_is_a_fraction_and_zero_is_missing() {
-        let deep: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_raw(2, 1, vec![0, 13107_u16]).unwrap();
-        let (values, _) = depth(&png_of(deep)).unwrap();
-        assert!(values[0].is_nan() && (values[1] - 0.2).abs() < 1e-6);
-        let (values, _) = depth(&png_of(GrayImage::from_raw(1, 1, vec![51]).unwrap())).unwrap();
-        assert!((values[0] - 0.2).abs() < 1e-6);
     }
 }

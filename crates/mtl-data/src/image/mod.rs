@@ -3,6 +3,7 @@
 pub mod area;
 pub mod colours;
 pub mod decode;
+pub mod depth;
 pub mod fingerprint;
 mod jpeg;
 pub mod mask;

@@ -57,7 +57,9 @@ fn bytes(sample: &Sample) -> usize {
     let targets = sample.targets.iter().map(|target| {
         let pixels = match target {
             Target::Class(labels) => size_of_val(labels.as_slice()),
-            Target::MultiLabel(values) | Target::Dense(values) => size_of_val(values.as_slice()),
+            Target::MultiLabel(values) | Target::Dense(values) | Target::Value(values) => {
+                size_of_val(values.as_slice())
+            }
             Target::Mask(pixels) => pixels.len(),
         };
         pixels + size_of::<Target>()

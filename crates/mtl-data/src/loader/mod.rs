@@ -349,7 +349,7 @@ fn checked_sample(dataset: &dyn Dataset, row: usize, size: Size) -> Result<Sampl
 fn target_len(target: &Target) -> usize {
     match target {
         Target::Class(labels) => labels.len(),
-        Target::MultiLabel(values) | Target::Dense(values) => values.len(),
+        Target::MultiLabel(values) | Target::Dense(values) | Target::Value(values) => values.len(),
         Target::Mask(pixels) => pixels.len(),
     }
 }

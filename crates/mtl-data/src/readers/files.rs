@@ -11,6 +11,7 @@ use mtl_task::{Target, Task, TaskKind};
 use rayon::prelude::*;
 use tracing::{debug, info, trace};
 
+use super::depth_maps::say_depth;
 use super::masks::{self, Meaning};
 use super::row::{Label, Row};
 use super::scan::{MaskReading, ScannedRow, Scanner, size_mismatch};
@@ -19,6 +20,7 @@ use super::{OpenOptions, walk};
 use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
 use crate::error::{Error, Skipped};
 use crate::facts::{DecodedFacts, FileContent, FileFacts, LabelFacts, RowFacts, Wanted};
+use crate::image::depth::{Encoding, depth};
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::palette::Palette;
 use crate::image::polygon::{self, Outline};
@@ -63,11 +65,13 @@ impl Draft {
         }
         let colours = matches!(&self.meaning, Meaning::Known(palette) if palette.has_colours());
         let known = matches!(self.meaning, Meaning::Known(_));
+        let encoding = options.depth_encoding();
         let masks = MaskReading { colours, as_stored: options.masks_as_stored, resize: options.resize_masks };
         let scanner = Scanner {
             verify: options.verify,
             decode_masks: !known || options.verify,
             masks,
+            depth: &encoding,
             known: options.known.as_deref(),
             reused: AtomicUsize::new(0),
             read: AtomicUsize::new(0),
@@ -118,6 +122,7 @@ impl Draft {
         if self.tasks.is_empty() {
             self.reading.guess("no labels were found: only tasks without labels (generation) can be trained");
         }
+        say_depth(files.values(), options, &mut self.reading);
         let channels = options.channels.unwrap_or(if images.grey { 1 } else { 3 });
         let schema = Schema { name: walk::dataset_name(&self.root), channels, tasks: self.tasks };
         let (root, mut reading) = (self.root, self.reading);
@@ -130,7 +135,18 @@ impl Draft {
         if self.count_rest {
             walk::leave_rest(&root, &used, &mut reading)?;
         }
-        Ok(Box::new(ImageFiles { root, schema, rows: kept, files, palette, masks, largest, skipped: broken, reading }))
+        Ok(Box::new(ImageFiles {
+            root,
+            schema,
+            rows: kept,
+            files,
+            palette,
+            masks,
+            encoding,
+            largest,
+            skipped: broken,
+            reading,
+        }))
     }
 }
 
@@ -144,6 +160,7 @@ struct ImageFiles {
     masks: MaskReading,
     /// End of the range of images of more than 8 bits.
     largest: Option<f32>,
+    encoding: Encoding,
     skipped: Vec<Skipped>,
     reading: Reading,
 }
@@ -195,9 +212,10 @@ impl ImageFiles {
             Label::Outlines(outlines) => LabelFacts::of(&Self::drawn(outlines, native(), native()), &task.kind),
             Label::Runs(runs) => LabelFacts::of(&Self::filled(runs, native(), native()), &task.kind),
             Label::Depth(path) => match content(path) {
-                Some(FileContent::Depth(facts)) => LabelFacts::Dense(*facts),
-                _ => LabelFacts::of(&Self::depth(path, native(), native())?, &task.kind),
+                Some(FileContent::Depth { facts, .. }) => LabelFacts::Dense(*facts),
+                _ => LabelFacts::of(&self.depth(path, native(), native())?, &task.kind),
             },
+            Label::Value(value) => LabelFacts::Value(*value),
         })
     }
 
@@ -254,8 +272,8 @@ impl ImageFiles {
         palette::target(&classes, image, size)
     }
 
-    fn depth(path: &Path, image: Size, size: Size) -> Result<Target, Error> {
-        let (values, depth_size) = mask::depth(&decode::read_file(path)?)
+    fn depth(&self, path: &Path, image: Size, size: Size) -> Result<Target, Error> {
+        let (values, depth_size) = depth(&decode::read_file(path)?, &self.encoding)
             .map_err(|problem| Error::Image { path: path.to_owned(), problem })?;
         if depth_size != image {
             return Err(Error::Mask { path: path.to_owned(), reason: size_mismatch("depth map", depth_size, image) });
@@ -287,6 +305,7 @@ impl Dataset for ImageFiles {
             | Label::Outlines(_)
             | Label::Runs(_)
             | Label::Depth(_) => Labels::Pixels,
+            Label::Value(value) => Labels::Value(*value),
             Label::YesNo(_) | Label::Missing => Labels::Missing,
         });
         labels.collect()
@@ -319,7 +338,8 @@ impl Dataset for ImageFiles {
                 Label::Layers(layers) => self.layered(at, layers, native, size)?,
                 Label::Outlines(outlines) => Self::drawn(outlines, native, size),
                 Label::Runs(runs) => Self::filled(runs, native, size),
-                Label::Depth(path) => Self::depth(path, native, size)?,
+                Label::Depth(path) => self.depth(path, native, size)?,
+                Label::Value(value) => Target::Value(vec![*value]),
                 Label::Missing => task.kind.missing(1, size.height, size.width),
             });
         }

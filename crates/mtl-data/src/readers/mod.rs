@@ -13,12 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
 use crate::error::Error;
+use crate::image::depth::Encoding;
 use crate::inventory::Inventory;
 use crate::reading::Reading;
 
 mod cifar10;
 #[cfg(feature = "coco")]
 mod coco;
+mod depth_maps;
 mod files;
 mod folder;
 mod idx;
@@ -71,6 +73,18 @@ pub struct OpenOptions {
     pub labels: Option<String>,
     /// Patterns of files and folders that are not looked at (`old/**`). Default: none.
     pub ignore: Vec<String>,
+    /// Columns of a table that are to be regression tasks, such as a grade of whole numbers; `*` stands for any characters.
+    /// Default: none, columns of measured numbers are.
+    pub regression: Vec<String>,
+    /// Columns of a table that are to be classifications, such as a column of a few decimals. Default: none, columns of words or
+    /// of a few whole numbers are.
+    pub classification: Vec<String>,
+    /// Stored numbers of depth maps that mean "not measured". Default: [0], as in the PNGs of NYU Depth and KITTI.
+    pub depth_invalid: Vec<f64>,
+    /// Depth of the stored number 1, in `depth_unit`, above 0. Default: 1, depths as stored. For millimetres in metres: 0.001.
+    pub depth_scale: f64,
+    /// Unit of depths, for tables. Default: none. `relative` is for depths scaled to 0..1 without a unit.
+    pub depth_unit: String,
     /// An inventory of an earlier opening: files that have not changed since are not read again. No key of configuration
     /// files.
     #[serde(skip)]
@@ -91,8 +105,19 @@ impl Default for OpenOptions {
             masks: None,
             labels: None,
             ignore: Vec::new(),
+            regression: Vec::new(),
+            classification: Vec::new(),
+            depth_invalid: vec![0.0],
+            depth_scale: 1.0,
+            depth_unit: String::new(),
             known: None,
         }
+    }
+}
+
+impl OpenOptions {
+    fn depth_encoding(&self) -> Encoding {
+        Encoding { invalid: self.depth_invalid.clone(), scale: self.depth_scale }
     }
 }
 
@@ -203,6 +228,13 @@ fn find_and_open(path: &Path, options: &OpenOptions) -> Opened {
         reader.name.clone_into(&mut reading.reader);
         *own = reading;
     }
+    let columns = options.regression.iter().chain(&options.classification);
+    if let (Some(first), Some(own), true) = (columns.min(), dataset.reading_mut(), reader.name != "manifest") {
+        let name = reader.name;
+        own.warn(format!(
+            "data.open.regression and classification name columns of a table, such as `{first}`: `{name}` has none"
+        ));
+    }
     Ok(dataset)
 }
 
@@ -230,6 +262,13 @@ fn check(options: &OpenOptions) -> Result<(), Error> {
             key: "max_broken",
             value: options.max_broken.to_string(),
             reason: "a share from 0 to 1".into(),
+        });
+    }
+    if !(options.depth_scale > 0.0 && options.depth_scale.is_finite()) {
+        return Err(Error::Option {
+            key: "depth_scale",
+            value: options.depth_scale.to_string(),
+            reason: "above 0: the depth of the stored number 1".into(),
         });
     }
     Ok(())

@@ -23,6 +23,8 @@ pub(super) enum Label {
     /// Run-length encoded masks with their mask value; none are a mask of background.
     Runs(Vec<(u8, Runs)>),
     Depth(PathBuf),
+    /// A number.
+    Value(f32),
     Missing,
 }
 
@@ -49,9 +51,13 @@ impl Label {
             Self::Mask(paths) => paths.iter().collect(),
             Self::Layers(layers) => layers.iter().map(|(_, path)| path).collect(),
             Self::Depth(path) => vec![path],
-            Self::Class(_) | Self::YesNo(_) | Self::Alpha | Self::Outlines(_) | Self::Runs(_) | Self::Missing => {
-                Vec::new()
-            }
+            Self::Class(_)
+            | Self::YesNo(_)
+            | Self::Alpha
+            | Self::Outlines(_)
+            | Self::Runs(_)
+            | Self::Value(_)
+            | Self::Missing => Vec::new(),
         }
     }
 }

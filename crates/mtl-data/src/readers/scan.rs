@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::row::{Label, Row};
 use image::metadata::Orientation;
 
+use super::row::{Label, Row};
 use crate::error::{Error, Problem, Skipped};
 use crate::facts::{DecodedFacts, DenseFacts, FileContent, FileFacts, ImageFacts, MaskFacts, Stamp};
 use crate::image::decode::Header;
+use crate::image::depth::{Encoding, depth};
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::{decode, mask, resize};
 use crate::inventory::Inventory;
@@ -23,6 +24,8 @@ pub(super) struct Scanner<'a> {
     pub decode_masks: bool,
     /// How masks are read.
     pub masks: MaskReading,
+    /// How depth files are read.
+    pub depth: &'a Encoding,
     /// Facts of an earlier pass.
     pub known: Option<&'a Inventory>,
     /// Sound files whose facts come from `known`.
@@ -218,12 +221,15 @@ impl Scanner<'_> {
     }
 
     fn depth(&self, path: &Path) -> Result<FileFacts, String> {
-        if let Some(facts) = self.known(path, |content| matches!(content, FileContent::Depth(_))) {
+        let same =
+            |content: &FileContent| matches!(content, FileContent::Depth { encoding, .. } if encoding == self.depth);
+        if let Some(facts) = self.known(path, same) {
             return Ok(facts);
         }
         let stamp = stamp(path);
-        let (values, size) = mask::depth(&read(path)?).map_err(|problem| problem.to_string())?;
-        Ok(self.facts(stamp, size, FileContent::Depth(DenseFacts::of(&values))))
+        let (values, size) = depth(&read(path)?, self.depth).map_err(|problem| problem.to_string())?;
+        let content = FileContent::Depth { encoding: self.depth.clone(), facts: DenseFacts::of(&values) };
+        Ok(self.facts(stamp, size, content))
     }
 }
 

@@ -56,12 +56,16 @@ fn facts_by_hand() {
     assert_eq!(inventory.rows()[1].labels[mask], LabelFacts::Mask { pixels: vec![16, 8], unlabelled: 0 });
     assert_eq!([kind, mask, depth].map(|column| inventory.labelled(column, &rows)), [6, 3, 1]);
     assert_eq!(inventory.class_counts(depth, &rows), [0; 0]);
-    let LabelFacts::Dense(DenseFacts { pixels, known, sum, range }) = inventory.rows()[3].labels[depth] else {
+    let LabelFacts::Dense(DenseFacts { pixels, known, sum, square, range, groups }) = inventory.rows()[3].labels[depth]
+    else {
         panic!()
     };
-    assert_eq!((pixels, known, range), (24, 12, Some([0.2, 0.2])));
-    assert!((sum - 12.0 * f64::from(0.2_f32)).abs() < 1e-9);
-    assert_eq!(inventory.target(3, depth), Target::Dense(vec![0.2; 512]));
+    assert_eq!((pixels, known, range, groups), (24, 12, Some([51.0, 51.0]), Some([51.0; 32])));
+    assert_eq!((sum, square), (12.0 * 51.0, 12.0 * 51.0 * 51.0));
+    assert_eq!(inventory.target(3, depth), Target::Dense(vec![51.0; 512]));
+    let statistics = inventory.value_statistics(depth, &rows).unwrap();
+    assert_eq!((statistics.images, statistics.mean, statistics.std, statistics.constant()), (1, 51.0, 0.0, true));
+    assert_eq!(inventory.value_statistics(kind, &rows), None);
     assert_eq!(inventory.target(0, kind), Target::Class(vec![0]));
     assert_eq!(inventory.target(5, mask).present(), 0);
     let contents: Vec<_> = inventory.rows().iter().map(|row| row.content.unwrap()).collect();

@@ -8,6 +8,7 @@ mod formats;
 mod fuzz;
 mod inventory;
 mod layouts;
+mod numbers;
 mod packed;
 mod real;
 mod table_paths;

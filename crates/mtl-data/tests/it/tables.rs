@@ -98,10 +98,10 @@ const COLUMNS: &[Case] = &[
     (
         "image,weight",
         &[",0.5", ",1.25", ",2.0"],
-        "",
-        &["`weight` holds 3 different numbers", "regression is not learned"],
+        "weight: ",
+        &["`weight` holds 3 different numbers from 0.5 to 2: a regression task"],
     ),
-    ("image;weight", &[";0,5", ";1,25", ";2,0"], "", &["decimal point", "`weight` holds 3 different numbers"]),
+    ("image;weight", &[";0,5", ";1,25", ";2,0"], "weight: ", &["decimal point", "`weight` holds 3 different numbers"]),
     ("image,grade", &[",10.0", ",2.0", ","], "grade: 2 10", &["whole numbers such as `10.0`"]),
     ("image,code", &[",07", ",1"], "code: 1 07", &[]),
     // Spellings.
@@ -306,8 +306,8 @@ fn whole_numbers_are_classes_if_few_or_counting() {
     assert_eq!(tasks, 1, "{said}");
     says(&said, &["`value` counts up without gaps: its 21 numbers are read as classes"]);
     let (tasks, said) = numbers(|at| at * 7);
-    assert_eq!(tasks, 0, "{said}");
-    says(&said, &["`value` holds 21 different numbers: regression"]);
+    assert_eq!(tasks, 1, "{said}");
+    says(&said, &["`value` holds 21 different numbers from 0 to 140: a regression task"]);
 }
 
 #[test]

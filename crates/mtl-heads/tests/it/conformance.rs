@@ -11,7 +11,7 @@ use mtl_tensor::optim::{collect, first_non_finite, square_norm};
 use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, backward_retain, to_f64};
 use mtl_trunk::resnet;
 
-use crate::variants::{build, features, kind_of, labels, labels_of, normals, part, some, variants, without};
+use crate::variants::{VALUES, build, features, kind_of, labels, labels_of, normals, part, some, variants, without};
 
 const BATCH: usize = 4;
 const SIZE: (usize, usize) = (16, 24);
@@ -96,7 +96,7 @@ fn single_missing_cells_have_no_influence() {
         let logits = head.forward(&features("x", BATCH, DType::F64), &Ctx::eval()).unwrap();
         let target = without(&labels(&variant.task.kind, BATCH, SIZE), |at| at % 3 == 1);
         let expected = loss(&*head, &logits, &target);
-        // Other numbers in the missing cells: in multi-label and dense tasks every output is a cell, in the others every
+        // Other numbers in the missing cells: in multi-label tasks and those of numbers every output is a cell, in the others every
         // row over the outputs is.
         let outputs = variant.task.kind.outputs();
         let per_row = logits.elem_count() / BATCH / outputs;
@@ -161,6 +161,7 @@ fn independent_in_training(config: &Config) -> bool {
         Config::MultiLabel(config) => config.dropout == 0.0,
         Config::Segmentation(config) => config.norm == NormKind::Group,
         Config::Dense(config) => config.norm == NormKind::Group,
+        Config::Regression(config) => config.dropout == 0.0,
     }
 }
 
@@ -189,6 +190,7 @@ fn equal_contexts_give_equal_logits_and_dropout_follows_the_step() {
         let dropout = match &variant.config {
             Config::Classification(config) => config.dropout,
             Config::MultiLabel(config) => config.dropout,
+            Config::Regression(config) => config.dropout,
             Config::Segmentation(_) | Config::Dense(_) => 0.0,
         };
         assert_eq!(at(1) != at(2), dropout > 0.0, "{}", variant.name);
@@ -216,8 +218,15 @@ fn decisions_are_the_most_probable() {
                 assert!(x.iter().zip(&p).all(|(x, p)| (1.0 / (1.0 + (-x).exp()) - p).abs() < 1e-6), "{}", variant.name);
                 continue;
             }
+            // In the unit of the labels: dense outputs are in four standard deviations.
             Prediction::Dense(values) => {
-                assert_eq!(values, x.iter().map(|x| *x as f32).collect::<Vec<_>>(), "{}", variant.name);
+                let expected: Vec<f32> = x.iter().map(|x| (VALUES.mean + 4.0 * VALUES.std * x) as f32).collect();
+                assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{}", variant.name);
+                continue;
+            }
+            Prediction::Value(values) => {
+                let expected: Vec<f32> = x.iter().map(|x| (VALUES.mean + VALUES.std * x) as f32).collect();
+                assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{}", variant.name);
                 continue;
             }
         };
@@ -247,7 +256,7 @@ fn heads_fit_every_registered_trunk_channel_count_and_size() {
                 other => other,
             };
             let trunk = config.build(&params.scope("trunk"), channels).unwrap();
-            let head_input = HeadInput { taps: trunk.taps().to_vec(), height, width, class_counts: None };
+            let head_input = HeadInput { taps: trunk.taps().to_vec(), height, width, class_counts: None, values: None };
             let images = normals("images", &[2, channels, height, width], DType::F32);
             let features = trunk.forward(&images, &train()).unwrap();
             for entry in HEADS {
@@ -258,7 +267,9 @@ fn heads_fit_every_registered_trunk_channel_count_and_size() {
                 let logits = head.forward(&features, &train()).unwrap();
                 let outputs = task.kind.outputs();
                 match task.kind.missing(1, 1, 1) {
-                    Target::Class(_) | Target::MultiLabel(_) => assert_eq!(logits.dims(), [2, outputs], "{what}"),
+                    Target::Class(_) | Target::MultiLabel(_) | Target::Value(_) => {
+                        assert_eq!(logits.dims(), [2, outputs], "{what}")
+                    }
                     Target::Mask(_) | Target::Dense(_) => {
                         assert_eq!(logits.dims(), [2, outputs, height, width], "{what}")
                     }
@@ -281,7 +292,8 @@ fn adding_a_head_never_changes_the_trunk_or_another_head() {
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
         let config = resnet::Config { preset: resnet::Preset::Xs, ..Default::default() };
         let trunk = mtl_trunk::Config::Resnet(config).build(&params.scope("trunk"), 3).unwrap();
-        let head_input = HeadInput { taps: trunk.taps().to_vec(), height: 32, width: 32, class_counts: None };
+        let head_input =
+            HeadInput { taps: trunk.taps().to_vec(), height: 32, width: 32, class_counts: None, values: None };
         for &at in heads {
             let config = (HEADS[at].item.default)();
             let task = Task::new(HEADS[at].name, kind_of(&config));
@@ -348,7 +360,7 @@ fn labels_beyond_the_classes_are_refused() {
                 cells[1] = 3;
                 Target::Mask(cells)
             }
-            Target::MultiLabel(_) | Target::Dense(_) => continue,
+            Target::MultiLabel(_) | Target::Dense(_) | Target::Value(_) => continue,
         };
         let error = head.loss(&logits, &wrong).unwrap_err().to_string();
         assert!(error.contains('3'), "{}: {error}", variant.name);

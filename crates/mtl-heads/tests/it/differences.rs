@@ -9,7 +9,7 @@ use mtl_tensor::optim::collect;
 use mtl_tensor::{Ctx, DType, Device, Mode, Params, Tensor, Var, backward, gradcheck, to_f64};
 use mtl_trunk::{Trunk, convnet, resnet};
 
-use crate::variants::{labels, normals, variants, without};
+use crate::variants::{VALUES, labels, normals, variants, without};
 
 const SIZE: (usize, usize) = (16, 24);
 
@@ -53,7 +53,13 @@ fn trunks() -> Vec<mtl_trunk::Config> {
 fn build(config: &mtl_trunk::Config) -> (Params, Box<dyn Trunk>, HeadInput) {
     let params = Params::new(Seed::new(3), DType::F64, &Device::Cpu);
     let trunk = config.build(&params.scope("trunk"), 3).unwrap();
-    let head_input = HeadInput { taps: trunk.taps().to_vec(), height: SIZE.0, width: SIZE.1, class_counts: None };
+    let head_input = HeadInput {
+        taps: trunk.taps().to_vec(),
+        height: SIZE.0,
+        width: SIZE.1,
+        class_counts: None,
+        values: Some(VALUES),
+    };
     (params, trunk, head_input)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mtl_heads::classification::{self, Pool};
 use mtl_heads::segmentation::{self, Network as Decoding};
-use mtl_heads::{Config, Head, HeadInput, dense, multi_label};
+use mtl_heads::{Config, Head, HeadInput, dense, multi_label, regression};
 use mtl_task::{Target, Task, TaskKind};
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::{Ctx, DType, Tensor, Var, optim, to_f64};
@@ -27,7 +27,7 @@ fn task(kind: TaskKind) -> Task {
 /// Taps given as (stride, channels), for images of 16 x 24 pixels.
 fn head_input(taps: &[(usize, usize)]) -> HeadInput {
     let taps = taps.iter().map(|&(stride, channels)| TapSpec { stride, channels }).collect();
-    HeadInput { taps, height: 16, width: 24, class_counts: None }
+    HeadInput { taps, height: 16, width: 24, class_counts: None, values: None }
 }
 
 /// The labels `key` as a target of this kind of task.
@@ -38,6 +38,7 @@ fn target(golden: &Golden, key: &str, kind: &TaskKind) -> Target {
         TaskKind::MultiLabel { .. } => Target::MultiLabel(values.clone()),
         TaskKind::Segmentation { .. } => Target::Mask(values.iter().map(|&v| v as u8).collect()),
         TaskKind::Dense { .. } => Target::Dense(values.clone()),
+        TaskKind::Regression { .. } => Target::Value(values.clone()),
     };
     assert!(0 < target.present() && target.present() < values.len(), "a golden has present and missing labels");
     target
@@ -129,8 +130,21 @@ fn segmentation_equals_pytorch() {
 #[test]
 fn dense_equals_pytorch() {
     let config = dense::Config { norm: NormKind::Group, delta: 0.1, scale: 10.0 };
-    let task = task(TaskKind::Dense { unit: "m".into() });
+    let task = task(TaskKind::Dense { unit: TaskKind::RELATIVE.into() });
     compare("dense", &Config::Dense(config), &[(2, 8), (4, 8), (8, 16)], &task, "output", SGD, 0.003);
+}
+
+/// tests/goldens/regression.py: the statistics of the labels are a buffer of the golden.
+#[test]
+fn regression_equals_pytorch() {
+    let task = task(TaskKind::Regression { unit: "kg".into() });
+    for (name, hidden, loss) in
+        [("smooth_l1", None, regression::Loss::SmoothL1), ("mse", Some(12), regression::Loss::Mse)]
+    {
+        let config = regression::Config { hidden, loss, ..Default::default() };
+        let taps = [(2, 4), (4, 8), (8, 16)];
+        compare(&format!("regression_{name}"), &Config::Regression(config), &taps, &task, "output", ADAMW, 0.01);
+    }
 }
 
 /// tests/goldens/joint.py
@@ -140,11 +154,12 @@ fn trunk_and_three_heads_together_equal_pytorch() {
         let params = golden::params(dtype);
         let config = resnet::Config { widths: Some([4, 8, 8]), blocks: Some(1), ..Default::default() };
         let trunk = mtl_trunk::Config::Resnet(config).build(&params.scope("trunk"), 3).unwrap();
-        let head_input = HeadInput { taps: trunk.taps().to_vec(), height: 16, width: 24, class_counts: None };
+        let head_input =
+            HeadInput { taps: trunk.taps().to_vec(), height: 16, width: 24, class_counts: None, values: None };
         let heads: Vec<(&str, Box<dyn Head>, Target)> = [
             ("variety", TaskKind::Classification { classes: names("c", 3) }),
             ("parts", TaskKind::Segmentation { classes: names("c", 3) }),
-            ("depth", TaskKind::Dense { unit: "m".into() }),
+            ("depth", TaskKind::Dense { unit: TaskKind::RELATIVE.into() }),
         ]
         .into_iter()
         .map(|(name, kind)| {

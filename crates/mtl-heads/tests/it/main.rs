@@ -7,4 +7,5 @@ mod conformance;
 mod differences;
 mod goldens;
 mod non_finite;
+mod standardised;
 mod variants;

@@ -2,9 +2,9 @@
 
 use mtl_heads::classification::{self, Pool};
 use mtl_heads::segmentation::{self, Network};
-use mtl_heads::{Config, HEADS, Head, HeadInput, dense, multi_label};
+use mtl_heads::{Config, HEADS, Head, HeadInput, dense, multi_label, regression};
 use mtl_rng::Seed;
-use mtl_task::{Target, Task, TaskKind};
+use mtl_task::{Target, Task, TaskKind, ValueStatistics};
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::{DType, Device, Params, Tensor};
 use mtl_trunk::{Features, TapSpec};
@@ -73,6 +73,16 @@ pub fn variants() -> Vec<Variant> {
                     }
                 }
             }
+            Config::Regression(config) => {
+                add("default", default, true);
+                for (pool, hidden) in pools.into_iter().flat_map(|pool| [(pool, None), (pool, Some(6))]) {
+                    for loss in [regression::Loss::SmoothL1, regression::Loss::Mse] {
+                        let config = regression::Config { pool, hidden, loss, ..config.clone() };
+                        add(&format!("{pool:?} {hidden:?} {loss:?}"), Config::Regression(config), true);
+                    }
+                }
+                add("dropout", Config::Regression(regression::Config { dropout: 0.2, ..config }), true);
+            }
         }
     }
     all
@@ -86,13 +96,17 @@ pub fn kind_of(config: &Config) -> TaskKind {
         Config::MultiLabel(_) => TaskKind::MultiLabel { labels: names },
         Config::Segmentation(_) => TaskKind::Segmentation { classes: names },
         Config::Dense(_) => TaskKind::Dense { unit: "m".into() },
+        Config::Regression(_) => TaskKind::Regression { unit: "kg".into() },
     }
 }
+
+/// Statistics that labels of numbers are standardised by.
+pub const VALUES: ValueStatistics = ValueStatistics { images: 9, mean: 0.375, std: 0.25, min: 0.0, max: 1.0 };
 
 /// Taps of 4, 8 and 8 channels at strides 2, 4 and 8 of 16 x 24 images.
 pub fn head_input() -> HeadInput {
     let taps = [(2, 4), (4, 8), (8, 8)].map(|(stride, channels)| TapSpec { stride, channels });
-    HeadInput { taps: taps.to_vec(), height: 16, width: 24, class_counts: None }
+    HeadInput { taps: taps.to_vec(), height: 16, width: 24, class_counts: None, values: Some(VALUES) }
 }
 
 /// The head on [`head_input`] and its parameters.
@@ -136,6 +150,7 @@ pub fn labels(kind: &TaskKind, batch: usize, (height, width): (usize, usize)) ->
         Target::MultiLabel(cells) => Target::MultiLabel(cells.iter().map(|_| stream.below(2) as f32).collect()),
         Target::Mask(cells) => Target::Mask(cells.iter().map(|_| stream.below(kind.outputs()) as u8).collect()),
         Target::Dense(cells) => Target::Dense(cells.iter().map(|_| stream.uniform() as f32).collect()),
+        Target::Value(cells) => Target::Value(cells.iter().map(|_| stream.uniform() as f32).collect()),
     }
 }
 
@@ -150,6 +165,7 @@ pub fn labels_of(target: &Target, batch: usize, first: usize, count: usize) -> T
         Target::MultiLabel(cells) => Target::MultiLabel(cut(cells, batch, first, count)),
         Target::Mask(cells) => Target::Mask(cut(cells, batch, first, count)),
         Target::Dense(cells) => Target::Dense(cut(cells, batch, first, count)),
+        Target::Value(cells) => Target::Value(cut(cells, batch, first, count)),
     }
 }
 
@@ -163,5 +179,6 @@ pub fn without(target: &Target, hidden: impl Fn(usize) -> bool) -> Target {
         Target::MultiLabel(cells) => Target::MultiLabel(hide(cells, f32::NAN, hidden)),
         Target::Mask(cells) => Target::Mask(hide(cells, Target::NO_PIXEL, hidden)),
         Target::Dense(cells) => Target::Dense(hide(cells, f32::NAN, hidden)),
+        Target::Value(cells) => Target::Value(hide(cells, f32::NAN, hidden)),
     }
 }

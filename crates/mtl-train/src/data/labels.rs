@@ -38,6 +38,6 @@ pub(crate) fn is_labelled(labels: &Labels) -> bool {
     match labels {
         Labels::Missing => false,
         Labels::MultiLabel(cells) => cells.iter().any(Option::is_some),
-        Labels::Class(_) | Labels::Pixels => true,
+        Labels::Class(_) | Labels::Value(_) | Labels::Pixels => true,
     }
 }

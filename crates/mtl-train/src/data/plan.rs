@@ -8,7 +8,7 @@ use mtl_data::{Dataset, Scenes, Size, loader, split::Splits};
 use mtl_model::{DeviceBatch, Schema};
 use mtl_registry::UnknownName;
 use mtl_rng::Seed;
-use mtl_task::{Target, Task, TaskKind};
+use mtl_task::{Target, Task, TaskKind, ValueStatistics};
 use mtl_tensor::{Device, Tensor};
 
 use super::labels::count_labels;
@@ -110,6 +110,7 @@ impl Plan {
         schema.split_sha256 = split_sha256(&*dataset, &split);
         let inventory = Inventory::new(&*dataset, Wanted { content: false, ..Wanted::LABELS })?;
         schema.class_counts = columns.iter().map(|&at| inventory.class_counts(at, &split.train)).collect();
+        schema.values = value_statistics(&inventory, &columns, &schema.tasks, &split.train)?;
         let balancer = Some(balancer);
         let plan = Self { config, seed, dataset, columns, split, inventory, schema, labels, notes, balancer };
         if plan.dataset.origins().len() > 1 {
@@ -163,6 +164,29 @@ impl Plan {
     pub fn batch_of(&self, rows: &[usize], device: &Device) -> Result<DeviceBatch> {
         self.to_device(&loader::batch_of(&*self.dataset, rows, self.size())?, device)
     }
+}
+
+/// Statistics of the numbers of the training images, for tasks whose heads standardise.
+fn value_statistics(
+    inventory: &Inventory,
+    columns: &[usize],
+    tasks: &[Task],
+    train: &[usize],
+) -> Result<Vec<Option<ValueStatistics>>> {
+    let relative = |task: &Task| task.kind.unit() == TaskKind::RELATIVE;
+    let of_task = |(&column, task)| inventory.value_statistics(column, train).filter(|_| !relative(task));
+    let values: Vec<Option<ValueStatistics>> = columns.iter().zip(tasks).map(of_task).collect();
+    for (task, values) in tasks.iter().zip(&values) {
+        if let Some(values) = values.filter(ValueStatistics::constant) {
+            let problem = format!(
+                "task `{}`: the labels of all {} training images are {}, and there is nothing to learn; leave it out with \
+                 data.tasks",
+                task.name, values.images, values.min
+            );
+            return Err(Error::DataMismatch(problem));
+        }
+    }
+    Ok(if values.iter().any(Option::is_some) { values } else { Vec::new() })
 }
 
 /// Image size of a schema, for loaders.

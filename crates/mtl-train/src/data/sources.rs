@@ -1,5 +1,6 @@
 //! Runs on several folders: opening them, describing their share of the data, and checks of settings that need one source.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use mtl_data::concat::Component;
 use mtl_data::split::Splits;
 use mtl_data::{ConcatDataset, Dataset, OpenOptions, Sampling};
 use mtl_model::Schema;
-use mtl_task::Task;
+use mtl_task::{Task, TaskKind};
 use mtl_tensor::layers::NormKind;
 
 use super::labels::is_labelled;
@@ -58,23 +59,40 @@ pub(crate) fn folders(config: &Config) -> impl Iterator<Item = &PathBuf> {
     config.data.path.iter().chain(config.data.sources.iter().map(|source| &source.path))
 }
 
+/// Depth of the stored number 1 of the run's depth files.
+pub(crate) fn depth_scale(config: &Config) -> f64 {
+    let own = config.data.sources.iter().find_map(|source| source.open.as_ref());
+    own.unwrap_or(&config.data.open).depth_scale
+}
+
 /// Opens other data with a run's settings. A folder that is one of its sources keeps the names of that source; for any other
 /// folder the names of one of the sources are used if its tasks do not match otherwise.
 ///
 /// # Errors
 /// Data that cannot be opened.
 pub(crate) fn open_like(config: &Config, schema: &Schema, path: &Path) -> Result<Arc<dyn Dataset>> {
-    let with = |options: &OpenOptions| OpenOptions { channels: Some(schema.channels), ..options.clone() };
+    let none = BTreeMap::new();
+    // A few numbers look like classes: the columns that are regressions in the model are regressions here too.
+    let with = |options: &OpenOptions, rename: &BTreeMap<String, String>| {
+        let mut options = OpenOptions { channels: Some(schema.channels), ..options.clone() };
+        let values = schema.tasks.iter().filter(|task| matches!(task.kind, TaskKind::Regression { .. }));
+        options.regression.extend(values.map(|task| {
+            let own = rename.iter().find(|(_, name)| **name == task.name).map(|(own, _)| own);
+            own.unwrap_or(&task.name).clone()
+        }));
+        options
+    };
     let same = |own: &Path| own == path || std::fs::canonicalize(path).is_ok_and(|path| own == path);
     let put = |source: &SourceFolder, dataset, tasks| {
         let (name, rename) = (source.name.clone(), source.rename.clone());
         ConcatDataset::new(vec![Component { name, dataset, tasks, rename }])
     };
     if let Some(own) = config.data.sources.iter().find(|source| same(&source.path)) {
-        let dataset = Arc::from(mtl_data::open(path, &with(own.open.as_ref().unwrap_or(&config.data.open)))?);
+        let dataset =
+            Arc::from(mtl_data::open(path, &with(own.open.as_ref().unwrap_or(&config.data.open), &own.rename))?);
         return Ok(Arc::new(put(own, dataset, own.tasks.clone())?));
     }
-    let other = open_with(path, &with(&config.data.open))?;
+    let other = open_with(path, &with(&config.data.open, &none))?;
     if match_tasks(&schema.tasks, &*other).is_err() {
         for source in &config.data.sources {
             if let Ok(renamed) = put(source, Arc::clone(&other), None)

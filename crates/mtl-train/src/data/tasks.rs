@@ -1,7 +1,7 @@
 //! Matching of a model's tasks with those of another data set.
 
 use mtl_data::Dataset;
-use mtl_task::Task;
+use mtl_task::{Task, TaskKind};
 
 use crate::error::{Error, Result};
 
@@ -17,13 +17,15 @@ pub fn match_tasks(tasks: &[Task], other: &dyn Dataset) -> Result<Vec<Option<usi
         if let Some(at) = at
             && theirs[at].kind != task.kind
         {
+            let words = |kind: &TaskKind| match kind {
+                TaskKind::Dense { unit } | TaskKind::Regression { unit } => format!("{} in \"{unit}\"", kind.name()),
+                _ => format!("{} with {:?}", kind.name(), kind.classes()),
+            };
             let problem = format!(
-                "task `{}` is {} with {:?} in the model and {} with {:?} in the data; the two must be the same to be scored",
+                "task `{}` is {} in the model and {} in the data; the two must be the same to be scored",
                 task.name,
-                task.kind.name(),
-                task.kind.classes(),
-                theirs[at].kind.name(),
-                theirs[at].kind.classes()
+                words(&task.kind),
+                words(&theirs[at].kind)
             );
             return Err(Error::DataMismatch(problem));
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mtl_data::concat::spread;
 use mtl_metrics::Prediction;
 use mtl_model::Model;
-use mtl_task::Target;
+use mtl_task::{Target, TaskKind};
 use mtl_tensor::Device;
 
 use super::pictures::{Tile, compared, tiles, write_grid};
@@ -16,15 +16,18 @@ use crate::error::Result;
 const SHOWN: usize = 8;
 
 /// `predictions/TASK.png`: image | truth | prediction for pixel tasks, images in a green (right) or red (wrong) frame for
-/// class tasks.
+/// class tasks; regression tasks have no picture.
 pub(crate) fn write_predictions(plan: &Plan, model: &Model, run: &Path, device: &Device) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     let (height, width) = (plan.schema.height, plan.schema.width);
     let flip_tta = plan.config.stages.joint.flip_tta;
     for (at, task) in plan.schema.tasks.clone().iter().enumerate() {
+        // A number cannot be drawn: predictions of regression tasks are in `mtl predict`.
+        if matches!(task.kind, TaskKind::Regression { .. }) {
+            continue;
+        }
         let labelled = |row: &&usize| plan.dataset.labels(**row)[plan.columns[at]] != mtl_data::Labels::Missing;
-        let pixel_task =
-            matches!(task.kind, mtl_task::TaskKind::Segmentation { .. } | mtl_task::TaskKind::Dense { .. });
+        let pixel_task = matches!(task.kind, TaskKind::Segmentation { .. } | TaskKind::Dense { .. });
         let shown = if pixel_task { SHOWN } else { SHOWN * SHOWN };
         let rows: Vec<usize> = plan.split.test.iter().filter(labelled).copied().collect();
         let rows: Vec<usize> = spread(&*plan.dataset, &rows).into_iter().take(shown).collect();

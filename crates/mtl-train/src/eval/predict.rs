@@ -11,7 +11,7 @@ use mtl_tensor::{Tensor, ops, to_f64};
 use serde::Serialize;
 
 use super::pictures::save;
-use crate::data::size_of;
+use crate::data::{size_of, sources};
 use crate::error::{Error, Remedy, Result};
 use crate::store::LoadedRun;
 
@@ -24,8 +24,18 @@ pub struct TaskPrediction {
     pub kind: &'static str,
     /// Probability per class or label; for pixel tasks the share of pixels per class.
     pub probabilities: Vec<(String, f64)>,
-    /// Class indices as a grey PNG of the image's own size (dense tasks: 16 bit over the range 0 to 1).
+    /// The number that a regression task predicts, in `unit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Unit of a task of numbers, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Class indices as a grey PNG of the image's own size; of dense tasks the values, in 16 bits.
     pub mask: Option<PathBuf>,
+    /// Dense tasks: the value of the number 1 in `mask`. Depths are written as those of the training images are stored, from 1
+    /// (0 means "not measured"); relative values from 0 to 1 over the range of 16 bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
     /// The image with the predicted classes as a coloured overlay.
     pub overlay: Option<PathBuf>,
 }
@@ -91,9 +101,13 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
             task: task.name.clone(),
             kind: task.kind.name(),
             probabilities: Vec::new(),
+            value: None,
+            unit: None,
             mask: None,
+            scale: None,
             overlay: None,
         };
+        let known = |unit: &str| (!unit.is_empty()).then(|| unit.to_owned());
         match &task.kind {
             TaskKind::Classification { classes } | TaskKind::MultiLabel { labels: classes } => {
                 entry.probabilities = classes.iter().cloned().zip(to_f64(p)?).collect();
@@ -111,15 +125,24 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
                 save(&overlay_path, &overlay(&bytes_at_native(trained, path, native)?, channels, native, &mask))?;
                 (entry.mask, entry.overlay) = (Some(mask_path), Some(overlay_path));
             }
-            TaskKind::Dense { .. } => {
+            TaskKind::Regression { unit } => {
+                let Prediction::Value(values) = labelled.predict(p)? else { continue };
+                entry.value = values.first().map(|&value| f64::from(value));
+                entry.unit = known(unit);
+            }
+            TaskKind::Dense { unit } => {
                 let full = to_f64(&ops::upsample_bilinear(p, native.height, native.width)?)?;
-                let level = |v: f64| (v.clamp(0.0, 1.0) * 65_535.0).round() as u16;
+                let (scale, least) = match unit.as_str() {
+                    TaskKind::RELATIVE => (1.0 / 65_535.0, 0.0),
+                    _ => (sources::depth_scale(&trained.config), 1.0),
+                };
+                let level = |v: f64| (v / scale).round().clamp(least, 65_535.0) as u16;
                 let picture = image::ImageBuffer::from_fn(native.width as u32, native.height as u32, |x, y| {
                     Luma([level(full[y as usize * native.width + x as usize])])
                 });
                 let path = out.join(format!("{stem}_{}.png", task.file_name()));
                 save(&path, &DynamicImage::ImageLuma16(picture))?;
-                entry.mask = Some(path);
+                (entry.mask, entry.unit, entry.scale) = (Some(path), known(unit), Some(scale));
             }
         }
         tasks.push(entry);

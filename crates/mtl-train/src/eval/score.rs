@@ -1,7 +1,7 @@
-//! Scores on held-out images, next to those of the baseline (the best constant prediction).
+//! Scores on held-out images, next to those of the baseline (the best constant prediction of each score).
 
 use mtl_data::loader::Loader;
-use mtl_metrics::{Baseline, skill_score};
+use mtl_metrics::{Baseline, BaselineScores, primary_first, skill_score};
 use mtl_model::Model;
 use mtl_tensor::{Device, Tensor};
 
@@ -37,7 +37,8 @@ pub fn score(
     device: &Device,
 ) -> Result<Vec<TaskScores>> {
     let mut found: Vec<_> = model.objectives.iter().map(|objective| objective.metrics()).collect();
-    let mut constant = found.clone();
+    let mut constant: Vec<Option<BaselineScores<'_>>> =
+        (0..found.len()).map(|at| baselines.and_then(|all| all.get(at)?.scores())).collect();
     for batch in loader.epoch(0, 0)? {
         let batch = batch?;
         let images = Tensor::from_slice(&batch.images, batch.shape.to_vec(), device)?;
@@ -48,10 +49,8 @@ pub fn score(
             found[at]
                 .add(truth, &batch.images, output, count)
                 .map_err(|error| non_finite_is_model_error(error, model, at))?;
-            if let (Some(truth), Some(baseline)) = (truth, baselines.and_then(|all| all.get(at)))
-                && let Some(prediction) = baseline.predict(truth)?
-            {
-                constant[at].add_prediction(truth, &prediction, count)?;
+            if let (Some(truth), Some(constant)) = (truth, &mut constant[at]) {
+                constant.add(truth, count)?;
             }
         }
     }
@@ -66,7 +65,9 @@ pub fn score(
             task: objective.name().to_owned(),
             kind: task.map_or("image", |task| task.kind.name()).to_owned(),
             scores,
-            baseline: constant[at].scores(task),
+            baseline: task
+                .zip(constant[at].as_ref())
+                .map_or(Vec::new(), |(task, constant)| primary_first(&task.kind, constant.scores())),
             baseline_words: task.and(baselines).and_then(|all| all[at].describe()).unwrap_or_default(),
         });
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use mtl_model::Model;
-use mtl_task::Task;
+use mtl_task::{Task, TaskKind};
 use mtl_tensor::Tensor;
 
 use crate::config::{Config, JOINT, SourceFolder};
@@ -174,7 +174,10 @@ fn settings_apart(plan: &Plan, other: &LoadedRun) -> Vec<String> {
     same("the number of channels", there.channels.to_string(), here.channels.to_string());
     let names = |tasks: &[Task]| tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>().join(", ");
     same("the list of tasks", names(&there.tasks), names(&here.tasks));
-    let words = |task: &Task| format!("{} {:?}", task.kind.name(), task.kind.classes());
+    let words = |task: &Task| match &task.kind {
+        TaskKind::Dense { unit } | TaskKind::Regression { unit } => format!("{} {unit:?}", task.kind.name()),
+        kind => format!("{} {:?}", kind.name(), kind.classes()),
+    };
     let head = |config: &Config, task: &Task| config.model().head(task);
     for task in &here.tasks {
         if let Some(their) = there.tasks.iter().find(|their| their.name == task.name) {

@@ -3,6 +3,7 @@
 mod finetuned;
 mod label_quality;
 mod metrics;
+mod numbers;
 mod resuming;
 mod routes;
 mod runs;

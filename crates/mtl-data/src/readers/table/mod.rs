@@ -4,7 +4,8 @@
 //! their own; every other column is a task. A blank cell is a missing label. Two or more columns of yes and no form one
 //! multi-label task `labels` together; a column whose cells hold lists is a multi-label task of its own; other columns are
 //! classifications, their classes the different values, sorted (as numbers if all are whole numbers). A column with one
-//! value, or with a different value in almost every row, is no task, and neither is one of measured numbers.
+//! value, or with a different value in almost every row, is no task; one of measured numbers is a regression. The options
+//! `regression` and `classification` name columns that are to be one or the other.
 //!
 //! | file | contents |
 //! |---|---|
@@ -12,7 +13,7 @@
 //! | `sheet` | text to lines of cells |
 //! | `paths` | cells to files |
 //! | `roles`, `splits` | the purpose of each column |
-//! | `values`, `lists`, `tasks` | cells to labels |
+//! | `values`, `lists`, `numbers`, `tasks` | cells to labels |
 //! | `rows` | lines to rows; repeated images, groups, subsets without labels |
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::reading::Reading;
 mod contents;
 mod find;
 mod lists;
+mod numbers;
 mod paths;
 mod roles;
 mod rows;
@@ -46,7 +48,7 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let table = Table::read(files, &mut reading)?;
     let mut paths = paths::Paths::new(&table.root);
     let roles = roles::Roles::of(&table, &mut paths, &mut reading)?;
-    let columns = tasks::columns(&table, &roles, &mut paths, &mut reading)?;
+    let columns = tasks::columns(&table, &roles, options, &mut paths, &mut reading)?;
     let rows = rows::rows(&table, &roles, &columns, &mut paths, &mut reading)?;
     paths.say(&mut reading);
     let tasks = columns.into_iter().map(|column| column.task).collect();

@@ -4,19 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mtl_task::{Task, TaskKind};
 
+use super::super::OpenOptions;
 use super::super::files::mask_task;
 use super::super::names::in_order;
 use super::super::row::Label;
 use super::contents::{Table, rows_words};
 use super::lists::Lists;
+use super::numbers::{Choice, Look, choices, look, regression};
 use super::paths::{Kind, Paths};
 use super::roles::Roles;
-use super::values::{Values, is_missing, spellings};
+use super::values::{Values, is_missing, number, spellings};
 use crate::error::Error;
 use crate::reading::Reading;
-
-/// More different whole numbers than these are measured values, unless they count from 0 or 1 without gaps.
-const MAX_NUMBERS: usize = 20;
 
 /// A task and its label in every line.
 pub(super) struct Column {
@@ -28,15 +27,20 @@ pub(super) struct Column {
 pub(super) fn columns(
     table: &Table,
     roles: &Roles,
+    options: &OpenOptions,
     paths: &mut Paths,
     reading: &mut Reading,
 ) -> Result<Vec<Column>, Error> {
-    let values: Vec<Values> = roles.labels.iter().map(|&at| Values::read(table, at)).collect();
-    let yes_no: Vec<usize> = (0..values.len()).filter(|&at| values[at].yes_no().is_some()).collect();
+    let names: Vec<&str> = roles.labels.iter().map(|&at| table.header[at].as_str()).collect();
+    let chosen = choices(&names, options, reading)?;
+    let read = |(&at, choice): (&usize, &Option<Choice>)| Values::read(table, at, *choice == Some(Choice::Regression));
+    let values: Vec<Values> = roles.labels.iter().zip(&chosen).map(read).collect();
+    let is_yes_no = |&at: &usize| chosen[at].is_none() && values[at].yes_no().is_some();
+    let yes_no: Vec<usize> = (0..values.len()).filter(is_yes_no).collect();
     let mut columns = Vec::new();
     for (at, column) in values.iter().enumerate() {
         if yes_no.len() < 2 || !yes_no.contains(&at) {
-            columns.extend(single(column, reading));
+            columns.extend(single(column, chosen[at], table, reading)?);
         } else if yes_no.first() == Some(&at) {
             columns.push(yes_no_columns(&values, &yes_no, reading));
         }
@@ -46,7 +50,8 @@ pub(super) fn columns(
         if taken { table.header[at].clone() } else { task.to_owned() }
     };
     let mask = roles.mask.map(|at| (mask_task(&name("mask", at)), at));
-    let depth = roles.depth.map(|at| (Task::new(name("depth", at), TaskKind::Dense { unit: "relative".into() }), at));
+    let depth =
+        roles.depth.map(|at| (Task::new(name("depth", at), TaskKind::Dense { unit: options.depth_unit.clone() }), at));
     columns.extend(mask.map(|(task, at)| files(table, task, at, paths, |path| Label::Mask(vec![path]))));
     columns.extend(depth.map(|(task, at)| files(table, task, at, paths, Label::Depth)));
     check_names(table, &columns, reading)?;
@@ -81,48 +86,63 @@ fn yes_no_columns(values: &[Values], yes_no: &[usize], reading: &mut Reading) ->
     Column { task: Task::new(name, TaskKind::MultiLabel { labels }), labels: rows.collect() }
 }
 
-/// The task of one column, or the reason why it is none.
-fn single(values: &Values, reading: &mut Reading) -> Option<Column> {
+/// The task of one column; `None`, with the reason said, if it is none.
+fn single(
+    values: &Values,
+    chosen: Option<Choice>,
+    table: &Table,
+    reading: &mut Reading,
+) -> Result<Option<Column>, Error> {
     let name = &values.name;
     let counts = values.counts();
     let (distinct, labelled) = (counts.len(), values.present().count());
+    let measured = |reading: &mut Reading| {
+        let (task, labels) = regression(values, table, chosen.is_some(), reading)?;
+        Ok(Some(Column { task, labels }))
+    };
+    if chosen == Some(Choice::Regression) && labelled > 0 {
+        return measured(reading);
+    }
     if distinct < 2 {
         let what = counts.keys().next().map_or("is blank".to_owned(), |value| format!("holds only `{value}`"));
         reading.guess(format!("column `{name}` {what}: no task"));
-        return None;
+        return Ok(None);
+    }
+    if chosen == Some(Choice::Classification) {
+        return Ok(Some(classification(values, reading)));
     }
     if let Some(lists) = Lists::of(values) {
-        return Some(multi_label(values, &lists, reading));
+        return Ok(Some(multi_label(values, &lists, reading)));
     }
-    let numbers = values.numbers();
-    let whole = numbers.as_ref().is_some_and(|numbers| numbers.iter().all(|number| number.fract() == 0.0));
-    let measured = numbers.is_some() && (!whole || (distinct > MAX_NUMBERS && !counts_up(numbers.as_deref())));
-    let decimals = measured && !whole;
-    if !decimals && distinct > 2 && 2 * distinct > labelled {
+    let look = look(values);
+    if let Some(Look::Measured) = look {
+        return measured(reading);
+    }
+    if matches!(look, Some(Look::Identifier)) || (distinct > 2 && 2 * distinct > labelled) {
         let rows = rows_words(labelled);
-        reading.guess(format!("column `{name}` has {distinct} different values in {rows}: no task"));
-        return None;
+        let hint = regression_hint(values);
+        reading.guess(format!("column `{name}` has {distinct} different values in {rows}: no task{hint}"));
+        return Ok(None);
     }
-    if measured {
-        reading.extend(values.said.clone());
-        reading.guess(format!(
-            "column `{name}` holds {distinct} different numbers: regression is not learned yet; to learn classes, name \
-             ranges in a column of their own"
-        ));
-        return None;
-    }
-    if whole && distinct > MAX_NUMBERS {
+    if let Some(Look::Classes(true)) = look {
         reading.guess(format!("column `{name}` counts up without gaps: its {distinct} numbers are read as classes"));
     }
-    Some(classification(values, reading))
+    Ok(Some(classification(values, reading)))
 }
 
-/// Whether the different numbers are all from 0 or 1 up to the largest.
-fn counts_up(numbers: Option<&[f64]>) -> bool {
-    let different: BTreeSet<i64> = numbers.unwrap_or_default().iter().map(|&number| number as i64).collect();
-    let (Some(&first), Some(&last)) = (different.first(), different.last()) else { return false };
-    matches!(first, 0 | 1)
-        && usize::try_from(last.saturating_sub(first)).is_ok_and(|range| range == different.len() - 1)
+/// How a column that is no task becomes a regression, if most of its cells are numbers.
+fn regression_hint(values: &Values) -> String {
+    let name = &values.name;
+    let words: Vec<&str> = values.present().filter(|cell| number(cell).is_none()).collect();
+    match words.first() {
+        None => format!(" (data.open.regression = [\"{name}\"] makes it a regression)"),
+        Some(first) if 2 * words.len() < values.present().count() => {
+            let cells =
+                if words.len() == 1 { "1 cell is no number" } else { &format!("{} cells are no numbers", words.len()) };
+            format!("; {cells}, such as `{first}`: blank them for a regression")
+        }
+        Some(_) => String::new(),
+    }
 }
 
 fn classification(values: &Values, reading: &mut Reading) -> Column {

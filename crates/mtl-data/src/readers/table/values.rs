@@ -21,8 +21,8 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// Reads the column at `at`.
-    pub fn read(table: &Table, at: usize) -> Self {
+    /// Reads the column at `at`; `numbers`: -1 is one, also next to 0 and 1.
+    pub fn read(table: &Table, at: usize, numbers: bool) -> Self {
         let has_plus = table.cells(at).any(|cell| cell == "+");
         let missing = |cell: &str| is_missing(cell) && !(cell == "-" && has_plus);
         let cells = table.cells(at).map(|cell| (!missing(cell)).then(|| cell.to_owned())).collect();
@@ -32,7 +32,9 @@ impl Values {
             values.read_decimal_commas();
         }
         if values.numbers().is_some() {
-            values.leave_minus_one();
+            if !numbers {
+                values.leave_minus_one();
+            }
             values.write_whole_numbers();
         }
         values

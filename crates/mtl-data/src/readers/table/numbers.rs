@@ -1,0 +1,237 @@
+//! Columns of numbers: which are measured, in what unit, and what the settings make of them.
+
+use std::collections::BTreeSet;
+
+use mtl_task::{Task, TaskKind};
+
+use super::super::OpenOptions;
+use super::super::row::Label;
+use super::contents::{Table, rows_words};
+use super::values::{Values, number};
+use crate::error::Error;
+use crate::reading::Reading;
+
+/// More different whole numbers than these are measured values, unless they count from 0 or 1 without gaps.
+const MAX_NUMBERS: usize = 20;
+/// Units that end a column's name, as in `yield_kg`, in lower case.
+const UNITS: [&str; 60] = [
+    "kg", "g", "mg", "t", "lb", "lbs", "oz", "mm", "cm", "dm", "m", "km", "um", "nm", "in", "inch", "inches", "ft",
+    "px", "pixels", "mm2", "cm2", "m2", "km2", "ha", "acre", "ml", "l", "ul", "m3", "s", "sec", "seconds", "min",
+    "minutes", "h", "hours", "days", "weeks", "months", "years", "yr", "yrs", "ms", "hz", "khz", "mhz", "celsius",
+    "kelvin", "deg", "degrees", "percent", "pct", "ppm", "pa", "kpa", "hpa", "bar", "db", "mol",
+];
+/// Numbers that often stand for a missing label where all others are at least 0.
+const SENTINELS: [f64; 6] = [-1.0, -9.0, -99.0, -999.0, -9999.0, -32768.0];
+
+/// What a setting makes of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    Regression,
+    Classification,
+}
+
+/// The choice of the settings for every column of labels, in the order of `names`. A name may hold `*`.
+pub(super) fn choices(
+    names: &[&str],
+    options: &OpenOptions,
+    reading: &mut Reading,
+) -> Result<Vec<Option<Choice>>, Error> {
+    let lists = [("regression", &options.regression), ("classification", &options.classification)];
+    for (key, list) in lists {
+        for pattern in list.iter().filter(|pattern| !names.iter().any(|name| matches(pattern, name))) {
+            reading.warn(format!(
+                "data.open.{key}: `{pattern}` is no column of labels (columns: {})",
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            ));
+        }
+    }
+    let chosen = |name: &&str| {
+        let [regression, classification] = lists.map(|(_, list)| list.iter().any(|pattern| matches(pattern, name)));
+        match (regression, classification) {
+            (true, true) => Err(Error::Option {
+                key: "regression",
+                value: (*name).to_owned(),
+                reason: "a column that `classification` does not name too".into(),
+            }),
+            (true, false) => Ok(Some(Choice::Regression)),
+            (false, true) => Ok(Some(Choice::Classification)),
+            (false, false) => Ok(None),
+        }
+    };
+    names.iter().map(chosen).collect()
+}
+
+/// Whether a name is the pattern, in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let (Some(first), true) = (parts.next(), pattern != name) else { return pattern == name };
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return false };
+    for part in middle {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+/// What the numbers of a column look like.
+pub(super) enum Look {
+    /// Measured: a regression.
+    Measured,
+    /// Whole numbers that name classes; more than a few count up without gaps (`true`).
+    Classes(bool),
+    /// Whole numbers that tell rows apart.
+    Identifier,
+}
+
+/// The look of a column of numbers; `None` for other columns.
+pub(super) fn look(values: &Values) -> Option<Look> {
+    let numbers = values.numbers()?;
+    let different: BTreeSet<u64> = numbers.iter().map(|number| number.to_bits()).collect();
+    if numbers.iter().any(|number| number.fract() != 0.0) {
+        return Some(Look::Measured);
+    }
+    let many = different.len() > MAX_NUMBERS;
+    let everywhere = different.len() == numbers.len();
+    let identifier = everywhere || is_identifier(&values.name);
+    Some(match (many, counts_up(&numbers)) {
+        (true, false) if identifier => Look::Identifier,
+        (true, false) => Look::Measured,
+        (many, _) => Look::Classes(many),
+    })
+}
+
+/// Whether the different whole numbers are all from 0 or 1 up to the largest.
+fn counts_up(numbers: &[f64]) -> bool {
+    let different: BTreeSet<i64> = numbers.iter().map(|&number| number as i64).collect();
+    let (Some(&first), Some(&last)) = (different.first(), different.last()) else { return false };
+    matches!(first, 0 | 1)
+        && usize::try_from(last.saturating_sub(first)).is_ok_and(|range| range == different.len() - 1)
+}
+
+/// `id`, `image_id`, `ImageID`, `serial no`.
+fn is_identifier(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    let last = lower.split(|c: char| !c.is_alphanumeric()).next_back().unwrap_or_default();
+    matches!(last, "id" | "ids" | "index" | "idx" | "no" | "nr" | "number" | "serial")
+        || name.ends_with("ID")
+        || name.ends_with("Id")
+}
+
+/// The regression task of a column whose cells are all numbers; `chosen` by a setting.
+pub(super) fn regression(
+    values: &Values,
+    table: &Table,
+    chosen: bool,
+    reading: &mut Reading,
+) -> Result<(Task, Vec<Label>), Error> {
+    let name = &values.name;
+    let mut labels = Vec::with_capacity(values.cells.len());
+    for (cell, line) in values.cells.iter().zip(&table.lines) {
+        let Some(cell) = cell else {
+            labels.push(Label::Missing);
+            continue;
+        };
+        let fail = |reason: &str| {
+            table.fail(line, format!("column `{name}` holds `{cell}`, {reason}: correct it, or leave the cell blank"))
+        };
+        let value = number(cell).ok_or_else(|| fail("which is no number, and is to be a regression"))? as f32;
+        if !value.is_finite() {
+            return Err(fail("which is beyond the numbers of 32 bits"));
+        }
+        labels.push(Label::Value(value));
+    }
+    let numbers = values.numbers().unwrap_or_default();
+    let (low, high) =
+        numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &n| (low.min(n), high.max(n)));
+    let unit = unit_of(name);
+    reading.extend(values.said.clone());
+    let range = format!("from {low} to {high}{}{unit}", if unit.is_empty() { "" } else { " " });
+    if chosen {
+        reading.guess(format!("column `{name}` is a regression task (data.open.regression): numbers {range}"));
+    } else {
+        reading.guess(format!(
+            "column `{name}` holds {} different numbers {range}: a regression task (data.open.classification = [\"{name}\"] makes \
+             them classes, data.tasks leaves the task out)",
+            values.counts().len()
+        ));
+    }
+    let sentinel = SENTINELS.iter().find(|&&sentinel| low == sentinel && numbers.iter().all(|&n| n == low || n >= 0.0));
+    if let Some(sentinel) = sentinel {
+        let rows = rows_words(numbers.iter().filter(|number| *number == sentinel).count());
+        reading.warn(format!(
+            "column `{name}`: {sentinel} is learned as a number ({rows}), although no other one is below 0: leave the cell blank \
+             where the label is missing"
+        ));
+    }
+    Ok((Task::new(name, TaskKind::Regression { unit }), labels))
+}
+
+/// The unit in a column's name: `age [years]`, `height (cm)`, `yield_kg`, `speed_km_h`; empty without one.
+fn unit_of(name: &str) -> String {
+    let name = name.trim();
+    let within = |open: char, close: char| {
+        let (_, unit) = name.strip_suffix(close)?.rsplit_once(open)?;
+        Some(unit.trim()).filter(|unit| !unit.is_empty() && !unit.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let known = |word: &str| UNITS.contains(&word.to_lowercase().as_str());
+    let composed = |unit: &&str| known(unit) || unit.contains(['/', '%', '°', '²', '³', '^', 'µ']);
+    if let Some(unit) = within('[', ']').or_else(|| within('(', ')').filter(composed)) {
+        return unit.to_owned();
+    }
+    let words: Vec<&str> = name.split(['_', ' ', '-', '.']).filter(|word| !word.is_empty()).collect();
+    match words[..] {
+        [_, .., over, under] if words.len() > 2 && known(over) && known(under) => format!("{over}/{under}"),
+        [.., _, last] if known(last) => last.to_owned(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_read_from_names() {
+        for (name, unit) in [
+            ("yield_kg", "kg"),
+            ("age [years]", "years"),
+            ("height (cm)", "cm"),
+            ("speed_km_h", "km/h"),
+            ("yield (t/ha)", "t/ha"),
+            ("Weight-G", "G"),
+            ("moisture (%)", "%"),
+            ("score (0-10)", ""),
+            ("intensity (mean)", ""),
+            ("weight", ""),
+            ("m", ""),
+            ("vitamin_c", ""),
+        ] {
+            assert_eq!(unit_of(name), unit, "{name}");
+        }
+    }
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, name, expected) in [
+            ("age", "age", true),
+            ("age", "age2", false),
+            ("age [years]", "age [years]", true),
+            ("yield_*", "yield_kg", true),
+            ("*_kg", "yield_kg", true),
+            ("*ield*k*", "yield_kg", true),
+            ("*_g", "yield_kg", false),
+            ("a*a", "a", false),
+            ("*", "anything", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn names_of_identifiers() {
+        ["id", "image_id", "ImageID", "Serial No"].iter().for_each(|name| assert!(is_identifier(name), "{name}"));
+        ["width", "paid", "height_cm", "grid"].iter().for_each(|name| assert!(!is_identifier(name), "{name}"));
+    }
+}
