@@ -79,7 +79,7 @@ pub struct OpenOptions {
     /// Columns of a table that are to be classifications, such as a column of a few decimals. Default: none, columns of words or
     /// of a few whole numbers are.
     pub classification: Vec<String>,
-    /// Stored numbers of depth maps that mean "not measured". Default: [0], as in the PNGs of NYU Depth and KITTI.
+    /// Stored numbers of depth maps that mean "not measured". Default: `[0]`, as in the PNGs of NYU Depth and KITTI.
     pub depth_invalid: Vec<f64>,
     /// Depth of the stored number 1, in `depth_unit`, above 0. Default: 1, depths as stored. For millimetres in metres: 0.001.
     pub depth_scale: f64,
