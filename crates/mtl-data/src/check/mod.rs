@@ -10,8 +10,10 @@ use mtl_task::{Target, TaskKind};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::concerns::concerns;
 use crate::dataset::{Dataset, Labels, Subset};
 use crate::error::{Error, Skipped};
+use crate::inventory::{Inventory, Wanted};
 use crate::readers::{self, OpenOptions};
 use crate::reading::Reading;
 use crate::size::Size;
@@ -214,6 +216,10 @@ pub fn check_dataset(dataset: &dyn Dataset) -> Report {
         }
     }
     report.small_classes = small_classes(dataset);
+    if let Ok(inventory) = Inventory::new(dataset, Wanted { labels: true, ..Wanted::default() }) {
+        let columns: Vec<usize> = (0..schema.tasks.len()).collect();
+        report.reading.warnings.extend(concerns(dataset, &inventory, &columns, None));
+    }
     let prints: Vec<Option<Fingerprint>> = stats.into_iter().map(|look| look.ok().map(|look| look.print)).collect();
     let pairs = duplicates::pairs(&prints);
     report.exact_pairs = pairs.iter().filter(|pair| pair.2 == Likeness::Exact).count();

@@ -23,6 +23,7 @@ use crate::image::palette::Palette;
 use crate::image::polygon::{self, Outline};
 use crate::image::{area, decode, mask, palette, resize};
 use crate::reading::Reading;
+use crate::row_notes::RowNotes;
 use crate::size::Size;
 
 /// Where the meaning of mask values comes from.
@@ -303,6 +304,10 @@ impl Dataset for ImageFiles {
 
     fn subset(&self, row: usize) -> Option<Subset> {
         self.rows[row].subset
+    }
+
+    fn row_notes(&self, row: usize) -> Option<&RowNotes> {
+        Some(&self.rows[row].notes)
     }
 
     fn sample(&self, row: usize, size: Size) -> Result<Sample, Error> {

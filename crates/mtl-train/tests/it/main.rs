@@ -2,6 +2,9 @@
 
 mod finetuned;
 mod metrics;
+mod moved;
+mod other_data;
+mod predicting;
 mod resuming;
 mod routes;
 mod runs;
