@@ -1,6 +1,7 @@
 //! Whole runs on tiny scenes: guarantees of runs, through the public interface.
 
 mod finetuned;
+mod generated;
 mod metrics;
 mod moved;
 mod other_data;
