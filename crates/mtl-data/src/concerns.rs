@@ -94,10 +94,11 @@ impl OfTask<'_> {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let what = if matches!(self.task.kind, TaskKind::MultiLabel { .. }) { "labels" } else { "classes" };
         Some(format!(
-            "task `{}`: {} of {} {what} have fewer than {FEW} training images ({}{more}): they will hardly be learned",
+            "task `{}`: {} of {} {what} {} fewer than {FEW} training images ({}{more}): hardly enough to learn from",
             self.task.name,
             rare.len(),
             names.len(),
+            if rare.len() == 1 { "has" } else { "have" },
             shown.join(", ")
         ))
     }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use mtl_rng::Seed;
+
 use super::duplicates;
-use crate::dataset::{Dataset, Subset};
+use crate::dataset::{Dataset, Labels, Subset};
 use crate::error::Error;
 
 /// For each row the lowest row of its group, through chains of equal images and of equal cells. Each source has groups of its
@@ -33,6 +35,56 @@ pub(super) fn joined(dataset: &dyn Dataset, column: &str, same: &[usize]) -> Res
         }
     }
     Ok(duplicates::groups(dataset.len(), pairs))
+}
+
+/// Divides whole groups into training, validation and test in random order: each goes where the numbers of rows, of rows of each
+/// class of the task `stratify` and of rows with a mask come nearest to their shares (the sum of squared differences relative to
+/// the shares). Every subset with a share gets a group, if there are enough.
+pub(super) fn divide(
+    dataset: &dyn Dataset,
+    stratify: Option<usize>,
+    mut groups: Vec<Vec<usize>>,
+    [validation, test]: [f64; 2],
+    seed: Seed,
+) -> [Vec<usize>; 3] {
+    let counted: BTreeMap<usize, Vec<usize>> =
+        groups.iter().flatten().map(|&row| (row, kinds(&dataset.labels(row), stratify))).collect();
+    let mut totals: BTreeMap<usize, f64> = BTreeMap::new();
+    counted.values().flatten().for_each(|&kind| *totals.entry(kind).or_default() += 1.0);
+    let shares = [1.0 - validation - test, validation, test];
+    let mut subsets: [Vec<usize>; 3] = Default::default();
+    let mut counts: [BTreeMap<usize, f64>; 3] = Default::default();
+    seed.stream("split groups", &[]).shuffle(&mut groups);
+    let mut left = groups.len();
+    for group in groups {
+        let mut own: BTreeMap<usize, f64> = BTreeMap::new();
+        group.iter().flat_map(|row| &counted[row]).for_each(|&kind| *own.entry(kind).or_default() += 1.0);
+        let empty = (0..3).filter(|&at| shares[at] > 0.0 && subsets[at].is_empty()).count();
+        // How much the sum of squares grows; the other subsets stay as they are.
+        let cost = |at: usize| -> f64 {
+            let of_kind = |(kind, more): (&usize, &f64)| {
+                let (count, wanted) = (counts[at].get(kind).copied().unwrap_or(0.0), shares[at] * totals[kind]);
+                ((count + more - wanted).powi(2) - (count - wanted).powi(2)) / wanted
+            };
+            own.iter().map(of_kind).sum()
+        };
+        let open = (0..3).filter(|&at| shares[at] > 0.0 && (left > empty || subsets[at].is_empty()));
+        let best = open.map(|at| (cost(at), at)).min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |(_, at)| at);
+        own.into_iter().for_each(|(kind, more)| *counts[best].entry(kind).or_default() += more);
+        subsets[best].extend(group);
+        left -= 1;
+    }
+    subsets
+}
+
+/// What is counted of a row: the row, whether it has a mask, its class.
+fn kinds(labels: &[Labels], stratify: Option<usize>) -> Vec<usize> {
+    let class = match stratify.and_then(|at| labels.get(at)) {
+        Some(Labels::Class(class)) => Some(2 + class),
+        _ => None,
+    };
+    let masked = labels.contains(&Labels::Pixels).then_some(1);
+    [Some(0), masked, class].into_iter().flatten().collect()
 }
 
 /// What a run should know: groups that are in more than one subset, and the setting that keeps them together.

@@ -6,8 +6,8 @@
 //! subsets: where the authors' own subsets share an image, its rows in the earlier of training, validation, test are left
 //! out.
 //!
-//! Groups ([`Config::group`]) are drawn as a whole, together with the images that their rows share with other groups; a group is
-//! stratified by its most frequent class. Subsets that the data set gives are kept, whatever its groups.
+//! Groups ([`Config::group`]) are drawn as a whole, and so are groups that share an image; classes are as near to their shares as
+//! that allows. Subsets that the data set gives are kept, whatever its groups.
 //!
 //! Generated images ([`crate::RowNotes::generated`]) are training images, and change nothing for the others. One that is also
 //! an image of validation or test is left out.
@@ -109,8 +109,7 @@ impl Splits {
             homes[sources.min_by_key(|&source| (drawn_of[source].subsets(), source)).unwrap_or(0)].push(group.clone());
         }
         for (source, groups) in homes.into_iter().enumerate() {
-            let place = Divided { dataset, source, pool: &pool, grouped: config.group.is_some() };
-            split.divide(&place, groups, drawn_of[source], config, seed)?;
+            split.divide(&Divided { dataset, source, pool: &pool }, groups, drawn_of[source], config, seed)?;
         }
         split.add_generated(&generated, joined);
         if split.train.is_empty() {
@@ -162,14 +161,25 @@ impl Splits {
         config: &Config,
         seed: Seed,
     ) -> Result<(), Error> {
-        let Divided { dataset, source, pool, grouped } = *place;
+        let Divided { dataset, source, pool } = *place;
         let (draw_test, draw_validation) = (drawn.test, drawn.validation);
         let tasks = &dataset.schema().tasks;
         let stratify = place.stratify();
+        if config.group.is_some() {
+            let share = |share: f64, wanted: bool| if wanted { share } else { 0.0 };
+            let shares = [share(config.validation, draw_validation), share(config.test, draw_test)];
+            let [train, validation, test] = groups::divide(dataset, stratify, groups, shares, seed);
+            self.train.extend(train);
+            self.validation.extend(validation);
+            self.test.extend(test);
+            return Ok(());
+        }
         // Class (none: no label, or no such task) -> has a mask -> groups.
         let mut strata: BTreeMap<Option<usize>, BTreeMap<bool, Vec<Vec<usize>>>> = BTreeMap::new();
         for group in groups {
-            let (class, masked) = place.stratum(stratify, &group);
+            let labels = labels_of(dataset, &group);
+            let class = stratify.and_then(|at| if let Labels::Class(class) = labels[at] { Some(class) } else { None });
+            let masked = labels.contains(&Labels::Pixels);
             strata.entry(class).or_default().entry(masked).or_default().push(group);
         }
         let subsets = drawn.subsets();
@@ -177,7 +187,7 @@ impl Splits {
         for (class, by_mask) in strata {
             let ordered = interleaved(by_mask, seed, class);
             let labelled = class.zip(stratify).map(|(class, at)| (&tasks[at].name, &tasks[at].kind.classes()[class]));
-            if let (Some((task, class_name)), [only], true, false) = (labelled, &ordered[..], draw_test, grouped) {
+            if let (Some((task, class_name)), [only], true) = (labelled, &ordered[..], draw_test) {
                 // Other sources may have images of a class that this one lacks.
                 let alike = |group: &&Vec<usize>| {
                     class.zip(stratify).is_some_and(|(class, at)| labels_of(dataset, group)[at] == Labels::Class(class))
@@ -193,11 +203,8 @@ impl Splits {
                 let images = ordered.len();
                 let names = dataset.origins();
                 let place = if names.len() > 1 { format!(" in source `{}`", names[source]) } else { String::new() };
-                self.notes.push(if grouped {
-                    format!("class `{class}` of `{task}` is the most frequent one in {images} groups, for {subsets} subsets{place}")
-                } else {
-                    format!("class `{class}` of `{task}` has {images} images for {subsets} subsets{place}")
-                });
+                self.notes
+                    .push(format!("class `{class}` of `{task}` has {images} images for {subsets} subsets{place}"));
             }
             let total: usize = ordered.iter().map(Vec::len).sum();
             // A class gets at least one image in each subset where it has enough of them.
@@ -256,29 +263,9 @@ struct Divided<'a> {
     dataset: &'a dyn Dataset,
     source: usize,
     pool: &'a [Vec<usize>],
-    /// Whether rows of one group may have different classes.
-    grouped: bool,
 }
 
 impl Divided<'_> {
-    /// The class of a group for the task `stratify`, and whether it has a mask. Rows of one image have one class; of a group of
-    /// images it is the most frequent one, the first of equals.
-    fn stratum(&self, stratify: Option<usize>, group: &[usize]) -> (Option<usize>, bool) {
-        let class_of = |labels: &[Labels]| match labels[stratify?] {
-            Labels::Class(class) => Some(class),
-            _ => None,
-        };
-        if !self.grouped {
-            let labels = labels_of(self.dataset, group);
-            return (class_of(&labels), labels.contains(&Labels::Pixels));
-        }
-        let labels: Vec<Vec<Labels>> = group.iter().map(|&row| self.dataset.labels(row)).collect();
-        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-        labels.iter().filter_map(|labels| class_of(labels)).for_each(|class| *counts.entry(class).or_default() += 1);
-        let most = counts.iter().max_by_key(|(class, count)| (**count, std::cmp::Reverse(**class)));
-        (most.map(|(class, _)| *class), labels.iter().any(|labels| labels.contains(&Labels::Pixels)))
-    }
-
     /// The first classification task; of several sources the first that this one labels.
     fn stratify(&self) -> Option<usize> {
         let several = self.dataset.origins().len() > 1;

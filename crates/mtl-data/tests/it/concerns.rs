@@ -33,7 +33,7 @@ fn rare_and_unbalanced_classes() {
     says(
         &said,
         &[
-            "task `class`: 1 of 2 classes have fewer than 5 training images (few 3)",
+            "task `class`: 1 of 2 classes has fewer than 5 training images (few 3)",
             "task `class` is unbalanced: 87 training images of `many` and 3 of `few`",
         ],
     );

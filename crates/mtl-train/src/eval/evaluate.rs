@@ -131,12 +131,13 @@ fn other(config: &Config, schema: &Schema, path: &Path) -> Result<Scored> {
     let moved = if unchanged { None } else { identity::moved(config, schema, path) };
     let own = moved.or(own);
     let seen = TrainedOn::of(config, schema, own.as_ref())?;
-    let words = format!("images in {} are ones that", path.display());
-    let flatters = seen.warning(&*other, &rows, &words)?;
-    let mut warnings = match flatters.or_else(|| leakage::own_folder(config, path)) {
-        Some(warning) => vec![warning],
-        None => seen.doubts(&format!("images in {}", path.display())).collect(),
+    let place = format!("images in {}", path.display());
+    let words = format!("{place} are ones that");
+    let flatters = match seen.warning(&*other, &rows, &words)?.or_else(|| leakage::own_folder(config, path)) {
+        Some(warning) => Some(warning),
+        None => seen.suspicion(&*other, &rows, &words)?,
     };
+    let mut warnings = flatters.map_or_else(|| seen.doubts(&place).collect(), |warning| vec![warning]);
     let generated = |row: &&usize| other.row_notes(**row).is_some_and(|notes| notes.generated);
     let drawn = rows.iter().filter(generated).count();
     if drawn > 0 {

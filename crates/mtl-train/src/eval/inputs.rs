@@ -44,13 +44,17 @@ impl Inputs {
                 files.push(path.clone());
             } else if let Some(matches) = pattern(path) {
                 match matches {
-                    Ok(matches) if matches.is_empty() => {
-                        failed.push((path.clone(), no_image(path, "no file matches this pattern")));
-                    }
-                    Ok(matches) => {
-                        for path in matches {
+                    Ok(Matches { paths, unreadable }) => {
+                        if paths.is_empty() && unreadable.is_empty() {
+                            failed.push((path.clone(), no_image(path, "no file matches this pattern")));
+                        }
+                        for path in paths {
                             files.extend(mtl_data::images_in(&path, &mut reading)?);
                         }
+                        failed.extend(unreadable.into_iter().map(|(path, reason)| {
+                            let error = no_image(&path, &reason);
+                            (path, error)
+                        }));
                     }
                     Err(problem) => failed.push((path.clone(), no_image(path, &problem))),
                 }
@@ -82,19 +86,30 @@ fn no_image(path: &Path, reason: &str) -> Error {
     Error::NoImage { path: path.to_owned(), reason: reason.to_owned() }
 }
 
+/// What a pattern matches.
+struct Matches {
+    paths: Vec<PathBuf>,
+    /// Folders that could not be looked into, with the reason.
+    unreadable: Vec<(PathBuf, String)>,
+}
+
 /// The files and folders that match a path with wildcards; `None` for a path without any.
-fn pattern(path: &Path) -> Option<std::result::Result<Vec<PathBuf>, String>> {
+fn pattern(path: &Path) -> Option<std::result::Result<Matches, String>> {
     let text = path.to_str().filter(|text| text.contains(['*', '?', '[']))?;
     let found = match glob::glob(text) {
         Ok(found) => found,
         Err(error) => return Some(Err(format!("no such file, and no pattern either: {error}"))),
     };
-    let mut matches: Vec<PathBuf> = found.flatten().collect();
-    // `**` names a folder and the files in it: a folder alone would count them twice.
-    if text.contains("**") {
-        matches.retain(|path| path.is_file());
+    let mut matches = Matches { paths: Vec::new(), unreadable: Vec::new() };
+    for path in found {
+        match path {
+            // `**` names a folder and the files in it: a folder alone would count them twice.
+            Ok(path) if text.contains("**") && path.is_dir() => {}
+            Ok(path) => matches.paths.push(path),
+            Err(error) => matches.unreadable.push((error.path().to_owned(), error.error().to_string())),
+        }
     }
-    matches.sort();
+    matches.paths.sort();
     Some(Ok(matches))
 }
 
@@ -114,7 +129,12 @@ fn unquoted(given: &[PathBuf], at: usize) -> Option<PathBuf> {
 /// Names of results: the paths below the deepest folder that holds all images. Where two differ in their extension only, the
 /// second gets a number.
 fn places(images: Vec<PathBuf>) -> Vec<Input> {
-    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // Without `..`, which would lead out of the folder of results; a link keeps its own name.
+    let whole = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        folder.join(path.file_name().unwrap_or_default())
+    };
     let mut above: Option<PathBuf> = None;
     for image in &images {
         let folder = whole(image).parent().map(Path::to_path_buf).unwrap_or_default();
@@ -179,6 +199,7 @@ mod tests {
         assert_eq!(places, ["a/x", "a/b/x", "c/notes.txt", "c/x-2", "c/x", "c/x-3"]);
         assert!(failed.is_empty());
         assert_eq!(found(&[root.join("a/x.png")]).0, ["x"]);
+        assert_eq!(found(&[root.join("a/b/../../c/x.png"), root.join("a/x.png")]).0, ["c/x", "a/x"]);
         assert_eq!(found(&[root.join("a/x.png"), root.join("c/x.png"), root.join("c")]).0.len(), 5);
     }
 

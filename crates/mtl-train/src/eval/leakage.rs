@@ -87,20 +87,20 @@ impl TrainedOn {
     /// # Errors
     /// An image that cannot be read.
     pub(crate) fn warning(&self, dataset: &dyn Dataset, rows: &[usize], what: &str) -> Result<Option<String>> {
-        let (mut known, mut recorded) = (0, 0);
-        for &row in rows {
-            let Some(hash) = dataset.content_hash(row)? else { continue };
-            known += usize::from(self.images.contains(&hash));
-            recorded += usize::from(self.recorded.contains(&hash));
-        }
-        let all = rows.len();
-        if known > 0 {
-            let words = "were learnt from, or used to choose the weights: scores on them flatter";
-            return Ok(Some(format!("{known} of the {all} {what} {words}")));
-        }
+        let known = count(dataset, rows, &self.images)?;
+        let words = "were learnt from, or used to choose the weights: scores on them flatter";
+        Ok((known > 0).then(|| format!("{known} of the {} {what} {words}", rows.len())))
+    }
+
+    /// The same for images that were somewhere in data that is gone or has changed.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    pub(crate) fn suspicion(&self, dataset: &dyn Dataset, rows: &[usize], what: &str) -> Result<Option<String>> {
+        let known = count(dataset, rows, &self.recorded)?;
         let words =
             "were in the data of the run, which is gone or has changed: scores on those that were learnt from flatter";
-        Ok((recorded > 0).then(|| format!("{recorded} of the {all} {what} {words}")))
+        Ok((known > 0).then(|| format!("{known} of the {} {what} {words}", rows.len())))
     }
 
     /// Sentences about data of which nobody can say whether it held `what`.
@@ -108,6 +108,15 @@ impl TrainedOn {
         let words = "is gone or has changed since it was learnt from: whether";
         self.unknown.iter().map(move |data| format!("{data} {words} {what} were among it cannot be told"))
     }
+}
+
+/// How many rows have one of these images.
+fn count(dataset: &dyn Dataset, rows: &[usize], images: &HashSet<u64>) -> Result<usize> {
+    let mut known = 0;
+    for &row in rows.iter().filter(|_| !images.is_empty()) {
+        known += usize::from(dataset.content_hash(row)?.is_some_and(|hash| images.contains(&hash)));
+    }
+    Ok(known)
 }
 
 /// The warning for `path` being a folder a run was trained on, whatever has happened to the images in it since.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use mtl_data::{Labels, OpenOptions, check, open};
 use mtl_train::data::Plan;
 use mtl_train::eval::score::baselines;
-use mtl_train::{Generated, GenerateRequest, evaluate, generate, train};
+use mtl_train::{GenerateRequest, Generated, evaluate, generate, train};
 
 use crate::other_data::class_folder;
 use crate::{tiny, trained};
@@ -43,7 +43,9 @@ fn the_task_of_generated_images_is_that_of_the_model() {
     let dir = tempfile::tempdir().unwrap();
     let many: Vec<String> = (0..37).map(|at| format!("kind {at}")).collect();
     let texts = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    for (classes, each) in [(texts(&["leaf"]), 12), (texts(&["0.5", "1.5"]), 8), (texts(&["None", "yes", "no", "12"]), 6), (many, 3)] {
+    for (classes, each) in
+        [(texts(&["leaf"]), 12), (texts(&["0.5", "1.5"]), 8), (texts(&["None", "yes", "no", "12"]), 6), (many, 3)]
+    {
         let run = run_on(dir.path(), &classes, each);
         let schema = Plan::new(mtl_train::store::read_config(&run).unwrap()).unwrap().schema;
         for count in [3, 2 * classes.len()] {
