@@ -329,14 +329,15 @@ fn tasks(dataset: &dyn Dataset, stats: &[Result<RowStats, Error>]) -> Vec<TaskRe
     reports.collect()
 }
 
-/// Classes with fewer than three images, one each for training, validation and test.
+/// Classes with fewer than three images, one each for training, validation and test. Generated images are for training only.
 fn small_classes(dataset: &dyn Dataset) -> Vec<String> {
-    let rows: Vec<usize> = (0..dataset.len()).collect();
+    let generated = |row: &usize| dataset.row_notes(*row).is_some_and(|notes| notes.generated);
+    let rows: Vec<usize> = (0..dataset.len()).filter(|row| !generated(row)).collect();
     let counts = split::class_counts(dataset, &rows);
     let tasks = dataset.schema().tasks.iter().zip(counts);
     tasks
         .flat_map(|(task, counts)| {
-            let small = counts.into_iter().enumerate().filter(|(_, count)| *count < 3);
+            let small = counts.into_iter().enumerate().filter(|(_, count)| (1..3).contains(count));
             small.map(|(class, count)| {
                 let images = if count == 1 { "image" } else { "images" };
                 format!(
