@@ -46,14 +46,17 @@ fn a_run_resumes_with_renamed_data_bit_for_bit() {
     fs::rename(&old, &new).unwrap();
     for error in [resume(&run, &mut [], &AtomicBool::new(false)).err(), evaluate(&reference, None, None).err()] {
         let error = error.unwrap();
-        assert!(matches!(&error, Error::DataGone { missing, folders: 1, .. } if missing == &[old.clone()]), "{error}");
+        assert!(
+            matches!(&error, Error::DataGone { missing, folders: 1, .. } if missing == std::slice::from_ref(&old)),
+            "{error}"
+        );
         assert_eq!(error.kind(), ErrorKind::Data);
     }
     // The folder with the same content takes the place of the one that is gone.
     let moved = evaluate(&reference, Some(&new), None).unwrap();
     assert_eq!((moved.part, moved.images, &moved.scores), ("test", held_out.images, &held_out.scores));
     assert!(moved.notes[0].contains("holds the data of the run") && moved.warning.is_none(), "{:?}", moved.notes);
-    let run = resumed(&run, &[new.clone()]).unwrap();
+    let run = resumed(&run, std::slice::from_ref(&new)).unwrap();
     for file in ["model.safetensors", "average.safetensors", "optimizer.safetensors"] {
         assert_eq!(hash(&reference, "last", file), hash(&run, "last", file), "{file}");
     }
@@ -76,7 +79,7 @@ fn other_content_is_refused_with_counts() {
     fs::remove_file(new.join("dog/41.png")).unwrap();
     fs::rename(new.join("cat/7.png"), new.join("cat/seven.png")).unwrap();
     fs::rename(new.join("cat/9.png"), new.join("dog/9.png")).unwrap();
-    let error = resumed(&run, &[new.clone()]).unwrap_err();
+    let error = resumed(&run, std::slice::from_ref(&new)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
     let words = error.to_string();
     for part in [
