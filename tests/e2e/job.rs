@@ -100,8 +100,78 @@ fn scores_on_training_images_are_marked() {
     std::fs::remove_file(place.path("photos/masks/disc/03.png")).unwrap();
     warned("photos", &["photos is the folder the run was trained on", "has changed", "flatter"]);
     folder(&place.path("photos"), 20);
-    std::fs::rename(place.path("photos"), place.path("moved")).unwrap();
-    warned("moved", &["34 of the 40 images in moved", "flatter"]);
+}
+
+#[test]
+fn moved_data_is_named_and_recognised() {
+    let place = Place::new();
+    folder(&place.path("photos"), 20);
+    let joint = ["--set", "stages.run=['joint']"];
+    place.train(&[&["--data", "photos", "--steps", "1"][..], &joint].concat()).well();
+    let scores = |args: &[&str]| place.run(args).well().json()["scores"].clone();
+    let held_out = scores(&["eval", "runs/photos-0001", "--json"]);
+    std::fs::rename(place.path("photos"), place.path("my photos (1)")).unwrap();
+    for verb in ["eval", "resume"] {
+        place.refuses(3, [verb, "runs/photos-0001"], &["its data is gone", "photos", "`--data NEW`"]);
+    }
+    let args = ["eval", "runs/photos-0001", "--data", "my photos (1)", "--json"];
+    let done = place.run(args).well();
+    assert_eq!((done.json()["part"].as_str(), &done.json()["scores"]), (Some("test"), &held_out));
+    assert!(done.err.contains("holds the data of the run: its held-out images are scored"), "{}", done.err);
+    place.run(["resume", "runs/photos-0001", "--data", "my photos (1)"]).well();
+    assert_eq!(scores(&["eval", "runs/photos-0001", "--json"]), held_out, "the run keeps the new place");
+    // Other content is refused with counts.
+    std::fs::remove_file(place.path("my photos (1)/images/disc/03.png")).unwrap();
+    let missing = "1 row is missing (images/disc/03.png)";
+    place.refuses(3, ["resume", "runs/photos-0001", "--data", "my photos (1)"], &[missing, "start a new run"]);
+    // A run is named after any folder, and a name that cannot be one is refused.
+    let done = place.train(&[&["--data", "my photos (1)", "--steps", "1"][..], &joint].concat()).well();
+    assert!(done.err.contains("runs/my-photos-1-0001"), "{}", done.err);
+    place.refuses(
+        2,
+        ["train", "--data", "my photos (1)", "--name", "a/b"],
+        &["a run's name is made of", "`--name NAME`"],
+    );
+}
+
+#[test]
+fn folders_and_patterns_are_predicted() {
+    let place = Place::new();
+    folder(&place.path("photos"), 20);
+    place.train(&["--data", "photos", "--steps", "1", "--set", "stages.run=['joint']"]).well();
+    std::fs::rename(place.path("runs/photos-0001"), place.path("runs/my run")).unwrap();
+    for (name, seed) in [("scans/a/1.png", 60), ("scans/b/1.png", 61), ("scans/b/2.png", 62), ("my photo.png", 63)] {
+        std::fs::create_dir_all(place.path(name).parent().unwrap()).unwrap();
+        picture(true, seed).0.save(place.path(name)).unwrap();
+    }
+    std::fs::write(place.path("scans/notes.txt"), "words").unwrap();
+    let done = place.run(["predict", "runs/my run", "scans", "--out", "seen"]).well();
+    assert!(done.err.contains("1 file is not read (no image): scans/notes.txt"), "{}", done.err);
+    assert!(done.out.ends_with("table  seen/predictions.csv\n"), "{}", done.out);
+    for file in ["a/1_mask.png", "b/1_mask.png", "b/1_mask_overlay.png", "b/2_mask.png"] {
+        assert!(place.path("seen").join(file).exists(), "{file}");
+    }
+    let table = std::fs::read_to_string(place.path("seen/predictions.csv")).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines.len() == 4 && lines[0].starts_with("image,class,class_probability,mask_file,mask_share_"), "{table}");
+    assert!(lines[1].starts_with("scans/a/1.png,"), "{table}");
+    place.run(["predict", "runs/my run", "scans/*/1.png", "--out", "lines", "--format", "json"]).well();
+    let text = std::fs::read_to_string(place.path("lines/predictions.jsonl")).unwrap();
+    let value: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert!(text.lines().count() == 2 && value["class_probability"].is_f64(), "{text}");
+    place.refuses(2, ["predict", "runs/my run", "scans", "--out", "seen"], &["seen is not empty"]);
+    // Names with spaces that a shell has cut.
+    place.refuses(3, ["predict", "runs/my run", "my", "photo.png"], &["put quotes around", "'my photo.png'"]);
+    place.refuses(2, ["predict", "runs/my", "run", "scans"], &["put quotes around", "'runs/my run'"]);
+    std::fs::create_dir(place.path("empty")).unwrap();
+    place.refuses(3, ["predict", "runs/my run", "empty"], &["hold no image", "1 of 1 images could not be used"]);
+    place.refuses(3, ["predict", "runs/my run", "scans/*.bmp"], &["no file matches this pattern"]);
+    // One of several that cannot be used: the others are predicted, and the exit code says so.
+    std::fs::write(place.path("scans/a/broken.png"), "no image").unwrap();
+    let done = place.run(["predict", "runs/my run", "scans", "--out", "most"]);
+    assert_eq!(done.code, Some(3), "{}", done.err);
+    assert!(done.err.contains("1 of 4 images could not be used"), "{}", done.err);
+    assert_eq!(std::fs::read_to_string(place.path("most/predictions.csv")).unwrap().lines().count(), 4);
 }
 
 fn predicts(place: &Place) {

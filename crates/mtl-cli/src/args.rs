@@ -91,7 +91,7 @@ pub enum Verb {
     Resume(Resume),
     /// Score a run on its held-out images, or on another folder.
     Eval(Eval),
-    /// Predict class probabilities, masks and overlays (PNG) for images.
+    /// Predict class probabilities, masks and overlays (PNG) for images and folders of images.
     Predict(Predict),
     /// Generate new images.
     Generate(Generate),
@@ -170,6 +170,9 @@ pub struct Train {
 pub struct Resume {
     /// The run folder.
     pub run: PathBuf,
+    /// New place of the run's folder of images, if it was moved or renamed; repeated for a run on several folders.
+    #[arg(long, value_name = "DIR")]
+    pub data: Vec<PathBuf>,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
@@ -180,7 +183,7 @@ pub struct Resume {
 pub struct Eval {
     /// The run folder.
     pub run: PathBuf,
-    /// Score all images of this folder instead of the run's held-out images.
+    /// Score all images of this folder instead of the run's held-out images; or the new place of the run's own folder.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Device [default: that of training].
@@ -196,18 +199,31 @@ pub struct Eval {
 pub struct Predict {
     /// The run folder.
     pub run: PathBuf,
-    /// Image files.
+    /// Image files, folders, and patterns in quotes such as 'scans/*.png'.
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
-    /// Folder for masks and overlays [default: a new folder in the run].
+    /// Folder for the table, masks and overlays, new or empty [default: a new folder in the run].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Format of the table: predictions.csv, or predictions.jsonl with one JSON object per line.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: TableFormat,
     /// Device [default: that of training].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Format of the table of predictions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// A row per image.
+    #[default]
+    Csv,
+    /// A JSON object per line.
+    Json,
 }
 
 /// `mtl generate`.

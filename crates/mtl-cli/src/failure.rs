@@ -126,6 +126,13 @@ fn remedy(error: &Error) -> Option<String> {
         Error::Io { remedy: Some(Remedy::Resume { run, .. }), .. } => {
             Some(format!("`{} resume {}` continues the run", program(), quoted(run)))
         }
+        Error::DataGone { folders: 1, .. } => Some("`--data NEW` names the new place of the folder".into()),
+        Error::DataGone { run, .. } => Some(format!(
+            "`{} resume {} --data A --data B` names the new places of the run's folders, in their order",
+            program(),
+            quoted(run)
+        )),
+        Error::Setting { key, .. } if key == "output.name" => Some("`--name NAME` names the run".into()),
         Error::Untrained { .. } => Some(format!("`{} resume RUN` continues a run", program())),
         Error::BatchNormOverSources { settings, .. } => {
             Some(format!("`--set {}`", settings.iter().map(|text| quoted_text(text)).collect::<Vec<_>>().join(" ")))

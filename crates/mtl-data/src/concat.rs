@@ -39,6 +39,7 @@ use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
 use crate::error::{Error, Skipped};
 use crate::facts::{FileFacts, LabelFacts, RowFacts, Wanted};
 use crate::reading::Reading;
+use crate::row_notes::RowNotes;
 use crate::size::Size;
 
 /// Longest name of a source, and of all of them together: run folders are named by it.
@@ -158,6 +159,11 @@ impl Dataset for ConcatDataset {
     fn subset(&self, row: usize) -> Option<Subset> {
         let (source, own) = self.place(row);
         source.dataset.subset(own)
+    }
+
+    fn row_notes(&self, row: usize) -> Option<&RowNotes> {
+        let (source, own) = self.place(row);
+        source.dataset.row_notes(own)
     }
 
     fn sample(&self, row: usize, size: Size) -> Result<Sample, Error> {

@@ -8,6 +8,7 @@ use crate::error::{Error, Skipped};
 use crate::facts::{FileFacts, LabelFacts, RowFacts, Wanted};
 use crate::image::fingerprint::{Fingerprint, SMALL};
 use crate::reading::Reading;
+use crate::row_notes::RowNotes;
 use crate::size::Size;
 
 /// Name, channels and tasks of a data set.
@@ -131,6 +132,10 @@ pub trait Dataset: Send + Sync {
     /// Which of [`Dataset::origins`] the row belongs to.
     fn origin(&self, _row: usize) -> usize {
         0
+    }
+    /// What a table says about the row besides its labels: groups, and whether it was generated.
+    fn row_notes(&self, _row: usize) -> Option<&RowNotes> {
+        None
     }
     /// How the data was read: reader, guesses, warnings, files that are not part of it.
     fn reading(&self) -> Reading {

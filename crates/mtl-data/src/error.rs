@@ -166,6 +166,12 @@ pub enum Error {
         /// The data set, the reason and the remedy.
         problem: String,
     },
+    /// Labels that a model's tasks cannot be scored on.
+    #[error("{problem}")]
+    Unmatched {
+        /// The task or the tasks, the classes of both, and the remedy.
+        problem: String,
+    },
     /// A task that a source does not have.
     #[error("source `{origin}`: {unknown}")]
     NoSuchTask {
@@ -186,6 +192,32 @@ pub enum Error {
         class: String,
         /// The image.
         row: String,
+    },
+    /// Too few groups for a training, a validation and a test subset.
+    #[error(
+        "`{name}` has {groups} groups by the column `{column}` (rows without a group and their equal images are one each); at \
+         least {needed} are needed for its subsets"
+    )]
+    TooFewGroups {
+        /// The data set.
+        name: String,
+        /// The column of groups.
+        column: String,
+        /// Groups in it.
+        groups: usize,
+        /// Groups needed.
+        needed: usize,
+    },
+    /// Generated images without others.
+    #[error(
+        "all {rows} images of `{name}` are generated: they are for training only; add a folder of real images, which validation \
+         and test need"
+    )]
+    OnlyGenerated {
+        /// The data set.
+        name: String,
+        /// Its rows.
+        rows: usize,
     },
     /// Too few rows for a training, a validation and a test subset.
     #[error("`{name}` has {rows} different images; at least {needed} are needed for its subsets")]

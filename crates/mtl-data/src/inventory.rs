@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
+pub use crate::differences::Differences;
 use crate::error::Error;
 pub use crate::facts::{DenseFacts, FileFacts, GROUPS, LabelFacts, RowFacts, STATISTICS_PIXELS, Wanted};
 
@@ -27,6 +28,9 @@ const VERSION: u32 = 2;
 pub struct Inventory {
     version: u32,
     tasks: Vec<Task>,
+    /// Names of the rows; empty in files of earlier versions.
+    #[serde(default)]
+    names: Vec<String>,
     rows: Vec<RowFacts>,
     files: BTreeMap<PathBuf, FileFacts>,
 }
@@ -42,6 +46,7 @@ impl Inventory {
         Ok(Self {
             version: VERSION,
             tasks: dataset.schema().tasks.clone(),
+            names: (0..dataset.len()).map(|row| dataset.row_name(row)).collect(),
             rows: rows.into_iter().collect::<Result<_, _>>()?,
             files: dataset.files().into_iter().map(|(path, facts)| (path.to_owned(), facts.clone())).collect(),
         })
@@ -50,6 +55,17 @@ impl Inventory {
     /// One entry per row of the data set.
     pub fn rows(&self) -> &[RowFacts] {
         &self.rows
+    }
+
+    /// Names of the rows; none if the inventory is from an earlier version.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What differs in `now`, by the names, hashes and label statistics of the rows; `None` if nothing does, or if this
+    /// inventory is from an earlier version without names. Two masks with as many pixels of each class are not told apart.
+    pub fn differences(&self, now: &Self) -> Option<Differences> {
+        Differences::between((&self.names, &self.rows), (&now.names, &now.rows))
     }
 
     /// The facts of a file of the data set, if it has not changed since.

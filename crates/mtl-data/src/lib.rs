@@ -3,7 +3,7 @@
 //! A [`Dataset`] has a [`Schema`] (channels and tasks), a number of rows, and one decoded [`Sample`] per row. [`open`] reads
 //! a folder ([`READERS`] lists the layouts), [`Scenes`] draws images. Tasks are inferred from the labels present, and any
 //! label may be missing in any row. [`Splits`] assigns rows to training, validation and test; [`ConcatDataset`] concatenates
-//! data sets, from which batches are drawn by a [`Sampling`] strategy; a [`Loader`] makes batches in worker threads;
+//! data sets, from which batches are drawn by a [`Sampling`] strategy; [`MatchedDataset`] gives one the classes of a model; a [`Loader`] makes batches in worker threads;
 //! [`augment`] varies them; an [`Inventory`] holds hashes, fingerprints and label statistics of all rows; [`mod@check`]
 //! reports the faults of a folder.
 //!
@@ -53,26 +53,33 @@
 pub mod augment;
 pub mod check;
 pub mod concat;
+mod concerns;
 pub mod dataset;
+mod differences;
 mod error;
 mod facts;
 pub mod image;
 pub mod inventory;
 pub mod loader;
+mod matched;
 pub mod readers;
 mod reading;
+mod row_notes;
 pub mod sampling;
 pub mod scenes;
 mod size;
 pub mod split;
 
 pub use concat::ConcatDataset;
+pub use concerns::concerns;
 pub use dataset::{Dataset, Labels, Sample, Schema, Subset};
 pub use error::{Error, Problem, Skipped};
 pub use inventory::{Inventory, Wanted};
 pub use loader::{Batch, Loader};
-pub use readers::{OpenOptions, READERS, open};
+pub use matched::MatchedDataset;
+pub use readers::{OpenOptions, READERS, images_in, open};
 pub use reading::{Reading, Unread};
+pub use row_notes::{NotedColumn, RowNotes};
 pub use sampling::{SAMPLERS, Sampling};
 pub use scenes::Scenes;
 pub use size::{MAX_BYTES, MAX_SIDE, Size};

@@ -43,6 +43,27 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A path that leads to no image.
+    #[error("{}: {reason}", path.display())]
+    NoImage {
+        /// The path.
+        path: PathBuf,
+        /// What is there instead.
+        reason: String,
+    },
+    /// Folders of a run's data that do not exist any more.
+    #[error(
+        "{}: its data is gone: {}; it was moved, renamed or deleted: name its new place, it is recognised by its content",
+        run.display(), missing.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    DataGone {
+        /// The run's folder.
+        run: PathBuf,
+        /// The folders that do not exist.
+        missing: Vec<PathBuf>,
+        /// How many folders the run has in all.
+        folders: usize,
+    },
     /// A name that is not registered.
     #[error(transparent)]
     UnknownName(#[from] mtl_registry::UnknownName),
@@ -271,7 +292,12 @@ impl Error {
                 | mtl_data::Error::NoSuchTask { .. },
             )
             | Self::Loader(mtl_data::loader::Error::Sampling(_)) => ErrorKind::Configuration,
-            Self::Data(_) | Self::Loader(_) | Self::DataMismatch(_) | Self::Metrics(_) => ErrorKind::Data,
+            Self::Data(_)
+            | Self::Loader(_)
+            | Self::DataMismatch(_)
+            | Self::DataGone { .. }
+            | Self::NoImage { .. }
+            | Self::Metrics(_) => ErrorKind::Data,
             Self::Diverged { .. } | Self::NonFinitePrediction { .. } | Self::Model(_) => ErrorKind::Diverged,
             Self::Interrupted { .. } => ErrorKind::Interrupted,
             Self::Io { .. } | Self::Run { .. } | Self::Checkpoint { .. } | Self::Tensor(_) => ErrorKind::Failure,

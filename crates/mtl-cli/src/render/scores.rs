@@ -17,6 +17,9 @@ pub fn scores(tasks: &[TaskScores]) -> String {
     for task in tasks {
         let (single, whole): (Vec<&Score>, Vec<&Score>) =
             task.scores.iter().partition(|score| score.name.contains('/'));
+        if task.scores.is_empty() {
+            table.add_row([&*task.task, "not scored", "-", "-", "0", "no label on these images"]);
+        }
         let classes = single.into_iter().filter(|score| score.name.starts_with("dice/")).take(CLASSES);
         for (index, score) in whole.into_iter().chain(classes).enumerate() {
             let baseline = task.baseline.iter().find(|other| other.name == score.name);

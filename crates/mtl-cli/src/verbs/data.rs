@@ -1,6 +1,6 @@
 //! `mtl data check`: counts, sizes and problems of a folder of images.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use image::RgbImage;
@@ -8,7 +8,7 @@ use mtl_data::check;
 use mtl_data::check::Report;
 use mtl_data::check::sheet::{examples, sheet, sheet_with_remarks};
 use mtl_train::config::load;
-use mtl_train::{LabelQuality, label_quality};
+use mtl_train::{LabelQuality, SuspectLabel, label_quality};
 use serde::Serialize;
 
 use crate::args::{Data, Display};
@@ -41,8 +41,11 @@ pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
         (Some(run), Some(dataset)) => {
             let found = label_quality(run, dir, None)?;
             if let (Some(folder), false) = (pictures, found.suspects.is_empty()) {
-                let remarks: Vec<(usize, String)> =
-                    found.suspects.iter().map(|one| (one.row, format!("{}: {}", one.task, one.words))).collect();
+                let row_of: BTreeMap<String, usize> =
+                    (0..dataset.len()).map(|row| (dataset.row_name(row), row)).collect();
+                let remark =
+                    |one: &SuspectLabel| Some((*row_of.get(&one.image)?, format!("{}: {}", one.task, one.words)));
+                let remarks: Vec<(usize, String)> = found.suspects.iter().filter_map(remark).collect();
                 write(folder, SUSPECTS, &sheet_with_remarks(&**dataset, &remarks))?;
             }
             Some(found)

@@ -13,6 +13,9 @@ pub fn run(args: &Eval) -> Result<(), Failure> {
         must_exist(dir, "folder").map_err(Failure::Data)?;
     }
     let evaluation = mtl_train::evaluate(&args.run, args.data.as_deref(), args.device.as_deref())?;
+    for note in &evaluation.notes {
+        say(format_args!("note: {note}"));
+    }
     if let Some(warning) = &evaluation.warning {
         say(format_args!("warning: {warning}"));
     }

@@ -10,8 +10,10 @@ use mtl_task::{Target, TaskKind, ValueStatistics};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::concerns::concerns;
 use crate::dataset::{Dataset, Labels, Subset};
 use crate::error::{Error, Skipped};
+use crate::inventory::{Inventory, Wanted};
 use crate::readers::{self, OpenOptions};
 use crate::reading::Reading;
 use crate::size::Size;
@@ -228,6 +230,10 @@ pub fn check_dataset(dataset: &dyn Dataset) -> Report {
     }
     report.small_classes = small_classes(dataset);
     framing::warnings(dataset).into_iter().for_each(|sentence| report.reading.warn(sentence));
+    if let Ok(inventory) = Inventory::new(dataset, Wanted { labels: true, ..Wanted::default() }) {
+        let columns: Vec<usize> = (0..schema.tasks.len()).collect();
+        report.reading.warnings.extend(concerns(dataset, &inventory, &columns, None));
+    }
     let prints: Vec<Option<Fingerprint>> = stats.into_iter().map(|look| look.ok().map(|look| look.print)).collect();
     let pairs = duplicates::pairs(&prints);
     report.exact_pairs = pairs.iter().filter(|pair| pair.2 == Likeness::Exact).count();
@@ -341,14 +347,15 @@ fn tasks(dataset: &dyn Dataset, stats: &[Result<RowStats, Error>]) -> Vec<TaskRe
     reports.collect()
 }
 
-/// Classes with fewer than three images, one each for training, validation and test.
+/// Classes with fewer than three images, one each for training, validation and test. Generated images are for training only.
 fn small_classes(dataset: &dyn Dataset) -> Vec<String> {
-    let rows: Vec<usize> = (0..dataset.len()).collect();
+    let generated = |row: &usize| dataset.row_notes(*row).is_some_and(|notes| notes.generated);
+    let rows: Vec<usize> = (0..dataset.len()).filter(|row| !generated(row)).collect();
     let counts = split::class_counts(dataset, &rows);
     let tasks = dataset.schema().tasks.iter().zip(counts);
     tasks
         .flat_map(|(task, counts)| {
-            let small = counts.into_iter().enumerate().filter(|(_, count)| *count < 3);
+            let small = counts.into_iter().enumerate().filter(|(_, count)| (1..3).contains(count));
             small.map(|(class, count)| {
                 let images = if count == 1 { "image" } else { "images" };
                 format!(

@@ -21,6 +21,7 @@ use crate::image::decode;
 use crate::image::palette::Palette;
 use crate::image::runs::Runs;
 use crate::reading::Reading;
+use crate::row_notes::RowNotes;
 use crate::size::{MAX_SIDE, Size};
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
@@ -104,7 +105,8 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
             if classes.len() > 1 {
                 labels.push(Label::YesNo(cells));
             }
-            rows.push(Row { image: found.path(image, &file.path, root), labels, subset: file.subset });
+            let (image, notes) = (found.path(image, &file.path, root), RowNotes::default());
+            rows.push(Row { image, labels, subset: file.subset, notes });
         }
         counts.orphans += of_image.values().map(Vec::len).sum::<usize>();
     }

@@ -27,6 +27,7 @@ use crate::image::polygon::{self, Outline};
 use crate::image::runs::Runs;
 use crate::image::{area, decode, mask, palette, resize};
 use crate::reading::Reading;
+use crate::row_notes::RowNotes;
 use crate::size::Size;
 
 /// A data set before any image file is opened: names, labels and rows from folder names and tables.
@@ -313,6 +314,10 @@ impl Dataset for ImageFiles {
 
     fn subset(&self, row: usize) -> Option<Subset> {
         self.rows[row].subset
+    }
+
+    fn row_notes(&self, row: usize) -> Option<&RowNotes> {
+        Some(&self.rows[row].notes)
     }
 
     fn sample(&self, at: usize, size: Size) -> Result<Sample, Error> {

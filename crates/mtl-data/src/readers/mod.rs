@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mtl_registry::{Entry, find};
+use mtl_task::{Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
@@ -89,6 +90,29 @@ pub struct OpenOptions {
     /// files.
     #[serde(skip)]
     pub known: Option<Arc<Inventory>>,
+    /// Tasks of the model that the data are opened for: one class folder, or a column with one value, of such a name is a
+    /// task. No key of configuration files.
+    #[serde(skip)]
+    pub expected: Option<Arc<Vec<Task>>>,
+}
+
+impl OpenOptions {
+    /// The kind of the task that is expected under a name.
+    fn expects(&self, task: &str) -> Option<&TaskKind> {
+        self.expected.as_ref()?.iter().find(|known| known.name == task).map(|known| &known.kind)
+    }
+
+    /// The multi-label task that is expected with a label of this name.
+    fn expects_label(&self, name: &str) -> Option<&str> {
+        let has = |task: &&Task| matches!(&task.kind, TaskKind::MultiLabel { labels } if labels.iter().any(|label| label == name));
+        self.expected.as_ref()?.iter().find(has).map(|task| task.name.as_str())
+    }
+
+    /// Whether a folder is a class that is expected.
+    fn expects_class(&self, name: &str) -> bool {
+        let is_class = |task: &Task| matches!(&task.kind, TaskKind::Classification { classes } if classes.iter().any(|class| class == name));
+        self.expected.as_ref().is_some_and(|tasks| tasks.iter().any(is_class))
+    }
 }
 
 impl Default for OpenOptions {
@@ -111,6 +135,7 @@ impl Default for OpenOptions {
             depth_scale: 1.0,
             depth_unit: String::new(),
             known: None,
+            expected: None,
         }
     }
 }
@@ -210,9 +235,9 @@ fn find_and_open(path: &Path, options: &OpenOptions) -> Opened {
         (Some(table), None) => (path.join(table), find("reader", READERS, "manifest")?),
         // A pattern is relative to the folder that was given.
         (_, Some("patterns")) => (path.to_owned(), find("reader", READERS, "patterns")?),
-        (_, Some(name)) => (unwrapped(path, &mut reading)?.0, find("reader", READERS, name)?),
+        (_, Some(name)) => (unwrapped(path, options, &mut reading)?.0, find("reader", READERS, name)?),
         (None, None) => {
-            let (folder, detected) = unwrapped(path, &mut reading)?;
+            let (folder, detected) = unwrapped(path, options, &mut reading)?;
             (folder, detected.ok_or_else(|| unrecognised(path))?)
         }
     };
@@ -236,6 +261,24 @@ fn find_and_open(path: &Path, options: &OpenOptions) -> Opened {
         ));
     }
     Ok(dataset)
+}
+
+/// The images at a path: the file itself, or those in the folder and all folders below it, in sorted order. Other files are
+/// counted in `reading`.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn images_in(path: &Path, reading: &mut Reading) -> Result<Vec<PathBuf>, Error> {
+    if path.is_dir() {
+        let images = walk::images_below(path)?;
+        walk::leave_rest(path, &images.iter().cloned().collect(), reading)?;
+        return Ok(images);
+    }
+    if walk::is_image(path) {
+        return Ok(vec![path.to_owned()]);
+    }
+    reading.leave("no image", path);
+    Ok(Vec::new())
 }
 
 fn check(options: &OpenOptions) -> Result<(), Error> {
@@ -276,7 +319,11 @@ fn check(options: &OpenOptions) -> Result<(), Error> {
 
 /// Steps into folders that hold one folder of folders and no image, as unpacked archives often do: it is no class. Files beside
 /// it are counted. With the first reader that recognises the folder it ends in.
-fn unwrapped(path: &Path, reading: &mut Reading) -> Result<(PathBuf, Option<&'static Entry<ReaderFns>>), Error> {
+fn unwrapped(
+    path: &Path,
+    options: &OpenOptions,
+    reading: &mut Reading,
+) -> Result<(PathBuf, Option<&'static Entry<ReaderFns>>), Error> {
     let mut at = path.to_owned();
     loop {
         let detected = READERS.iter().find(|reader| (reader.item.detect)(&at));
@@ -290,7 +337,7 @@ fn unwrapped(path: &Path, reading: &mut Reading) -> Result<(PathBuf, Option<&'st
         let (Some(only), None) = (with_images.next(), with_images.next()) else { return Ok((at, detected)) };
         let is_part = names::is_images(&walk::name(only), false) || names::is_masks(&walk::name(only), false);
         let described = files.iter().any(|path| walk::name(path) == "palette.csv" || walk::is_image_name(path));
-        if is_part || described || walk::folders(only)?.is_empty() {
+        if is_part || described || options.expects_class(&walk::name(only)) || walk::folders(only)?.is_empty() {
             return Ok((at, detected));
         }
         files.iter().for_each(|path| reading.leave("beside the folder of images", path));

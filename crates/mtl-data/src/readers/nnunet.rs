@@ -46,7 +46,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
                 None => &stem,
             };
             let mask = labels.remove(case).map_or(Label::Missing, |path| Label::Mask(vec![path]));
-            rows.push(Row { image, labels: vec![mask], subset });
+            rows.push(Row { image, labels: vec![mask], subset, ..Row::default() });
         }
         left.extend(
             labels.into_values().map(|path| (path, "a mask that belongs to no image, or to several of one name")),

@@ -60,7 +60,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
             labels.push(if file.is_file() { Label::Mask(vec![file]) } else { Label::Missing });
         }
         let subset = test.as_ref().map(|test| if test.contains(stem) { Subset::Test } else { Subset::Train });
-        rows.push(Row { image: root.join("images").join(format!("{stem}.jpg")), labels, subset });
+        rows.push(Row { image: root.join("images").join(format!("{stem}.jpg")), labels, subset, ..Row::default() });
         listed.insert(stem.to_owned());
     }
     let most = breeds.keys().next_back().copied().unwrap_or(0);

@@ -18,6 +18,7 @@ use super::{OpenOptions, ReaderFns, names, walk};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::reading::Reading;
+use crate::row_notes::RowNotes;
 
 /// Chosen by the settings, never by the folder.
 pub(super) const READER: ReaderFns = ReaderFns { detect: |_| false, open };
@@ -65,6 +66,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
             image,
             labels: labels.into_iter().filter(|(has, _)| *has).map(|(_, label)| label).collect(),
             subset: None,
+            notes: RowNotes::default(),
         }
     });
     let rows: Vec<Row> = rows.collect();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::dataset::Subset;
 use crate::image::polygon::Outline;
 use crate::image::runs::Runs;
+use crate::row_notes::RowNotes;
 
 /// A row's label for one task.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,13 +30,15 @@ pub(super) enum Label {
 }
 
 /// One image with its labels, before any file is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     pub image: PathBuf,
     /// One per task.
     pub labels: Vec<Label>,
     /// The subset that the data set's authors assigned.
     pub subset: Option<Subset>,
+    /// What a table says about the row besides.
+    pub notes: RowNotes,
 }
 
 impl Row {

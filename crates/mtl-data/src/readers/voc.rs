@@ -55,7 +55,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
             }
             let image = images.get(stem).cloned().unwrap_or_else(|| root.join(IMAGES).join(format!("{stem}.jpg")));
             let mask = masks.remove(stem).map_or(Label::Missing, |path| Label::Mask(vec![path]));
-            rows.push(Row { image, labels: vec![mask], subset: Some(subset) });
+            rows.push(Row { image, labels: vec![mask], subset: Some(subset), ..Row::default() });
         }
         reading.guess(format!("ImageSets/Segmentation/{name}.txt lists the {} subset", subset.name()));
         tables.push(list);
@@ -66,7 +66,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     if listed.is_empty() {
         rows.extend(images.iter().map(|(stem, image)| {
             let mask = masks.remove(stem).map_or(Label::Missing, |path| Label::Mask(vec![path]));
-            Row { image: image.clone(), labels: vec![mask], subset: None }
+            Row { image: image.clone(), labels: vec![mask], subset: None, ..Row::default() }
         }));
     }
     let used: BTreeSet<&PathBuf> = rows.iter().map(|row| &row.image).collect();

@@ -119,7 +119,7 @@ pub(super) fn any_image(folder: &Path) -> bool {
     look(folder, MAX_DEPTH)
 }
 
-fn is_image(path: &Path) -> bool {
+pub(super) fn is_image(path: &Path) -> bool {
     match path.extension() {
         Some(_) => is_image_name(path) && path.is_file(),
         None => path.is_file() && is_image_content(path),

@@ -72,7 +72,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
                 }
                 Err(source) => return Err(Error::Io { path: file, source }),
             };
-            rows.push(Row { image, labels: vec![label], subset: part.subset });
+            rows.push(Row { image, labels: vec![label], subset: part.subset, ..Row::default() });
         }
         if let Some(subset) = part.subset {
             reading.guess(format!("{} is the {} subset", part.images.display(), subset.name()));

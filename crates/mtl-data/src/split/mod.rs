@@ -6,6 +6,12 @@
 //! subsets: where the authors' own subsets share an image, its rows in the earlier of training, validation, test are left
 //! out.
 //!
+//! Groups ([`Config::group`]) are drawn as a whole, and so are groups that share an image; classes are as near to their shares as
+//! that allows. Subsets that the data set gives are kept, whatever its groups.
+//!
+//! Generated images ([`crate::RowNotes::generated`]) are training images, and change nothing for the others. One that is also
+//! an image of validation or test is left out.
+//!
 //! Of several sources ([`crate::ConcatDataset`]) each is divided on its own, by its own given subsets, its own first
 //! classification task and the same streams: it has the same subsets as when opened alone, so that scores can be compared,
 //! and a further source moves no image to another subset. An image that is in two sources follows the one with fewer subsets
@@ -14,51 +20,21 @@
 //! Cost: the fingerprints of the rows ([`Dataset::facts`]). A folder opened with `verify` has them already; otherwise every
 //! image is decoded, except with `duplicates = "content"`.
 
+mod config;
 pub mod duplicates;
+mod groups;
+mod same;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mtl_rng::Seed;
 use mtl_task::TaskKind;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tracing::{debug, info};
+use tracing::info;
 
+pub use self::config::{Config, Duplicates};
 use crate::dataset::{Dataset, Labels, Subset};
 use crate::error::Error;
-use crate::facts::{RowFacts, Wanted};
-use crate::image::fingerprint::{Fingerprint, Likeness};
-
-/// Split settings. Fractions are of the rows to be divided: those the data set has not assigned itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Share of rows for validation, if the data set gives no validation subset. Default: 0.15, enough for early stopping
-    /// on a few hundred images. 0: none.
-    pub validation: f64,
-    /// Share of rows for test, if the data set gives no test subset. Default: 0.15. 0: none.
-    pub test: f64,
-    /// Which images count as the same and stay in one subset. Default: `pixels`.
-    pub duplicates: Duplicates,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { validation: 0.15, test: 0.15, duplicates: Duplicates::Pixels }
-    }
-}
-
-/// Which images count as the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Duplicates {
-    /// Equal stored bytes.
-    Content,
-    /// Equal stored bytes, or equal pixels at 32 x 32.
-    Pixels,
-    /// Near duplicates as well, and chains of them; for sets known to hold several shots of one scene.
-    Near,
-}
 
 /// Row numbers of each subset, ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,9 +55,9 @@ impl Splits {
     /// Splits `dataset`; equal arguments give equal subsets at any thread count.
     ///
     /// # Errors
-    /// Impossible shares, too few rows, a class with a single image, or an unreadable file.
+    /// Impossible shares, too few rows, a class with a single image, an unknown column of groups, or an unreadable file.
     pub fn new(dataset: &dyn Dataset, config: &Config, seed: Seed) -> Result<Self, Error> {
-        check(config)?;
+        config::check(config)?;
         let rows = dataset.len();
         let parts: Vec<Option<Subset>> = (0..rows).map(|row| dataset.subset(row)).collect();
         let names = dataset.origins();
@@ -94,11 +70,17 @@ impl Splits {
                 Some(Subset::Train) | None => {}
             }
         }
-        let group_of = same_images(dataset, config.duplicates)?;
-
-        let mut split = Self::default();
+        let generated: Vec<bool> =
+            (0..rows).map(|row| dataset.row_notes(row).is_some_and(|notes| notes.generated)).collect();
+        let same = same::same_images(dataset, config.duplicates)?;
+        let mut split = Self { notes: same.contradictions(dataset), ..Self::default() };
+        let group_of = same.groups;
+        let joined = match &config.group {
+            Some(column) => &groups::joined(dataset, column, &group_of)?,
+            None => &group_of,
+        };
         let mut pool: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let given = |row: usize| parts[row].unwrap_or(Subset::Train);
+        let given = |row: usize| parts[row].filter(|_| !generated[row]).unwrap_or(Subset::Train);
         let mut latest = vec![Subset::Train; rows];
         (0..rows).for_each(|row| latest[group_of[row]] = latest[group_of[row]].max(given(row)));
         for row in 0..rows {
@@ -106,7 +88,8 @@ impl Splits {
                 subset if subset < latest[group_of[row]] => split.left_out.push(row),
                 Subset::Test => split.test.push(row),
                 Subset::Validation => split.validation.push(row),
-                Subset::Train => pool.entry(group_of[row]).or_default().push(row),
+                Subset::Train if generated[row] => {}
+                Subset::Train => pool.entry(joined[row]).or_default().push(row),
             }
         }
         if !split.left_out.is_empty() {
@@ -116,7 +99,10 @@ impl Splits {
             ));
         }
         let pool: Vec<Vec<usize>> = pool.into_values().collect();
-        check_sizes(dataset, &pool, &drawn_of)?;
+        if generated.iter().all(|generated| *generated) && rows > 0 {
+            return Err(Error::OnlyGenerated { name: dataset.schema().name.clone(), rows });
+        }
+        check_sizes(dataset, &pool, &drawn_of, config.group.as_deref())?;
         let mut homes = vec![Vec::new(); names.len()];
         for group in &pool {
             let sources = group.iter().map(|&row| dataset.origin(row));
@@ -125,6 +111,7 @@ impl Splits {
         for (source, groups) in homes.into_iter().enumerate() {
             split.divide(&Divided { dataset, source, pool: &pool }, groups, drawn_of[source], config, seed)?;
         }
+        split.add_generated(&generated, joined);
         if split.train.is_empty() {
             return Err(Error::TooFewRows { name: dataset.schema().name.clone(), rows: 0, needed: 1 });
         }
@@ -132,9 +119,33 @@ impl Splits {
             subset.sort_unstable();
         }
         split.note_absent_classes(dataset);
+        split.notes.extend(groups::notes(dataset, split.subsets(), config.group.as_deref()));
         let ([train, validation, test], left_out) = (split.sizes(), split.left_out.len());
         info!(dataset = dataset.schema().name, train, validation, test, left_out, "split");
         Ok(split)
+    }
+
+    /// Adds generated rows to training, without those whose image is in validation or test.
+    fn add_generated(&mut self, generated: &[bool], group_of: &[usize]) {
+        let held_out: BTreeSet<usize> = self.validation.iter().chain(&self.test).map(|&row| group_of[row]).collect();
+        let all = (0..generated.len()).filter(|&row| generated[row] && !self.left_out.contains(&row));
+        let (left_out, added): (Vec<usize>, Vec<usize>) = all.partition(|&row| held_out.contains(&group_of[row]));
+        if !left_out.is_empty() {
+            let rows = if left_out.len() == 1 {
+                "1 generated row is"
+            } else {
+                &format!("{} generated rows are", left_out.len())
+            };
+            self.notes.push(format!("{rows} left out: their images are in validation or test"));
+        }
+        self.left_out.extend(left_out);
+        self.left_out.sort_unstable();
+        self.train.extend(added);
+    }
+
+    /// The rows of the three subsets.
+    pub fn subsets(&self) -> [&[usize]; 3] {
+        [&self.train, &self.validation, &self.test]
     }
 
     /// Rows in the three subsets.
@@ -154,6 +165,15 @@ impl Splits {
         let (draw_test, draw_validation) = (drawn.test, drawn.validation);
         let tasks = &dataset.schema().tasks;
         let stratify = place.stratify();
+        if config.group.is_some() {
+            let share = |share: f64, wanted: bool| if wanted { share } else { 0.0 };
+            let shares = [share(config.validation, draw_validation), share(config.test, draw_test)];
+            let [train, validation, test] = groups::divide(dataset, stratify, groups, shares, seed);
+            self.train.extend(train);
+            self.validation.extend(validation);
+            self.test.extend(test);
+            return Ok(());
+        }
         // Class (none: no label, or no such task) -> has a mask -> groups.
         let mut strata: BTreeMap<Option<usize>, BTreeMap<bool, Vec<Vec<usize>>>> = BTreeMap::new();
         for group in groups {
@@ -274,7 +294,12 @@ fn labels_of(dataset: &dyn Dataset, group: &[usize]) -> Vec<Labels> {
 }
 
 /// That each source has enough different images for its subsets, its own or shared ones.
-fn check_sizes(dataset: &dyn Dataset, pool: &[Vec<usize>], drawn_of: &[Drawn]) -> Result<(), Error> {
+fn check_sizes(
+    dataset: &dyn Dataset,
+    pool: &[Vec<usize>],
+    drawn_of: &[Drawn],
+    column: Option<&str>,
+) -> Result<(), Error> {
     let names = dataset.origins();
     for (source, drawn) in drawn_of.iter().enumerate() {
         let own = |row: &usize| dataset.origin(*row) == source;
@@ -282,6 +307,10 @@ fn check_sizes(dataset: &dyn Dataset, pool: &[Vec<usize>], drawn_of: &[Drawn]) -
         // One of several may be there to be tested on only.
         let given = rows == 0 && names.len() > 1 && (0..dataset.len()).any(|row| own(&row));
         let needed = drawn.subsets();
+        if let (true, Some(column)) = (rows < needed && !given, column) {
+            let (name, column) = (names[source].clone(), column.to_owned());
+            return Err(Error::TooFewGroups { name, column, groups: rows, needed });
+        }
         if rows < needed && !given {
             return Err(Error::TooFewRows { name: names[source].clone(), rows, needed });
         }
@@ -309,50 +338,6 @@ pub fn class_counts(dataset: &dyn Dataset, rows: &[usize]) -> Vec<Vec<usize>> {
         }
     }
     counts
-}
-
-fn check(config: &Config) -> Result<(), Error> {
-    for (key, value) in [("split.validation", config.validation), ("split.test", config.test)] {
-        if !(0.0..1.0).contains(&value) {
-            let reason = "a share from 0 to below 1".into();
-            return Err(Error::Option { key, value: value.to_string(), reason });
-        }
-    }
-    let sum = config.validation + config.test;
-    if sum >= 1.0 {
-        let reason = "validation and test together must leave rows to train on".into();
-        return Err(Error::Option { key: "split.validation + split.test", value: sum.to_string(), reason });
-    }
-    Ok(())
-}
-
-/// For each row the lowest row with the same image.
-fn same_images(dataset: &dyn Dataset, kind: Duplicates) -> Result<Vec<usize>, Error> {
-    let rows = dataset.len();
-    let mut stored = false;
-    for first in (0..rows).filter(|&row| row == 0 || dataset.origin(row) != dataset.origin(row - 1)) {
-        stored |= dataset.content_hash(first)?.is_some();
-    }
-    if !stored {
-        return Ok((0..rows).collect()); // drawn, not stored: such sources do not repeat themselves
-    }
-    let wanted = if kind == Duplicates::Content { Wanted::CONTENT } else { Wanted::FINGERPRINT };
-    let facts: Vec<RowFacts> =
-        (0..rows).into_par_iter().map(|row| dataset.facts(row, wanted)).collect::<Result<_, _>>()?;
-    let mut first: BTreeMap<u64, usize> = BTreeMap::new();
-    let equal: Vec<(usize, usize)> = facts
-        .iter()
-        .enumerate()
-        .filter_map(|(row, facts)| Some((*first.entry(facts.content?).or_insert(row), row)))
-        .collect();
-    let prints: Vec<Option<Fingerprint>> = facts.into_iter().map(|facts| facts.fingerprint).collect();
-    let pairs = duplicates::pairs(&prints);
-    let near_pairs = pairs.iter().filter(|pair| pair.2 == Likeness::Near).count();
-    let same = pairs.into_iter().filter(|pair| pair.2 == Likeness::Exact || kind == Duplicates::Near);
-    let groups = duplicates::groups(rows, equal.into_iter().chain(same.map(|(first, second, _)| (first, second))));
-    let duplicates = groups.iter().enumerate().filter(|(row, group)| row != *group).count();
-    debug!(rows, duplicates, near_pairs, "duplicates searched");
-    Ok(groups)
 }
 
 /// Groups in random order, but such that any run of them holds rows with and without masks in proportion.

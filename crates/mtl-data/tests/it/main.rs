@@ -2,12 +2,15 @@
 
 mod bad;
 mod coco;
+mod concerns;
 mod events;
 mod folders;
 mod formats;
 mod fuzz;
+mod groups;
 mod inventory;
 mod layouts;
+mod matched;
 mod numbers;
 mod packed;
 mod real;

@@ -108,7 +108,8 @@ impl Plan {
         let mut schema = Schema::new(&dataset.schema().name, dataset.schema().channels, (height, width), tasks);
         schema.condition = condition;
         schema.split_sha256 = split_sha256(&*dataset, &split);
-        let inventory = Inventory::new(&*dataset, Wanted { content: false, ..Wanted::LABELS })?;
+        let inventory = Inventory::new(&*dataset, Wanted::LABELS)?;
+        notes.extend(mtl_data::concerns(&*dataset, &inventory, &columns, Some(&split)));
         schema.class_counts = columns.iter().map(|&at| inventory.class_counts(at, &split.train)).collect();
         schema.values = value_statistics(&inventory, &columns, &schema.tasks, &split.train)?;
         let balancer = Some(balancer);
@@ -125,6 +126,12 @@ impl Plan {
     /// Image size of the loaders.
     pub fn size(&self) -> Size {
         size_of(&self.schema)
+    }
+
+    /// The training rows without generated images: baselines are of these.
+    pub fn real_training_rows(&self) -> impl Iterator<Item = usize> {
+        let generated = |row: &usize| self.dataset.row_notes(*row).is_some_and(|notes| notes.generated);
+        self.split.train.iter().copied().filter(move |row| !generated(row))
     }
 
     /// A loader of some rows; `training` shuffles and augments them.

@@ -1,18 +1,16 @@
 //! Runs on several folders: opening them, describing their share of the data, and checks of settings that need one source.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mtl_data::concat::Component;
 use mtl_data::split::Splits;
-use mtl_data::{ConcatDataset, Dataset, OpenOptions, Sampling};
+use mtl_data::{ConcatDataset, Dataset, MatchedDataset, OpenOptions, Sampling};
 use mtl_model::Schema;
-use mtl_task::{Task, TaskKind};
+use mtl_task::Task;
 use mtl_tensor::layers::NormKind;
 
 use super::labels::is_labelled;
-use super::tasks::match_tasks;
 use crate::config::{Config, Data, SourceFolder};
 use crate::error::{Error, Result};
 
@@ -65,44 +63,42 @@ pub(crate) fn depth_scale(config: &Config) -> f64 {
     own.unwrap_or(&config.data.open).depth_scale
 }
 
-/// Opens other data with a run's settings. A folder that is one of its sources keeps the names of that source; for any other
-/// folder the names of one of the sources are used if its tasks do not match otherwise.
+/// Opens other data with a run's settings, for the tasks of its model. A folder that is one of its sources keeps the names of
+/// that source; for any other folder the names of one of the sources are used if its tasks do not match otherwise.
 ///
 /// # Errors
-/// Data that cannot be opened.
-pub(crate) fn open_like(config: &Config, schema: &Schema, path: &Path) -> Result<Arc<dyn Dataset>> {
-    let none = BTreeMap::new();
-    // A few numbers look like classes: the columns that are regressions in the model are regressions here too.
-    let with = |options: &OpenOptions, rename: &BTreeMap<String, String>| {
-        let mut options = OpenOptions { channels: Some(schema.channels), ..options.clone() };
-        let values = schema.tasks.iter().filter(|task| matches!(task.kind, TaskKind::Regression { .. }));
-        options.regression.extend(values.map(|task| {
-            let own = rename.iter().find(|(_, name)| **name == task.name).map(|(own, _)| own);
-            own.unwrap_or(&task.name).clone()
-        }));
-        options
+/// Data that cannot be opened, or has no label that the model knows.
+pub(crate) fn open_like(config: &Config, schema: &Schema, path: &Path) -> Result<MatchedDataset> {
+    let expected = Arc::new(expected(config, schema));
+    let with = |options: &OpenOptions| {
+        let (channels, expected) = (Some(schema.channels), Some(Arc::clone(&expected)));
+        OpenOptions { channels, expected, ..options.clone() }
     };
     let same = |own: &Path| own == path || std::fs::canonicalize(path).is_ok_and(|path| own == path);
     let put = |source: &SourceFolder, dataset, tasks| {
         let (name, rename) = (source.name.clone(), source.rename.clone());
-        ConcatDataset::new(vec![Component { name, dataset, tasks, rename }])
+        let put = ConcatDataset::new(vec![Component { name, dataset, tasks, rename }])?;
+        MatchedDataset::new(Arc::new(put), &schema.tasks)
     };
     if let Some(own) = config.data.sources.iter().find(|source| same(&source.path)) {
-        let dataset =
-            Arc::from(mtl_data::open(path, &with(own.open.as_ref().unwrap_or(&config.data.open), &own.rename))?);
-        return Ok(Arc::new(put(own, dataset, own.tasks.clone())?));
+        let dataset = Arc::from(mtl_data::open(path, &with(own.open.as_ref().unwrap_or(&config.data.open)))?);
+        return Ok(put(own, dataset, own.tasks.clone())?);
     }
-    let other = open_with(path, &with(&config.data.open, &none))?;
-    if match_tasks(&schema.tasks, &*other).is_err() {
-        for source in &config.data.sources {
-            if let Ok(renamed) = put(source, Arc::clone(&other), None)
-                && match_tasks(&schema.tasks, &renamed).is_ok()
-            {
-                return Ok(Arc::new(renamed));
-            }
-        }
+    let other = open_with(path, &with(&config.data.open))?;
+    MatchedDataset::new(Arc::clone(&other), &schema.tasks).or_else(|error| {
+        let renamed = config.data.sources.iter().find_map(|source| put(source, Arc::clone(&other), None).ok());
+        renamed.ok_or_else(|| error.into())
+    })
+}
+
+/// The model's tasks, also by the names that they have in the run's sources.
+fn expected(config: &Config, schema: &Schema) -> Vec<Task> {
+    let mut tasks = schema.tasks.clone();
+    for (own, here) in config.data.sources.iter().flat_map(|source| &source.rename) {
+        let renamed = schema.tasks.iter().find(|task| task.name == *here);
+        tasks.extend(renamed.map(|task| Task::new(own, task.kind.clone())));
     }
-    Ok(other)
+    tasks
 }
 
 /// The run's reader may not support the other folder.

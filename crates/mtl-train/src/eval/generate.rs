@@ -35,7 +35,7 @@ pub struct Generated {
     pub images: Vec<PathBuf>,
     /// The class of each, as in a manifest; `None` without classes.
     pub classes: Vec<Option<String>>,
-    /// A `manifest.csv` that makes the folder a data set.
+    /// A `manifest.csv` that makes the folder a data set of training images, marked as generated.
     pub manifest: PathBuf,
     /// Name of the generator.
     pub generator: String,
@@ -43,10 +43,17 @@ pub struct Generated {
     pub warning: Option<String>,
 }
 
-/// Draws new images with a run's generator and writes them as a data set: one PNG each, a manifest, and a grid to look at.
+/// Columns of the manifest besides that of the classes.
+const IMAGE: &str = "image";
+const GENERATED: &str = "generated";
+const SEED: &str = "generated_seed";
+
+/// Draws new images with a run's generator and writes them as a data set: one PNG each, a manifest, the classes of its task
+/// (`classes.csv`), and a grid to look at. Read together with the real images, it has the same task, and its images are for
+/// training only.
 ///
 /// # Errors
-/// A run without that generator, an unknown class, a folder that cannot be written to.
+/// A run without that generator, an unknown class, a folder that cannot be written to, a task with the name of a column.
 pub fn generate(run: &Path, request: &GenerateRequest, device: Option<&str>) -> Result<Generated> {
     draw(run, request, device).map_err(|error| error.advise(Remedy::OtherOutput))
 }
@@ -63,6 +70,11 @@ fn draw(run: &Path, request: &GenerateRequest, device: Option<&str>) -> Result<G
     }
     let classes = trained.schema.condition_classes();
     let labels = choose_labels(classes, request)?;
+    let task = trained.schema.condition.map(|task| trained.schema.tasks[task].name.as_str());
+    if let Some(task) = task.filter(|task| [IMAGE, GENERATED, SEED].contains(task)) {
+        let problem = format!("a manifest has a column `{task}` of its own: rename the task (data.sources, `rename`)");
+        return Err(Error::DataMismatch(format!("task `{task}`: {problem}")));
+    }
     let out = new_folder(run, &name, request.out.as_deref())?;
     let pictures = out.join("images");
     std::fs::create_dir_all(&pictures).map_err(Error::io("cannot create", &pictures))?;
@@ -71,20 +83,25 @@ fn draw(run: &Path, request: &GenerateRequest, device: Option<&str>) -> Result<G
     let manifest = out.join("manifest.csv");
     let failed = |error: csv::Error| Error::io("cannot write", &manifest)(std::io::Error::other(error));
     let mut rows = csv::Writer::from_path(&manifest).map_err(failed)?;
-    let task = trained.schema.condition.map(|task| trained.schema.tasks[task].name.as_str());
-    rows.write_record(std::iter::once("image").chain(task)).map_err(failed)?;
+    rows.write_record([IMAGE].into_iter().chain(task).chain([GENERATED, SEED])).map_err(failed)?;
+    let seed = request.seed.to_string();
     for labels in labels.chunks(64) {
         let images = generator.sample(labels, &mut stream)?;
         for (tile, label) in tiles(&images)?.into_iter().zip(labels) {
             let name = format!("{:05}.png", files.len());
             tile.write(&pictures.join(&name))?;
             let class = usize::try_from(*label).ok().and_then(|label| classes.get(label)).map(String::as_str);
-            rows.write_record(std::iter::once(format!("images/{name}").as_str()).chain(class)).map_err(failed)?;
+            let image = format!("images/{name}");
+            let class = task.map(|_| class.unwrap_or_default());
+            rows.write_record([&*image].into_iter().chain(class).chain(["true", &*seed])).map_err(failed)?;
             files.push(pictures.join(name));
             all.push(tile);
         }
     }
     rows.flush().map_err(Error::io("cannot write", &manifest))?;
+    if let Some(task) = task {
+        write_classes(&out.join("classes.csv"), task, classes)?;
+    }
     let grid = out.join("grid.png");
     let columns = (all.len() as f64).sqrt().ceil() as usize;
     write_grid(
@@ -95,6 +112,15 @@ fn draw(run: &Path, request: &GenerateRequest, device: Option<&str>) -> Result<G
     let named =
         labels.iter().map(|&label| usize::try_from(label).ok().and_then(|label| classes.get(label).cloned())).collect();
     Ok(Generated { grid, images: files, classes: named, manifest, generator: name, warning: trained.warning.clone() })
+}
+
+/// The classes in the order of the model, so that the manifest's task has all of them however few images there are.
+fn write_classes(path: &Path, task: &str, classes: &[String]) -> Result<()> {
+    let failed = |error: csv::Error| Error::io("cannot write", path)(std::io::Error::other(error));
+    let mut rows = csv::Writer::from_path(path).map_err(failed)?;
+    rows.write_record(["task", "class"]).map_err(failed)?;
+    classes.iter().try_for_each(|class| rows.write_record([task, class])).map_err(failed)?;
+    rows.flush().map_err(Error::io("cannot write", path))
 }
 
 /// The folder to write to: nobody's images or manifest are written over.

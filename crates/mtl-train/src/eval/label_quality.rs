@@ -11,7 +11,7 @@ use mtl_task::{Target, TaskKind};
 use mtl_tensor::{Tensor, to_f64};
 use serde::Serialize;
 
-use crate::data::{Plan, match_tasks, size_of, sources};
+use crate::data::{Plan, size_of, sources};
 use crate::error::Result;
 use crate::store::LoadedRun;
 
@@ -39,9 +39,7 @@ pub struct LabelQuality {
 /// A label that is probably wrong.
 #[derive(Clone, Debug, Serialize)]
 pub struct SuspectLabel {
-    /// Row of the data set.
-    pub row: usize,
-    /// Its name.
+    /// Name of the row.
     pub image: String,
     /// The task.
     pub task: String,
@@ -58,9 +56,11 @@ pub struct SuspectLabel {
 pub fn label_quality(run: &Path, path: &Path, device: Option<&str>) -> Result<LabelQuality> {
     let trained = LoadedRun::load_with_inventory(run, device)?;
     let (config, schema) = (&trained.config, &trained.schema);
-    let dataset = sources::open_like(config, schema, path)?;
-    let columns = match_tasks(&schema.tasks, &*dataset)?;
-    let mut found = LabelQuality { images: dataset.len(), ..LabelQuality::default() };
+    let matched = sources::open_like(config, schema, path)?;
+    let columns = matched.columns();
+    let differences = matched.differences().to_vec();
+    let dataset: Arc<dyn Dataset> = Arc::new(matched);
+    let mut found = LabelQuality { images: dataset.len(), notes: differences, ..LabelQuality::default() };
     let own = Plan::new(config.clone()).ok().filter(|plan| plan.schema == *schema);
     let mut learned = HashSet::new();
     match &own {
@@ -128,7 +128,6 @@ fn judge(
         let labels: Vec<Labels> = rows.iter().map(|&row| dataset.labels(row)[column].clone()).collect();
         let mut add = |at: usize, words: String, given_probability: f64| {
             found.suspects.push(SuspectLabel {
-                row: rows[at],
                 image: dataset.row_name(rows[at]),
                 task: task.name.clone(),
                 words,

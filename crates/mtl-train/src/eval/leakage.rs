@@ -21,6 +21,8 @@ pub(crate) const LONGEST_CHAIN: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct TrainedOn {
     images: HashSet<u64>,
+    /// All images of data that is gone or has changed, as far as the run's inventory has them.
+    recorded: HashSet<u64>,
     /// Data that is gone or has changed, so that nobody can say which of its images were learnt from.
     unknown: Vec<String>,
 }
@@ -70,6 +72,8 @@ impl TrainedOn {
         let Some(plan) = plan.filter(|plan| plan.schema == *schema) else {
             let places: Vec<String> = sources::folders(config).map(|path| path.display().to_string()).collect();
             self.unknown.push(if places.is_empty() { schema.data.clone() } else { places.join(" or ") });
+            let rows = config.data.open.known.iter().flat_map(|known| known.rows());
+            self.recorded.extend(rows.filter_map(|row| row.content));
             return Ok(());
         };
         for &row in plan.split.train.iter().chain(&plan.split.validation) {
@@ -83,13 +87,20 @@ impl TrainedOn {
     /// # Errors
     /// An image that cannot be read.
     pub(crate) fn warning(&self, dataset: &dyn Dataset, rows: &[usize], what: &str) -> Result<Option<String>> {
-        let mut known = 0;
-        for &row in rows {
-            known += usize::from(dataset.content_hash(row)?.is_some_and(|hash| self.images.contains(&hash)));
-        }
-        let all = rows.len();
+        let known = count(dataset, rows, &self.images)?;
         let words = "were learnt from, or used to choose the weights: scores on them flatter";
-        Ok((known > 0).then(|| format!("{known} of the {all} {what} {words}")))
+        Ok((known > 0).then(|| format!("{known} of the {} {what} {words}", rows.len())))
+    }
+
+    /// The same for images that were somewhere in data that is gone or has changed.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    pub(crate) fn suspicion(&self, dataset: &dyn Dataset, rows: &[usize], what: &str) -> Result<Option<String>> {
+        let known = count(dataset, rows, &self.recorded)?;
+        let words =
+            "were in the data of the run, which is gone or has changed: scores on those that were learnt from flatter";
+        Ok((known > 0).then(|| format!("{known} of the {} {what} {words}", rows.len())))
     }
 
     /// Sentences about data of which nobody can say whether it held `what`.
@@ -99,17 +110,13 @@ impl TrainedOn {
     }
 }
 
-/// The plan of a run whose data has moved to `path`, if that holds the same tasks, and images of the same names on the
-/// same sides.
-pub(crate) fn moved(config: &Config, schema: &Schema, path: &Path) -> Option<Plan> {
-    if !config.data.sources.is_empty() {
-        return None; // one folder cannot be several
+/// How many rows have one of these images.
+fn count(dataset: &dyn Dataset, rows: &[usize], images: &HashSet<u64>) -> Result<usize> {
+    let mut known = 0;
+    for &row in rows.iter().filter(|_| !images.is_empty()) {
+        known += usize::from(dataset.content_hash(row)?.is_some_and(|hash| images.contains(&hash)));
     }
-    let mut config = config.clone();
-    config.data.path = Some(path.to_owned());
-    let mut plan = Plan::new(config).ok()?;
-    plan.schema.data.clone_from(&schema.data);
-    (plan.schema == *schema).then_some(plan)
+    Ok(known)
 }
 
 /// The warning for `path` being a folder a run was trained on, whatever has happened to the images in it since.

@@ -3,8 +3,11 @@
 pub(crate) mod evaluate;
 pub(crate) mod examples;
 pub(crate) mod generate;
+mod inputs;
 pub(crate) mod label_quality;
 pub(crate) mod leakage;
 pub(crate) mod pictures;
 pub(crate) mod predict;
+pub(crate) mod prediction;
+pub(crate) mod prediction_table;
 pub mod score;

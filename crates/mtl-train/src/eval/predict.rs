@@ -8,92 +8,102 @@ use mtl_data::{Size, image::decode};
 use mtl_metrics::Prediction;
 use mtl_task::TaskKind;
 use mtl_tensor::{Tensor, ops, to_f64};
-use serde::Serialize;
 
+use super::inputs::Inputs;
 use super::pictures::save;
+use super::prediction::{Predicted, TaskPrediction};
+use super::prediction_table::{Format, Table};
 use crate::data::{size_of, sources};
 use crate::error::{Error, Remedy, Result};
 use crate::store::LoadedRun;
 
-/// Prediction of one task for one image.
-#[derive(Clone, Debug, Serialize)]
-pub struct TaskPrediction {
-    /// The task.
-    pub task: String,
-    /// Its kind.
-    pub kind: &'static str,
-    /// Probability per class or label; for pixel tasks the share of pixels per class.
-    pub probabilities: Vec<(String, f64)>,
-    /// The number that a regression task predicts, in `unit`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<f64>,
-    /// Unit of a task of numbers, if it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<String>,
-    /// Class indices as a grey PNG of the image's own size; of dense tasks the values, in 16 bits.
-    pub mask: Option<PathBuf>,
-    /// Dense tasks: the value of the number 1 in `mask`. Depths are written as those of the training images are stored, from 1
-    /// (0 means "not measured"); relative values from 0 to 1 over the range of 16 bits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale: Option<f64>,
-    /// The image with the predicted classes as a coloured overlay.
-    pub overlay: Option<PathBuf>,
-}
-
-/// Predictions of all tasks for one image.
-#[derive(Clone, Debug, Serialize)]
-pub struct Predicted {
-    /// The image file.
-    pub image: PathBuf,
-    /// One entry per task.
-    pub tasks: Vec<TaskPrediction>,
+/// Which images are predicted, and how the results are written.
+#[derive(Clone, Debug, Default)]
+pub struct PredictRequest {
+    /// Image files, folders (with all folders below them), and patterns such as `scans/*.png`.
+    pub images: Vec<PathBuf>,
+    /// Folder for the table, masks and overlays, new or empty. Default: `RUN/predictions/images`, or `images-2` and so on.
+    pub out: Option<PathBuf>,
+    /// Format of the table.
+    pub format: Format,
 }
 
 /// The result of [`predict`].
 #[derive(Debug)]
 pub struct Predictions {
-    /// One entry per image, in order; an error for a file that cannot be used.
+    /// The files and paths that were to be predicted.
+    pub files: Vec<PathBuf>,
+    /// One entry per file; an error for one that cannot be used.
     pub images: Vec<Result<Predicted>>,
+    /// How many there were; fewer are in `files` if a write failed.
+    pub total: usize,
+    /// The table of all predictions; `None` without any.
+    pub table: Option<PathBuf>,
+    /// Files that are no images, counted by reason, and files given twice: one sentence each.
+    pub notes: Vec<String>,
     /// A warning for the user, if the best checkpoint was damaged and another one is used.
     pub warning: Option<String>,
     /// The write that failed; the images after it were not predicted.
     pub stopped: Option<Error>,
 }
 
-/// Predicts every task for image files; masks and overlays go to `out` (default: `RUN/predictions/images`). A file that cannot be
-/// read gives an error in its entry; the others are predicted.
+/// Predicts every task for image files and writes one table, masks and overlays. The results of an image keep its path below the
+/// folder that holds all images. A file that cannot be read gives an error in its entry; the others are predicted.
 ///
 /// # Errors
-/// A run that cannot be loaded. A file that cannot be written ends the predictions ([`Predictions::stopped`]).
-pub fn predict(run: &Path, images: &[PathBuf], out: Option<&Path>, device: Option<&str>) -> Result<Predictions> {
+/// A run that cannot be loaded, a folder that cannot be read, a folder for results that is not empty. A file that cannot be
+/// written ends the predictions ([`Predictions::stopped`]).
+pub fn predict(run: &Path, request: &PredictRequest, device: Option<&str>) -> Result<Predictions> {
     let trained = LoadedRun::load(run, device)?;
-    let out = out.map_or_else(|| run.join("predictions").join("images"), Path::to_path_buf);
-    let mut taken = std::collections::BTreeSet::<String>::new();
-    let mut found = Vec::new();
-    for path in images {
-        // Images of the same name from two folders must not overwrite each other.
-        let stem = path.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
-        let numbered = (2..).map(|number| format!("{stem}-{number}"));
-        let stem = std::iter::once(stem.clone()).chain(numbered).find(|stem| !taken.contains(stem)).unwrap_or(stem);
-        taken.insert(stem.clone());
-        match predict_one(&trained, path, &out, &stem) {
+    let inputs = Inputs::find(&request.images)?;
+    let out = new_folder(run, request.out.as_deref())?;
+    let tasks: Vec<&mtl_task::Task> = trained.model.labelled().map(|labelled| labelled.task).collect();
+    let mut table = Table::new(&out, request.format, &tasks);
+    let (mut files, mut found, mut stopped) = (Vec::new(), Vec::new(), None);
+    let total = inputs.images.len() + inputs.failed.len();
+    for input in &inputs.images {
+        let one = predict_one(&trained, &input.image, &out, &input.place);
+        let written = one.as_ref().map_or(Ok(()), |predicted| table.add(predicted));
+        match written.and(one) {
             // The next image may be readable; after a failed write the next one would fail too.
             Err(error @ Error::Io { .. }) => {
-                let stopped = Some(error.advise(Remedy::OtherOutput));
-                return Ok(Predictions { images: found, warning: trained.warning, stopped });
+                stopped = Some(error.advise(Remedy::OtherOutput));
+                break;
             }
             one => found.push(one),
         }
+        files.push(input.image.clone());
     }
-    Ok(Predictions { images: found, warning: trained.warning, stopped: None })
+    if stopped.is_none() {
+        for (path, error) in inputs.failed {
+            files.push(path);
+            found.push(Err(error));
+        }
+    }
+    let notes = inputs.reading.lines();
+    Ok(Predictions { files, images: found, total, table: table.written(), notes, warning: trained.warning, stopped })
 }
 
-fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Result<Predicted> {
+/// The folder to write to: no earlier results are written over.
+fn new_folder(run: &Path, wanted: Option<&Path>) -> Result<PathBuf> {
+    let is_free = |path: &Path| std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
+    let Some(out) = wanted else {
+        let first = run.join("predictions").join("images");
+        let numbered = (2..100_000).map(|number| first.with_file_name(format!("images-{number}")));
+        let free = std::iter::once(first.clone()).chain(numbered).find(|path| is_free(path));
+        return free.ok_or_else(|| Error::OutputNotEmpty { path: first });
+    };
+    if is_free(out) { Ok(out.to_owned()) } else { Err(Error::OutputNotEmpty { path: out.to_owned() }) }
+}
+
+fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, place: &Path) -> Result<Predicted> {
     let (size, channels) = (size_of(&trained.schema), trained.schema.channels);
     let (bytes, native) = decode::load(path, channels, size, trained.config.data.open.largest_value)?;
     let values: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 127.5 - 1.0).collect();
     let image = Tensor::from_vec(values, (1, channels, size.height, size.width), &trained.device)?;
     let found = trained.model.outputs(&image, trained.config.stages.joint.flip_tta)?;
+    let stem = place.file_name().unwrap_or_default().to_string_lossy();
+    let below = out.join(place.parent().unwrap_or(Path::new("")));
     let mut tasks = Vec::new();
     for (labelled, (p, _)) in trained.model.labelled().zip(found.tasks()) {
         let task = &labelled.task;
@@ -119,7 +129,7 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
                     |class: usize| mask.iter().filter(|&&p| usize::from(p) == class).count() as f64 / mask.len() as f64;
                 entry.probabilities =
                     classes.iter().cloned().enumerate().map(|(class, name)| (name, share(class))).collect();
-                let name = |kind: &str| out.join(format!("{stem}_{}{kind}.png", task.file_name()));
+                let name = |kind: &str| below.join(format!("{stem}_{}{kind}.png", task.file_name()));
                 let (mask_path, overlay_path) = (name(""), name("_overlay"));
                 save(&mask_path, &grey(&mask, native))?;
                 save(&overlay_path, &overlay(&bytes_at_native(trained, path, native)?, channels, native, &mask))?;
@@ -132,6 +142,7 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
             }
             TaskKind::Dense { unit } => {
                 let full = to_f64(&ops::upsample_bilinear(p, native.height, native.width)?)?;
+                entry.value = Some(full.iter().sum::<f64>() / full.len().max(1) as f64);
                 let (scale, least) = match unit.as_str() {
                     TaskKind::RELATIVE => (1.0 / 65_535.0, 0.0),
                     _ => (sources::depth_scale(&trained.config), 1.0),
@@ -140,7 +151,7 @@ fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, stem: &str) -> Resu
                 let picture = image::ImageBuffer::from_fn(native.width as u32, native.height as u32, |x, y| {
                     Luma([level(full[y as usize * native.width + x as usize])])
                 });
-                let path = out.join(format!("{stem}_{}.png", task.file_name()));
+                let path = below.join(format!("{stem}_{}.png", task.file_name()));
                 save(&path, &DynamicImage::ImageLuma16(picture))?;
                 (entry.mask, entry.unit, entry.scale) = (Some(path), known(unit), Some(scale));
             }

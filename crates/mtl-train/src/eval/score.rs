@@ -9,13 +9,13 @@ use crate::data::Plan;
 use crate::error::{Error, Result};
 use crate::record::TaskScores;
 
-/// The baseline of each task, from training labels alone.
+/// The baseline of each task, from the labels of training images that are not generated.
 ///
 /// # Errors
 /// Labels that do not fit their task.
 pub fn baselines(plan: &Plan) -> Result<Vec<Baseline>> {
     let mut baselines: Vec<Baseline> = plan.schema.tasks.iter().map(|task| Baseline::new(&task.kind)).collect();
-    for &row in &plan.split.train {
+    for row in plan.real_training_rows() {
         for (baseline, &column) in baselines.iter_mut().zip(&plan.columns) {
             baseline.learn(&plan.inventory.target(row, column))?;
         }

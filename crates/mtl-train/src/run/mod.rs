@@ -8,7 +8,7 @@ pub mod stages;
 mod training_loop;
 mod warm_start;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -21,13 +21,14 @@ use tracing::info_span;
 use self::session::Session;
 use self::stage::RunContext;
 use crate::config::load;
-use crate::data::Plan;
+use crate::data::{Plan, identity};
 use crate::error::{Error, Remedy, Result, words};
 use crate::eval::examples::write_predictions;
 use crate::eval::pictures::write_png;
 use crate::eval::score::{baselines, score};
 use crate::event::{Event, Observer};
 use crate::record::{RunRecord, TaskScores};
+use crate::store::atomic::write_atomically;
 use crate::store::checkpoint::{self, Checkpoint, State};
 use crate::store::log::{self, Recorder};
 use crate::store::run_dir::{self, RunDir};
@@ -44,7 +45,7 @@ pub fn train(config: crate::Config, observers: &mut [&mut dyn Observer], stop: &
     let device = open_device(&plan.config.device)?;
     let model = Model::new(&plan.config.model(), &plan.schema, &device)?;
     let mut start = Start::fresh(&mut plan, &model)?;
-    let name = plan.config.output.name.clone().unwrap_or_else(|| plan.schema.data.clone());
+    let name = plan.config.output.name.clone().unwrap_or_else(|| run_dir::name_of(&plan.schema.data));
     let dir = RunDir::create(&plan.config.output.dir, &name)?;
     // `config.toml` last, because it makes the folder a run: with it, everything else is there.
     let described = write_schema(dir.path(), &plan.schema).and_then(|()| dir.describe(&load::to_toml(&plan.config)?));
@@ -72,12 +73,35 @@ pub fn train(config: crate::Config, observers: &mut [&mut dyn Observer], stop: &
 /// # Errors
 /// As [`train`]. A finished run is only scored again.
 pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool) -> Result<RunRecord> {
+    resume_moved(run, &[], observers, stop)
+}
+
+/// Resumes a run whose data lies in the folders `data` now, in the order of the run's folders; none: where it was. Data is
+/// recognised by its content, and the run keeps the new place.
+///
+/// # Errors
+/// As [`resume`]; data that differs from that of the start, with counts.
+pub fn resume_moved(
+    run: &Path,
+    data: &[PathBuf],
+    observers: &mut [&mut dyn Observer],
+    stop: &AtomicBool,
+) -> Result<RunRecord> {
     run_dir::check(run)?;
     let dir = RunDir::open(run)?;
-    let mut plan = Plan::new(read_config(run)?)?;
-    if read_schema(run)? != plan.schema {
-        let problem = "the data has changed since the run started (other images, tasks, classes or labels); a run is resumed only with the data it started with";
-        return Err(Error::DataMismatch(format!("{}: {problem}", run.display())));
+    let config = identity::replaced(read_config(run)?, data)?;
+    identity::check_present(run, &config)?;
+    let recorded = config.data.open.known.clone();
+    let mut plan = Plan::new(config)?;
+    identity::adopt(&mut plan, &read_schema(run)?, recorded.as_deref()).map_err(|differences| {
+        let problem = format!(
+            "the data has changed since the run started: {differences}; a run is resumed only with the data it started with: \
+             undo these changes, or start a new run from its weights (model.init_from)"
+        );
+        Error::DataMismatch(format!("{}: {problem}", run.display()))
+    })?;
+    if !data.is_empty() {
+        write_atomically(&dir.join("config.toml"), load::to_toml(&plan.config)?.as_bytes())?;
     }
     let device = open_device(&plan.config.device)?;
     let model = Model::new(&plan.config.model(), &plan.schema, &device)?;
@@ -88,6 +112,9 @@ pub fn resume(run: &Path, observers: &mut [&mut dyn Observer], stop: &AtomicBool
         Start::fresh(&mut plan, &model)?
     };
     start.resumed = true;
+    if !data.is_empty() {
+        start.warnings.extend(plan.inventory.write(&dir.join("inventory.json")).err().map(|error| error.to_string()));
+    }
     // A failure to update env.json must not stop the run.
     start.warnings.extend(environment::resumed(run, &start.state).err().map(|error| error.to_string()));
     let baselines = baselines(&plan)?;

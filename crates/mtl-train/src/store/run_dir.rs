@@ -4,10 +4,41 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::atomic::write_atomically;
 use super::checkpoint::sweep;
 use super::environment;
 use crate::error::{Error, Remedy, Result};
+
+/// Longest name of a run, in characters. A system takes 255 bytes, and a character has up to 3 in most scripts.
+const LONGEST_NAME: usize = 80;
+
+fn is_usable(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().count() <= LONGEST_NAME && !name.starts_with('.') && name.chars().all(is_usable)
+}
+
+/// The name of a run on a data set, whose name may hold any character: a series of others than letters, digits, `-`, `_` and
+/// `.` becomes one `-`.
+pub(crate) fn name_of(data: &str) -> String {
+    if is_name(data) {
+        return data.to_owned();
+    }
+    let mut name = String::new();
+    for c in data.nfc() {
+        match is_usable(c) {
+            true => name.push(c),
+            false if name.ends_with('-') => {}
+            false => name.push('-'),
+        }
+    }
+    let name: String = name.trim_matches(['-', '.']).chars().take(LONGEST_NAME).collect();
+    if name.is_empty() { "data".to_owned() } else { name }
+}
 
 /// An open run folder. The lock is released on drop, and by the system when the process ends.
 #[derive(Debug)]
@@ -22,8 +53,7 @@ impl RunDir {
     /// # Errors
     /// A name that could leave `parent`; a parent that cannot be written to.
     pub fn create(parent: &Path, name: &str) -> Result<Self> {
-        let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > 80 || name.starts_with('.') || !name.chars().all(usable) {
+        if !is_name(name) {
             let allowed = "a run's name is made of 1 to 80 letters, digits, `-`, `_` and `.`, not beginning with `.`";
             return Err(Error::setting("output.name", format!("{allowed}; it is \"{name}\"")));
         }
@@ -127,4 +157,29 @@ pub fn check(path: &Path) -> Result<()> {
         return Ok(());
     };
     Err(Error::Run { path: path.to_owned(), problem: problem.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_folder_name_gives_a_name_of_a_run() {
+        for (folder, expected) in [
+            ("photos", "photos"),
+            ("my photos (1)", "my-photos-1"),
+            ("Bla\u{308}tter 2024", "Bl\u{e4}tter-2024"),
+            ("\u{8449}", "\u{8449}"),
+            (".hidden", "hidden"),
+            ("...", "data"),
+            ("a_b.c-d", "a_b.c-d"),
+            ("a--b-", "a--b-"),
+        ] {
+            assert_eq!(name_of(folder), expected);
+            let dir = tempfile::tempdir().unwrap();
+            let made = RunDir::create(dir.path(), &name_of(folder)).unwrap();
+            assert!(made.path().ends_with(format!("{expected}-0001")));
+        }
+        assert_eq!(name_of(&"x".repeat(200)).len(), LONGEST_NAME);
+    }
 }

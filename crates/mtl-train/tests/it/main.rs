@@ -1,9 +1,13 @@
 //! Whole runs on tiny scenes: guarantees of runs, through the public interface.
 
 mod finetuned;
+mod generated;
 mod label_quality;
 mod metrics;
+mod moved;
 mod numbers;
+mod other_data;
+mod predicting;
 mod resuming;
 mod routes;
 mod runs;

@@ -8,7 +8,7 @@ use mtl_metrics::{Direction, Score};
 use mtl_train::config::Config;
 use mtl_train::data::Plan;
 use mtl_train::eval::score::mean_skill;
-use mtl_train::{Error, LoadedRun, TaskScores, evaluate, predict, resume, train};
+use mtl_train::{Error, LoadedRun, PredictRequest, TaskScores, evaluate, predict, resume, train};
 
 use crate::{StopAt, hash, init_from, tiny, trained};
 
@@ -85,8 +85,9 @@ fn numbers_are_learned_in_their_unit() {
     assert!(rounded.value > constant.value, "{rounded:?} {constant:?}");
 
     // Image 7 has a base of 4: a weight of 540.5 g, and 2800 mm in the middle.
-    let image = data.join("7.png");
-    let predicted = predict(&run, &[image], Some(&dir.path().join("out")), None).unwrap().images.remove(0).unwrap();
+    let (images, out) = (vec![data.join("7.png")], Some(dir.path().join("out")));
+    let request = PredictRequest { images, out, ..PredictRequest::default() };
+    let predicted = predict(&run, &request, None).unwrap().images.remove(0).unwrap();
     let weight = &predicted.tasks[0];
     assert_eq!((weight.kind, weight.unit.as_deref()), ("regression", Some("g")));
     assert!((weight.value.unwrap() - 540.5).abs() < 500.0, "{weight:?}");

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use mtl_train::store::checkpoint::Checkpoint;
 use mtl_train::store::run_dir::RunDir;
-use mtl_train::{Error, GenerateRequest, evaluate, generate, predict, resume, train};
+use mtl_train::{Error, GenerateRequest, PredictRequest, evaluate, generate, predict, resume, train};
 
 use crate::{StopAt, hash, tiny, trained};
 
@@ -60,9 +60,9 @@ fn a_run_writes_all_files_and_can_be_used() {
 
     let broken = dir.path().join("broken.png");
     fs::write(&broken, b"no image").unwrap();
-    let found = predict(&run, &[first.images[0].clone(), broken.clone()], Some(&dir.path().join("masks")), None)
-        .unwrap()
-        .images;
+    let images = vec![first.images[0].clone(), broken.clone()];
+    let request_images = PredictRequest { images, out: Some(dir.path().join("masks")), ..Default::default() };
+    let found = predict(&run, &request_images, None).unwrap().images;
     let tasks = &found[0].as_ref().unwrap().tasks;
     assert!((tasks[0].probabilities.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-5);
     assert!(tasks[1].mask.as_ref().unwrap().is_file() && tasks[1].overlay.as_ref().unwrap().is_file());

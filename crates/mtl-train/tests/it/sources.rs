@@ -10,7 +10,7 @@ use mtl_task::Target;
 use mtl_train::config::Config;
 use mtl_train::data::Plan;
 use mtl_train::event::{Event, Observer};
-use mtl_train::{Error, evaluate, predict, resume, train};
+use mtl_train::{Error, PredictRequest, evaluate, predict, resume, train};
 
 use crate::{StopAt, hash, metrics, tiny, trained};
 
@@ -188,7 +188,8 @@ fn a_run_describes_its_sources_and_is_used_like_any_other() {
     let scans = evaluate(&run, Some(&folders[1]), None).unwrap();
     assert!(scans.warning.unwrap().contains("14 of the 16 images"), "{:?}", scans.scores);
     assert_eq!(scans.scores[0].task, "mask");
-    let seen = predict(&run, &[folders[0].join("3.png"), folders[1].join("3.png")], None, None).unwrap();
+    let images = vec![folders[0].join("3.png"), folders[1].join("3.png")];
+    let seen = predict(&run, &PredictRequest { images, ..Default::default() }, None).unwrap();
     assert!(seen.images.iter().all(|image| image.as_ref().is_ok_and(|image| image.tasks.len() == 2)));
     for picture in ["kind", "mask", "reconstruction"] {
         assert!(run.join(format!("predictions/{picture}.png")).exists(), "{picture}");

@@ -74,10 +74,10 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         suspect(&rows_of, root)?;
     }
     let classes = names::in_order(rows_of.keys().cloned());
-    if classes.len() == 1 {
+    let with_class = classes.len() > 1 || classes.iter().any(|class| options.expects_class(class));
+    if classes.len() == 1 && !with_class {
         reading.guess(format!("only one class folder (`{}`): no classification task", classes[0]));
     }
-    let with_class = classes.len() > 1;
     let has_masks = parts.iter().any(|part| part.masks.is_some()) || found.iter().any(|found| !found.masks.is_empty());
     let united = found.iter().any(|found| found.masks.len() > 1);
     let layers = names::in_order(
@@ -102,7 +102,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         };
         let labels = [(with_class, class.map_or(Label::Missing, Label::Class)), (has_masks, mask)];
         let labels = labels.into_iter().filter(|(has, _)| *has).map(|(_, label)| label).collect();
-        Row { image: found.image, labels, subset: found.subset }
+        Row { image: found.image, labels, subset: found.subset, ..Row::default() }
     });
     let rows: Vec<Row> = rows.collect();
     let mut tasks = Vec::new();

@@ -14,7 +14,8 @@
 //! | `paths` | cells to files |
 //! | `roles`, `splits` | the purpose of each column |
 //! | `values`, `lists`, `numbers`, `tasks` | cells to labels |
-//! | `rows` | lines to rows; repeated images, groups, subsets without labels |
+//! | `declared` | `classes.csv`: the classes of columns |
+//! | `rows` | lines to rows; repeated images, groups, generated images |
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use crate::error::Error;
 use crate::reading::Reading;
 
 mod contents;
+mod declared;
 mod find;
 mod lists;
 mod numbers;
@@ -47,14 +49,19 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let files = find::tables(path, &mut left, &mut reading)?;
     let table = Table::read(files, &mut reading)?;
     let mut paths = paths::Paths::new(&table.root);
-    let roles = roles::Roles::of(&table, &mut paths, &mut reading)?;
-    let columns = tasks::columns(&table, &roles, options, &mut paths, &mut reading)?;
+    let declared = declared::Declared::read(&table.root)?;
+    let roles = roles::Roles::of(&table, &declared, &mut paths, &mut reading)?;
+    let columns = tasks::columns(&table, &roles, &declared, &mut paths, options, &mut reading)?;
     let rows = rows::rows(&table, &roles, &columns, &mut paths, &mut reading)?;
     paths.say(&mut reading);
     let tasks = columns.into_iter().map(|column| column.task).collect();
     let meaning = palette_file(&[&table.root])?.map_or(Meaning::Discover, Meaning::Known);
     let mut tables: Vec<PathBuf> = table.files.into_iter().map(|(file, _)| file).collect();
     tables.push(table.root.join("palette.csv"));
+    if let Some(path) = declared.path() {
+        left.remove(path);
+        tables.push(path.to_owned());
+    }
     // Next to a table that is named by its own path anything may lie.
     let count_rest = path.is_dir();
     let draft =

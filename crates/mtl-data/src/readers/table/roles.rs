@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use mtl_registry::nearest;
 
 use super::super::names::plain;
-use super::contents::Table;
+use super::contents::{Table, rows_words};
+use super::declared::Declared;
 use super::paths::{Kind, Paths};
 use super::sheet::IMAGE_NAMES;
 use super::splits::SplitColumns;
-use super::values::{is_missing, number};
+use super::values::{is_missing, number, yes_no};
 use crate::error::Error;
 use crate::reading::Reading;
 
@@ -52,24 +53,32 @@ pub(super) struct Roles {
     pub depth: Option<usize>,
     pub split: SplitColumns,
     pub groups: Vec<usize>,
+    /// Whether each line's image was generated; `None` without such a column.
+    pub generated: Option<usize>,
     /// Columns of labels.
     pub labels: Vec<usize>,
 }
 
 impl Roles {
-    pub fn of(table: &Table, paths: &mut Paths, reading: &mut Reading) -> Result<Self, Error> {
+    pub fn of(table: &Table, declared: &Declared, paths: &mut Paths, reading: &mut Reading) -> Result<Self, Error> {
         refuse_without_header(table, paths)?;
         let mut free: Vec<usize> = (0..table.header.len()).collect();
         leave_unnamed(table, &mut free, reading)?;
+        // Columns whose classes are listed are labels under any name.
+        let (mut labels, mut free): (Vec<usize>, Vec<usize>) =
+            free.into_iter().partition(|&at| declared.has(&table.header[at]));
         let image = image_column(table, &free, paths, reading)?;
         free.retain(|&at| at != image);
         let mask = file_column(table, &MASK_NAMES, "mask", &mut free, paths, reading);
         let depth = file_column(table, &DEPTH_NAMES, "depth", &mut free, paths, reading);
         let split = SplitColumns::of(table, &mut free, reading)?;
         let is_group = |at: &usize| GROUP_NAMES.contains(&plain(&table.header[*at]).as_str());
+        let generated = generated_column(table, &mut free, reading);
         let groups = free.iter().copied().filter(is_group).collect();
         free.retain(|at| !is_group(at));
-        Ok(Self { image, mask, depth, split, groups, labels: free })
+        labels.extend(free);
+        labels.sort_unstable();
+        Ok(Self { image, mask, depth, split, groups, generated, labels })
     }
 }
 
@@ -177,6 +186,30 @@ fn file_column(
         }
     }
     chosen
+}
+
+/// Takes out the column that marks generated images, and that of their seeds.
+fn generated_column(table: &Table, free: &mut Vec<usize>, reading: &mut Reading) -> Option<usize> {
+    let named = |name: &str| free.iter().copied().find(|&at| plain(&table.header[at]) == name);
+    let (mark, seed) = (named("generated")?, named("generatedseed"));
+    free.retain(|&at| at != mark && Some(at) != seed);
+    let other = table.cells(mark).filter(|cell| !is_missing(cell) && yes_no(cell).is_none()).count();
+    let name = &table.header[mark];
+    if other > 0 {
+        reading.warn(format!(
+            "column `{name}` marks generated images by true and false, and {} hold something else: it is left out; give it \
+             another name if it is a label",
+            rows_words(other)
+        ));
+        return None;
+    }
+    let count = table.cells(mark).filter(|cell| yes_no(cell) == Some(true)).count();
+    reading.guess(format!(
+        "column `{name}` marks {count} of {} as generated images: they are for training only, never for validation, test or \
+         baselines",
+        rows_words(table.lines.len())
+    ));
+    Some(mark)
 }
 
 /// A name with a short extension, such as `a/b.png`; no number.

@@ -1,20 +1,20 @@
-//! Lines to rows; images that are named twice, groups across subsets, subsets without labels.
+//! Lines to rows; images that are named twice, groups across subsets.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::super::row::{Label, Row};
+use super::super::row::Row;
 use super::contents::{Table, rows_words};
 use super::paths::{Kind, Paths};
 use super::roles::Roles;
 use super::sheet::{Line, places};
 use super::tasks::Column;
-use super::values::is_missing;
+use super::values::{is_missing, yes_no};
 use crate::dataset::Subset;
 use crate::error::Error;
 use crate::reading::Reading;
-
-const SUBSETS: [Subset; 3] = [Subset::Train, Subset::Validation, Subset::Test];
+use crate::row_notes::{NotedColumn, RowNotes};
 
 /// The rows of all lines.
 pub(super) fn rows(
@@ -25,22 +25,39 @@ pub(super) fn rows(
     reading: &mut Reading,
 ) -> Result<Vec<Row>, Error> {
     refuse_blank_images(table, roles)?;
+    let noted = noted_columns(table, roles);
+    let mut moved = 0;
     let lines: Vec<Row> = table
         .lines
         .iter()
         .enumerate()
         .map(|(at, line)| {
-            let subset = roles.split.subset(&line.cells).or_else(|| table.subset(line));
+            let mut subset = roles.split.subset(&line.cells).or_else(|| table.subset(line));
+            let generated = roles.generated.is_some_and(|at| yes_no(&line.cells[at]) == Some(true));
+            if generated && subset.is_some_and(|subset| subset != Subset::Train) {
+                (subset, moved) = (Some(Subset::Train), moved + 1);
+            }
+            let cells = line.cells.iter().enumerate().filter(|(at, _)| *at != roles.image);
+            let cells = cells.map(|(_, cell)| (!is_missing(cell)).then(|| cell.clone())).collect();
+            let notes = RowNotes::new(generated, Arc::clone(&noted), cells);
             let image = paths.path(&line.cells[roles.image], Kind::Image, subset);
-            Row { image, labels: columns.iter().map(|column| column.labels[at].clone()).collect(), subset }
+            Row { image, labels: columns.iter().map(|column| column.labels[at].clone()).collect(), subset, notes }
         })
         .collect();
+    if moved > 0 {
+        let (rows, verb) = (rows_words(moved), if moved == 1 { "is" } else { "are" });
+        reading.warn(format!("{rows} of generated images {verb} moved from validation or test to training"));
+    }
     for &at in &roles.groups {
         say_groups(table, at, &lines, reading);
     }
-    let rows = without_repeated(table, lines, reading)?;
-    say_unlabelled(columns, &rows, reading);
-    Ok(rows)
+    without_repeated(table, lines, reading)
+}
+
+/// All columns but that of the images.
+fn noted_columns(table: &Table, roles: &Roles) -> Arc<[NotedColumn]> {
+    let others = table.header.iter().enumerate().filter(|(at, _)| *at != roles.image);
+    others.map(|(at, name)| NotedColumn { name: name.clone(), names_groups: roles.groups.contains(&at) }).collect()
 }
 
 fn refuse_blank_images(table: &Table, roles: &Roles) -> Result<(), Error> {
@@ -110,15 +127,6 @@ fn say_groups(table: &Table, at: usize, rows: &[Row], reading: &mut Reading) {
     }
     let count: usize = groups.values().map(|(count, _)| count).sum();
     reading.guess(format!("column `{name}` names groups ({} groups in {}): no task", groups.len(), rows_words(count)));
-    if rows.iter().all(|row| row.subset.is_none()) {
-        if groups.values().any(|(count, _)| *count > 1) {
-            reading.warn(format!(
-                "the split does not look at the groups of column `{name}`: rows of one group may come into different subsets; \
-                 a column `split` can keep them together"
-            ));
-        }
-        return;
-    }
     let crossing: Vec<(&&str, &BTreeSet<Subset>)> = groups
         .iter()
         .filter(|(_, (_, subsets))| subsets.len() > 1)
@@ -133,30 +141,5 @@ fn say_groups(table: &Table, at: usize, rows: &[Row], reading: &mut Reading) {
             groups.len(),
             subsets.join(", ")
         ));
-    }
-}
-
-/// Warns of tasks without any label in a subset that has rows.
-fn say_unlabelled(columns: &[Column], rows: &[Row], reading: &mut Reading) {
-    let labelled = |label: &Label| match label {
-        Label::Missing => false,
-        Label::YesNo(cells) => cells.iter().any(Option::is_some),
-        _ => true,
-    };
-    for (at, column) in columns.iter().enumerate() {
-        for subset in SUBSETS {
-            let mut of_subset = rows.iter().filter(|row| row.subset == Some(subset)).peekable();
-            if of_subset.peek().is_none() || of_subset.any(|row| labelled(&row.labels[at])) {
-                continue;
-            }
-            let count = rows.iter().filter(|row| row.subset == Some(subset)).count();
-            let effect = if subset == Subset::Train { "it cannot be learned" } else { "it is not scored there" };
-            reading.warn(format!(
-                "task `{}` has no label in the {} subset ({}): {effect}",
-                column.task.name,
-                subset.name(),
-                rows_words(count)
-            ));
-        }
     }
 }

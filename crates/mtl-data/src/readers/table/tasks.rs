@@ -9,6 +9,7 @@ use super::super::files::mask_task;
 use super::super::names::in_order;
 use super::super::row::Label;
 use super::contents::{Table, rows_words};
+use super::declared::{Declared, Labelled};
 use super::lists::Lists;
 use super::numbers::{Choice, Look, choices, look, regression};
 use super::paths::{Kind, Paths};
@@ -27,22 +28,39 @@ pub(super) struct Column {
 pub(super) fn columns(
     table: &Table,
     roles: &Roles,
-    options: &OpenOptions,
+    declared: &Declared,
     paths: &mut Paths,
+    options: &OpenOptions,
     reading: &mut Reading,
 ) -> Result<Vec<Column>, Error> {
     let names: Vec<&str> = roles.labels.iter().map(|&at| table.header[at].as_str()).collect();
-    let chosen = choices(&names, options, reading)?;
+    let mut chosen = choices(&names, options, reading)?;
+    for (choice, name) in chosen.iter_mut().zip(&names).filter(|(choice, _)| choice.is_none()) {
+        // A few numbers look like classes: a column that is a regression in the model is one here too.
+        *choice = matches!(options.expects(name), Some(TaskKind::Regression { .. })).then_some(Choice::Regression);
+    }
     let read = |(&at, choice): (&usize, &Option<Choice>)| Values::read(table, at, *choice == Some(Choice::Regression));
     let values: Vec<Values> = roles.labels.iter().zip(&chosen).map(read).collect();
-    let is_yes_no = |&at: &usize| chosen[at].is_none() && values[at].yes_no().is_some();
+    let is_class = |at: usize| {
+        declared.has(&values[at].name)
+            || matches!(options.expects(&values[at].name), Some(TaskKind::Classification { .. }))
+    };
+    let is_yes_no = |&at: &usize| chosen[at].is_none() && !is_class(at) && values[at].yes_no().is_some();
     let yes_no: Vec<usize> = (0..values.len()).filter(is_yes_no).collect();
+    let expected = yes_no.iter().find_map(|&at| options.expects_label(&values[at].name));
     let mut columns = Vec::new();
     for (at, column) in values.iter().enumerate() {
-        if yes_no.len() < 2 || !yes_no.contains(&at) {
+        if let Some(Labelled { classes, labels }) = declared.labels(table, roles.labels[at])? {
+            let labels = labels.into_iter().map(|class| class.map_or(Label::Missing, Label::Class)).collect();
+            columns.push(Column { task: Task::new(&column.name, TaskKind::Classification { classes }), labels });
+        } else if (yes_no.len() > 1 || expected.is_some()) && yes_no.contains(&at) {
+            if yes_no.first() == Some(&at) {
+                columns.push(yes_no_columns(&values, &yes_no, expected, reading));
+            }
+        } else if is_class(at) && column.present().next().is_some() {
+            columns.push(classification(column, reading));
+        } else {
             columns.extend(single(column, chosen[at], table, reading)?);
-        } else if yes_no.first() == Some(&at) {
-            columns.push(yes_no_columns(&values, &yes_no, reading));
         }
     }
     let name = |task: &str, at: usize| {
@@ -67,7 +85,7 @@ fn files(table: &Table, task: Task, at: usize, paths: &mut Paths, label: fn(std:
 }
 
 /// One multi-label task of all columns of yes and no.
-fn yes_no_columns(values: &[Values], yes_no: &[usize], reading: &mut Reading) -> Column {
+fn yes_no_columns(values: &[Values], yes_no: &[usize], expected: Option<&str>, reading: &mut Reading) -> Column {
     let cells: Vec<Vec<Option<bool>>> = yes_no.iter().filter_map(|&at| values[at].yes_no()).collect();
     let labels: Vec<String> = yes_no.iter().map(|&at| values[at].name.clone()).collect();
     yes_no.iter().for_each(|&at| reading.extend(values[at].said.clone()));
@@ -80,7 +98,8 @@ fn yes_no_columns(values: &[Values], yes_no: &[usize], reading: &mut Reading) ->
             words.join("`, `")
         ));
     }
-    let name = if values.iter().any(|column| column.name == "labels") { "multi_label" } else { "labels" };
+    let free = if values.iter().any(|column| column.name == "labels") { "multi_label" } else { "labels" };
+    let name = expected.unwrap_or(free);
     let lines = cells.first().map_or(0, Vec::len);
     let rows = (0..lines).map(|line| Label::YesNo(cells.iter().map(|column| column[line]).collect()));
     Column { task: Task::new(name, TaskKind::MultiLabel { labels }), labels: rows.collect() }
