@@ -124,7 +124,7 @@ fn every_problem_of_a_folder_is_named() {
     for word in ["disc/00.png", "square/01.png", "disc/02.png", "square/02.png", "REFUSED"] {
         assert!(done.out.contains(word), "{word}: {}", done.out);
     }
-    assert!(done.err.contains("problems found in photos"), "{}", done.err);
+    assert!(done.err.contains("photos cannot be trained on: 4 problems"), "{}", done.err);
 }
 
 #[test]

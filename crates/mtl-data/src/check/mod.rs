@@ -169,7 +169,9 @@ pub fn open_and_check(path: &Path, options: &OpenOptions) -> (Report, Option<Box
             }
             if report.refused.is_none() && report.rows > 0 {
                 let split = split::Splits::new(&*dataset, &split::Config::default(), mtl_rng::Seed::new(0));
-                report.refused = split.err().map(|error| error.to_string());
+                // Generated images alone are no fault of theirs: they are trained on together with real ones.
+                let fault = split.err().filter(|error| !matches!(error, Error::OnlyGenerated { .. }));
+                report.refused = fault.map(|error| error.to_string());
             }
             (report, Some(dataset))
         }
