@@ -115,7 +115,7 @@ pub trait Dataset: Send + Sync {
     fn native_size(&self, _row: usize) -> Option<Size> {
         None
     }
-    /// End of the range of images of more than 8 bits: their numbers are divided by it ([`crate::image::decode::eight_bits`]).
+    /// End of the range of images of more than 8 bits: their numbers are divided by it ([`crate::image::range::eight_bits`]).
     /// `None` if no image has more than 8 bits.
     fn largest_value(&self) -> Option<f32> {
         None

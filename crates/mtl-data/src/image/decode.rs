@@ -13,7 +13,7 @@ use image::metadata::Orientation;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::error::{Error, Problem};
-use crate::image::{jpeg, resize, stored, tiff};
+use crate::image::{jpeg, range, resize, stored, tiff};
 use crate::size::{MAX_BYTES, MAX_SIDE, Size};
 
 /// Facts in the header.
@@ -46,14 +46,14 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(io)
 }
 
-/// Reads, decodes and resizes one image file: `[channels, H, W]` bytes and the size it had. `largest`: see [`eight_bits`].
+/// Reads, decodes and resizes one image file: `[channels, H, W]` bytes and the size it had. `largest`: see [`range::eight_bits`].
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::Image`].
 pub fn load(path: &Path, channels: usize, size: Size, largest: Option<f32>) -> Result<(Vec<u8>, Size), Error> {
     let image = decode(&read_file(path)?).map_err(|problem| Error::Image { path: path.to_owned(), problem })?;
     let native = size_of(&image);
-    Ok((resize::planes(&eight_bits(image, largest), channels, size), native))
+    Ok((resize::planes(&range::eight_bits(image, largest), channels, size), native))
 }
 
 /// Size and kind of pixels, from the header alone.
@@ -188,73 +188,6 @@ pub fn is_grey(image: &DynamicImage) -> bool {
 /// The alpha channel as 0 or 1 per pixel (1 from half opaque on), or `None` without alpha.
 pub fn alpha_mask(image: &DynamicImage) -> Option<Vec<u8>> {
     image.color().has_alpha().then(|| image.to_rgba8().pixels().map(|pixel| u8::from(pixel.0[3] >= 128)).collect())
-}
-
-/// Largest number of an image of more than 8 bits, alpha left out; `None` for 8 bits.
-///
-/// # Errors
-/// [`Problem`] for floats that are negative or not finite.
-pub fn largest_value(image: &DynamicImage) -> Result<Option<f32>, Problem> {
-    let deepest = |values: &[u16], channels: usize, colours: usize| {
-        let largest = values.chunks_exact(channels).flat_map(|pixel| &pixel[..colours]).max();
-        Ok(Some(largest.copied().map_or(0.0, f32::from)))
-    };
-    let floats = |values: &[f32], channels: usize| {
-        let colours = || values.chunks_exact(channels).flat_map(|pixel| &pixel[..3]).copied();
-        match colours().find(|value| !value.is_finite() || *value < 0.0) {
-            Some(value) => Err(Problem::Float(value.to_string())),
-            None => Ok(Some(colours().fold(0.0, f32::max))),
-        }
-    };
-    match image {
-        DynamicImage::ImageLuma16(pixels) => deepest(pixels.as_raw(), 1, 1),
-        DynamicImage::ImageLumaA16(pixels) => deepest(pixels.as_raw(), 2, 1),
-        DynamicImage::ImageRgb16(pixels) => deepest(pixels.as_raw(), 3, 3),
-        DynamicImage::ImageRgba16(pixels) => deepest(pixels.as_raw(), 4, 3),
-        DynamicImage::ImageRgb32F(pixels) => floats(pixels.as_raw(), 3),
-        DynamicImage::ImageRgba32F(pixels) => floats(pixels.as_raw(), 4),
-        _ => Ok(None),
-    }
-}
-
-/// The end of the range that numbers up to `largest` were probably stored in: 1 (floats), 8, 10, 12, 14 or 16 bits.
-pub fn range_end(largest: f32) -> f32 {
-    [1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0].into_iter().find(|&end| largest <= end).unwrap_or(largest)
-}
-
-/// An image of more than 8 bits with its numbers divided by `largest` and stored in 8 (rounded; 65535 without one, 1 for
-/// floats); others as they are.
-pub fn eight_bits(image: DynamicImage, largest: Option<f32>) -> DynamicImage {
-    fn scaled<T: Copy + Into<f32>>(values: &[T], channels: usize, alpha: bool, largest: f32, full: f32) -> Vec<u8> {
-        let byte = |value: T, end: f32| (value.into() / end * 255.0).clamp(0.0, 255.0).round() as u8;
-        let end = |at: usize| if alpha && at % channels == channels - 1 { full } else { largest };
-        values.iter().enumerate().map(|(at, &value)| byte(value, end(at))).collect()
-    }
-    let (width, height) = (image.width(), image.height());
-    let deep = largest.unwrap_or(65535.0);
-    let float = largest.unwrap_or(1.0);
-    let same = |raw: Option<DynamicImage>| raw.unwrap_or_default();
-    match &image {
-        DynamicImage::ImageLuma16(p) => {
-            same(image::GrayImage::from_raw(width, height, scaled(p, 1, false, deep, 65535.0)).map(Into::into))
-        }
-        DynamicImage::ImageLumaA16(p) => {
-            same(image::GrayAlphaImage::from_raw(width, height, scaled(p, 2, true, deep, 65535.0)).map(Into::into))
-        }
-        DynamicImage::ImageRgb16(p) => {
-            same(image::RgbImage::from_raw(width, height, scaled(p, 3, false, deep, 65535.0)).map(Into::into))
-        }
-        DynamicImage::ImageRgba16(p) => {
-            same(image::RgbaImage::from_raw(width, height, scaled(p, 4, true, deep, 65535.0)).map(Into::into))
-        }
-        DynamicImage::ImageRgb32F(p) => {
-            same(image::RgbImage::from_raw(width, height, scaled(p, 3, false, float, 1.0)).map(Into::into))
-        }
-        DynamicImage::ImageRgba32F(p) => {
-            same(image::RgbaImage::from_raw(width, height, scaled(p, 4, true, float, 1.0)).map(Into::into))
-        }
-        _ => image,
-    }
 }
 
 /// The format by the first bytes.

@@ -9,6 +9,7 @@ mod jpeg;
 pub mod mask;
 pub mod palette;
 pub mod polygon;
+pub mod range;
 pub mod resize;
 pub mod runs;
 mod stored;

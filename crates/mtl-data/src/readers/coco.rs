@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use hotcoco::types::{Annotation, Dataset as Annotations, Image};
 use mtl_task::{Task, TaskKind};
 
-use super::files::{Draft, mask_task};
+use super::draft::{Draft, mask_task};
 use super::masks::Meaning;
 use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, names, walk};

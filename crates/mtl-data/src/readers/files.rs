@@ -1,22 +1,13 @@
-//! Data sets of image files, as all readers of loose files build them.
-//!
-//! A reader fills a [`Draft`] from names and tables alone. [`Draft::build`] then reads every file once, skips the rows with
-//! missing or broken files (within limits), and finds the mask values and whether all images are grey.
+//! A data set of image files: rows, facts about the files, and decoding of images and labels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
 
-use mtl_task::{Target, Task, TaskKind};
-use rayon::prelude::*;
-use tracing::{debug, info, trace};
+use mtl_task::{Target, Task};
 
-use super::depth_maps::say_depth;
-use super::masks::{self, Meaning};
 use super::row::{Label, Row};
-use super::scan::{MaskReading, ScannedRow, Scanner, size_mismatch};
-use super::summary::Summary;
-use super::{OpenOptions, walk};
+use super::scan::{MaskReading, size_mismatch};
+use super::walk;
 use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
 use crate::error::{Error, Skipped};
 use crate::facts::{DecodedFacts, FileContent, FileFacts, LabelFacts, RowFacts, Wanted};
@@ -25,145 +16,25 @@ use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::palette::Palette;
 use crate::image::polygon::{self, Outline};
 use crate::image::runs::Runs;
-use crate::image::{area, decode, mask, palette, resize};
+use crate::image::{area, decode, mask, palette, range, resize};
 use crate::reading::Reading;
 use crate::row_notes::RowNotes;
 use crate::size::Size;
 
-/// A data set before any image file is opened: names, labels and rows from folder names and tables.
-pub(super) struct Draft {
+/// See the module.
+pub(super) struct ImageFiles {
     pub root: PathBuf,
-    /// A segmentation task's classes are filled in by [`Draft::build`].
-    pub tasks: Vec<Task>,
+    pub schema: Schema,
     pub rows: Vec<Row>,
-    pub meaning: Meaning,
-    /// If every image has an alpha channel and some use it, it becomes the task `mask`.
-    pub alpha_as_mask: bool,
-    /// Whether all other files of the folder are counted as not read.
-    pub count_rest: bool,
-    /// Files that were read for names and labels.
-    pub tables: Vec<PathBuf>,
-    /// Files that belong to no row although the layout has a place for them, with the reason.
-    pub left: BTreeMap<PathBuf, &'static str>,
-    pub reading: Reading,
-}
-
-/// The task every reader with mask files declares.
-pub(super) fn mask_task(name: &str) -> Task {
-    Task::new(name, TaskKind::Segmentation { classes: Vec::new() })
-}
-
-/// How many rows with broken files may be skipped; see [`OpenOptions::max_broken`].
-fn allowed_broken(rows: usize, share: f64) -> usize {
-    if share == 0.0 { 0 } else { ((rows as f64 * share) as usize).max(1) }
-}
-
-impl Draft {
-    pub(super) fn build(mut self, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
-        if self.rows.is_empty() {
-            let reason = "no PNG, JPEG, WebP, BMP, GIF, TIFF or PNM where this layout has them".into();
-            return Err(Error::Empty { path: self.root, reason });
-        }
-        let colours = matches!(&self.meaning, Meaning::Known(palette) if palette.has_colours());
-        let known = matches!(self.meaning, Meaning::Known(_));
-        let encoding = options.depth_encoding();
-        let masks = MaskReading { colours, as_stored: options.masks_as_stored, resize: options.resize_masks };
-        let scanner = Scanner {
-            verify: options.verify,
-            decode_masks: !known || options.verify,
-            masks,
-            depth: &encoding,
-            known: options.known.as_deref(),
-            reused: AtomicUsize::new(0),
-            read: AtomicUsize::new(0),
-        };
-        let mut facts: Vec<ScannedRow> = self.rows.par_iter().map(|row| scanner.row(row)).collect();
-        let mut palette = masks::settle(&self.meaning, &mut facts, &self.root, &mut self.reading)?;
-        let rows = self.rows.len();
-        let broken: Vec<Skipped> = facts.iter().flat_map(|facts| facts.broken.iter().cloned()).collect();
-        let broken_rows = facts.iter().filter(|facts| !facts.broken.is_empty()).count();
-        let allowed = allowed_broken(rows, options.max_broken);
-        if broken_rows > allowed || broken_rows == rows {
-            return Err(Error::TooManyBroken { path: self.root, broken, broken_rows, rows, allowed });
-        }
-        let path = self.root.display();
-        let (reused, read) = (scanner.reused.into_inner(), scanner.read.into_inner());
-        debug!(%path, rows, reused, read, "files scanned");
-        for Skipped { path, reason } in &broken {
-            trace!(path = %path.display(), reason, "file missing or broken");
-        }
-        if let Some(first) = broken.first() {
-            info!(%path, rows, broken_rows, first = %first.path.display(), reason = first.reason, "rows skipped");
-        }
-        let mut kept = Vec::with_capacity(rows);
-        let mut files = BTreeMap::new();
-        let all: Vec<PathBuf> = self.rows.iter().flat_map(Row::files).cloned().collect();
-        let mut images = Summary::default();
-        for (row, scanned) in self.rows.into_iter().zip(facts).filter(|(_, scanned)| scanned.broken.is_empty()) {
-            images.add(&row.image, &scanned);
-            files.extend(scanned.image.map(|facts| (row.image.clone(), facts)));
-            files.extend(scanned.labels);
-            kept.push(row);
-        }
-        let largest = options.largest_value.or_else(|| images.largest());
-        images.say(largest, options, &mut self.reading);
-        if self.alpha_as_mask && images.alpha_is_mask(&mut self.reading) {
-            self.tasks.push(mask_task("mask"));
-            kept.iter_mut().for_each(|row| row.labels.push(Label::Alpha));
-            palette = Palette::binary(1);
-        }
-        for task in &mut self.tasks {
-            if let TaskKind::Segmentation { classes } = &mut task.kind {
-                *classes = match &self.meaning {
-                    Meaning::Layers(names) => std::iter::once("background".to_owned()).chain(names.clone()).collect(),
-                    _ => palette.classes().to_vec(),
-                };
-            }
-        }
-        if self.tasks.is_empty() {
-            self.reading.guess("no labels were found: only tasks without labels (generation) can be trained");
-        }
-        say_depth(files.values(), options, &mut self.reading);
-        let channels = options.channels.unwrap_or(if images.grey { 1 } else { 3 });
-        let schema = Schema { name: walk::dataset_name(&self.root), channels, tasks: self.tasks };
-        let (root, mut reading) = (self.root, self.reading);
-        let left = self.left.into_iter().map(|(path, reason)| {
-            reading.leave(reason, &path);
-            path
-        });
-        let mut used: BTreeSet<PathBuf> = left.collect();
-        used.extend(all.into_iter().chain(self.tables));
-        if self.count_rest {
-            walk::leave_rest(&root, &used, &mut reading)?;
-        }
-        Ok(Box::new(ImageFiles {
-            root,
-            schema,
-            rows: kept,
-            files,
-            palette,
-            masks,
-            encoding,
-            largest,
-            skipped: broken,
-            reading,
-        }))
-    }
-}
-
-struct ImageFiles {
-    root: PathBuf,
-    schema: Schema,
-    rows: Vec<Row>,
     /// Facts about every file of every row.
-    files: BTreeMap<PathBuf, FileFacts>,
-    palette: Palette,
-    masks: MaskReading,
+    pub files: BTreeMap<PathBuf, FileFacts>,
+    pub palette: Palette,
+    pub masks: MaskReading,
     /// End of the range of images of more than 8 bits.
-    largest: Option<f32>,
-    encoding: Encoding,
-    skipped: Vec<Skipped>,
-    reading: Reading,
+    pub largest: Option<f32>,
+    pub encoding: Encoding,
+    pub skipped: Vec<Skipped>,
+    pub reading: Reading,
 }
 
 impl ImageFiles {
@@ -348,7 +219,7 @@ impl Dataset for ImageFiles {
                 Label::Missing => task.kind.missing(1, size.height, size.width),
             });
         }
-        let image = decode::eight_bits(image, self.largest);
+        let image = range::eight_bits(image, self.largest);
         Ok(Sample { image: resize::planes(&image, self.schema.channels, size), targets })
     }
 

@@ -22,6 +22,7 @@ mod cifar10;
 #[cfg(feature = "coco")]
 mod coco;
 mod depth_maps;
+mod draft;
 mod files;
 mod folder;
 mod idx;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::files::{Draft, mask_task};
+use super::draft::{Draft, mask_task};
 use super::masks::Meaning;
 use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};

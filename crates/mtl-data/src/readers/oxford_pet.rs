@@ -9,7 +9,7 @@ use std::path::Path;
 
 use mtl_task::{Task, TaskKind};
 
-use super::files::{Draft, mask_task};
+use super::draft::{Draft, mask_task};
 use super::masks::Meaning;
 use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};

@@ -20,9 +20,9 @@ use super::{OpenOptions, ReaderFns, walk};
 use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
 use crate::error::Error;
 use crate::error::Problem;
-use crate::image::decode;
 use crate::image::fingerprint::hash;
 use crate::image::resize;
+use crate::image::{decode, range};
 use crate::reading::Reading;
 use crate::size::Size;
 
@@ -238,7 +238,7 @@ impl Dataset for EncodedImages {
             .map_err(|problem| Error::Image { path: self.root.join(&row.name), problem })?;
         let class = row.class.map_or(Target::NO_CLASS, |class| class as i32);
         let targets = self.schema.tasks.iter().map(|_| Target::Class(vec![class])).collect();
-        let image = decode::eight_bits(image, None);
+        let image = range::eight_bits(image, None);
         Ok(Sample { image: resize::planes(&image, self.schema.channels, size), targets })
     }
 

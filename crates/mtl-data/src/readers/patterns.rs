@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mtl_task::{Task, TaskKind};
 
-use super::files::{Draft, mask_task};
+use super::draft::{Draft, mask_task};
 use super::folder::pairs::Masks;
 use super::masks::{Meaning, palette_file};
 use super::row::{Label, Row};

@@ -12,7 +12,7 @@ use crate::facts::{DecodedFacts, DenseFacts, FileContent, FileFacts, ImageFacts,
 use crate::image::decode::Header;
 use crate::image::depth::{Encoding, depth};
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
-use crate::image::{decode, mask, resize};
+use crate::image::{decode, mask, range, resize};
 use crate::inventory::Inventory;
 use crate::size::Size;
 
@@ -171,10 +171,10 @@ impl Scanner<'_> {
             let image = decode::decode(&bytes).map_err(words)?;
             facts.grey = decode::is_grey(&image);
             let all = header.size.pixels() as u64;
-            let largest = decode::largest_value(&image).map_err(words)?;
+            let largest = range::largest_value(&image).map_err(words)?;
             let opaque = decode::alpha_mask(&image).map_or(all, |mask| mask.iter().map(|&one| u64::from(one)).sum());
             // In its own range, so that dark images of few bits do not look alike.
-            let small = resize::planes(&decode::eight_bits(image, largest.map(decode::range_end)), 3, SMALL);
+            let small = resize::planes(&range::eight_bits(image, largest.map(range::range_end)), 3, SMALL);
             let fingerprint = Fingerprint::from_planes(&small, 3, SMALL, Some(hash(&bytes)));
             facts.decoded = Some(DecodedFacts { fingerprint, opaque, largest, notes });
         }

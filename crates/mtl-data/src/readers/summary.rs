@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::OpenOptions;
 use super::scan::ScannedRow;
-use crate::image::decode::{self, Note};
+use crate::image::decode::Note;
+use crate::image::range;
 use crate::reading::Reading;
 
 /// Counts over the images that are used.
@@ -68,7 +69,7 @@ impl Summary {
 
     /// End of the range of images of more than 8 bits.
     pub(super) fn largest(&self) -> Option<f32> {
-        self.largest.map(decode::range_end)
+        self.largest.map(range::range_end)
     }
 
     /// Whether alpha is a mask: every image has it, and in half of them it could be one. What is decided is said.

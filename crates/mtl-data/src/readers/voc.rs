@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::files::{Draft, mask_task};
+use super::draft::{Draft, mask_task};
 use super::masks::{Meaning, palette_file};
 use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};

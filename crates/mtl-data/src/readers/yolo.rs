@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::files::{Draft, mask_task};
+use super::draft::{Draft, mask_task};
 use super::folder::parts;
 use super::masks::Meaning;
 use super::row::{Label, Row};

@@ -7,7 +7,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use mtl_data::image::{decode, mask, resize};
+use mtl_data::image::{decode, mask, range, resize};
 use mtl_data::{OpenOptions, Size, open};
 use mtl_rng::{Seed, Stream};
 
@@ -68,9 +68,9 @@ fn damaged_images_never_panic() {
             let _ = decode::inspect(bytes);
             let _ = mask::read(bytes, true, None);
             if let Ok(image) = decode::decode(bytes) {
-                let largest = decode::largest_value(&image).ok().flatten();
+                let largest = range::largest_value(&image).ok().flatten();
                 let size = Size { height: 5, width: 5 };
-                assert_eq!(resize::planes(&decode::eight_bits(image, largest), 3, size).len(), 75);
+                assert_eq!(resize::planes(&range::eight_bits(image, largest), 3, size).len(), 75);
             }
         }));
     }

@@ -1,5 +1,6 @@
 //! Readers on generated folders and, if present, on real ones.
 
+mod arranged;
 mod bad;
 mod coco;
 mod concerns;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mtl_data::Size;
-use mtl_data::image::{decode, resize};
+use mtl_data::image::{decode, range, resize};
 
 #[derive(serde::Deserialize)]
 struct Expected {
@@ -39,7 +39,7 @@ fn pixels_are_those_of_pillow() {
             faults.push(format!("{name}: {:?}, expected {size:?}", decode::size_of(&image)));
             continue;
         }
-        let planes = resize::planes(&decode::eight_bits(image, None), 3, size);
+        let planes = resize::planes(&range::eight_bits(image, None), 3, size);
         let pixels = size.pixels();
         let differ = |at: &usize| planes[at % 3 * pixels + at / 3].abs_diff(expected.rgb[*at]) > expected.tolerance;
         if let Some(at) = (0..3 * pixels).find(differ) {

@@ -26,7 +26,7 @@ use mtl_task::{Task, TaskKind};
 use self::cases::Case;
 use self::pairs::{Beside, Inside, Masks};
 use self::parts::Part;
-use super::files::{Draft, mask_task};
+use super::draft::{Draft, mask_task};
 use super::masks::{Meaning, palette_file};
 use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, names, walk};

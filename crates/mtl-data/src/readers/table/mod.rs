@@ -20,7 +20,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::files::Draft;
+use super::draft::Draft;
 use super::masks::{Meaning, palette_file};
 use super::{OpenOptions, ReaderFns};
 use crate::dataset::Dataset;

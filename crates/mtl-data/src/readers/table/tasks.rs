@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mtl_task::{Task, TaskKind};
 
 use super::super::OpenOptions;
-use super::super::files::mask_task;
+use super::super::draft::mask_task;
 use super::super::names::in_order;
 use super::super::row::Label;
 use super::contents::{Table, rows_words};

@@ -1,0 +1,64 @@
+//! Masks per class and per image, and patterns of paths in the settings.
+
+use mtl_data::{Labels, OpenOptions, open};
+
+use crate::folders::{colour, left, opened, save};
+use crate::layouts::{CLASSES, MASK, place, shape};
+
+#[test]
+fn masks_per_class_and_per_image() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
+    for stem in ["1", "2", "3"] {
+        save(root, &format!("images/{stem}.png"), colour(3));
+    }
+    save(root, "masks/leaf/1.png", left(4, 255));
+    save(root, "masks/spot/1.png", left(1, 1));
+    save(root, "masks/leaf/2.png", left(2, 255));
+    let data = opened(root);
+    assert_eq!(shape(&*data), (3, vec!["mask: background leaf spot".to_owned()], [0; 3]));
+    let size = mtl_data::Size { height: 1, width: 6 };
+    let mask = |row: usize| data.sample(row, size).unwrap().targets.remove(0);
+    assert_eq!(mask(0), mtl_task::Target::Mask(vec![2, 1, 1, 1, 0, 0]), "the later class covers the earlier one");
+    assert_eq!(mask(1), mtl_task::Target::Mask(vec![1, 1, 0, 0, 0, 0]));
+    assert_eq!(data.labels(2), [Labels::Missing]);
+    assert!(data.reading().lines().iter().any(|line| line.contains("binary masks per class (leaf, spot)")));
+
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
+    place(root, &["images/a.png", "images/b.png", "masks/a/1.png", "masks/a/2.png", "masks/b/1.png"]);
+    let data = opened(root);
+    assert_eq!(shape(&*data), (2, vec![MASK.to_owned()], [0; 3]));
+    assert!(data.reading().lines().iter().any(|line| line.contains("a folder of masks per image")));
+    assert_eq!(data.reading().unread, Default::default());
+}
+
+#[test]
+fn patterns_override_what_would_be_found() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
+    place(
+        root,
+        &["scans/cat/1.png", "scans/dog/2.png", "truth/x/1_mask.png", "old/cat/9.png", "scans/dog/thumbs/2.png"],
+    );
+    let with = |images: Option<&str>, masks: Option<&str>, ignore: &[&str]| OpenOptions {
+        images: images.map(str::to_owned),
+        masks: masks.map(str::to_owned),
+        ignore: ignore.iter().map(|text| (*text).to_owned()).collect(),
+        ..OpenOptions::default()
+    };
+    let data = open(root, &with(Some("scans/*/*.png"), Some("truth/**/*.png"), &[])).unwrap();
+    assert_eq!(shape(&*data), (2, vec![CLASSES.to_owned(), MASK.to_owned()], [0; 3]));
+    assert_eq!(data.labels(0), [Labels::Class(0), Labels::Pixels]);
+    assert_eq!(data.reading().reader, "patterns");
+    assert_eq!(data.reading().unread["an image outside of the layout"].count, 2);
+    let data = open(root, &with(None, None, &["old", "truth", "**/thumbs"])).unwrap();
+    assert_eq!(shape(&*data), (2, vec![CLASSES.to_owned()], [0; 3]));
+    assert_eq!(
+        data.reading().unread["matched by data.open.ignore"].count,
+        1,
+        "scans/ is entered: it is the only folder left"
+    );
+    let error = open(root, &with(Some("scan/*.png"), None, &[])).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("no file that data.open.images = \"scan/*.png\" matches"), "{error}");
+}
