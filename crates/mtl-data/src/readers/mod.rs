@@ -174,7 +174,7 @@ pub const READERS: &[Entry<ReaderFns>] = &[
     #[cfg(feature = "parquet")]
     Entry {
         name: "parquet",
-        summary: "hub layout: {train,test}-*.parquet with a struct of image bytes and an integer label",
+        summary: "hub layout: {train,test}-*.parquet with a column of encoded images and columns of labels",
         item: parquet::READER,
     },
     Entry {

@@ -14,6 +14,8 @@ mod layouts;
 mod matched;
 mod numbers;
 mod packed;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod real;
 mod table_paths;
 mod tables;

@@ -51,6 +51,11 @@ impl Declared {
         Ok(declared)
     }
 
+    /// Classes that are known from elsewhere.
+    pub(super) fn of(classes: BTreeMap<String, Vec<String>>) -> Self {
+        Self { path: None, classes }
+    }
+
     /// The file, if it was read.
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -73,10 +78,9 @@ impl Declared {
         let faults: Vec<_> = table.lines.iter().filter(|line| unknown(&line.cells[at])).collect();
         if let Some(first) = faults.first() {
             let (cell, all) = (&first.cells[at], places(faults.iter().map(|line| line.number)));
+            let place = if self.path.is_some() { " in classes.csv" } else { "" };
             let classes = classes.join(", ");
-            return Err(
-                table.fail(first, format!("`{cell}` is no class of `{name}` in classes.csv ({classes}) ({all})"))
-            );
+            return Err(table.fail(first, format!("`{cell}` is no class of `{name}`{place} ({classes}) ({all})")));
         }
         let labels = table.cells(at).map(|cell| place.get(cell).copied()).collect();
         Ok(Some(Labelled { classes: classes.clone(), labels }))

@@ -20,8 +20,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "parquet")]
+use mtl_task::Task;
+
 use super::draft::Draft;
 use super::masks::{Meaning, palette_file};
+#[cfg(feature = "parquet")]
+use super::row::Label;
 use super::{OpenOptions, ReaderFns};
 use crate::dataset::Dataset;
 use crate::error::Error;
@@ -41,8 +46,39 @@ mod tasks;
 mod values;
 
 use self::contents::Table;
+#[cfg(feature = "parquet")]
+use self::sheet::Line;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect: find::any, open };
+
+/// The tasks of columns of another kind of file, by the same rules: name and cells as text, blank where the label is missing, and
+/// the classes of columns where they are known.
+#[cfg(feature = "parquet")]
+pub(super) fn tasks_of(
+    file: &Path,
+    columns: Vec<(String, Vec<String>)>,
+    classes: BTreeMap<String, Vec<String>>,
+    options: &OpenOptions,
+    reading: &mut Reading,
+) -> Result<Vec<(Task, Vec<Label>)>, Error> {
+    let rows = columns.first().map_or(0, |(_, cells)| cells.len());
+    let (header, cells): (Vec<String>, Vec<Vec<String>>) = columns.into_iter().unzip();
+    let line = |row: usize| Line {
+        table: 0,
+        number: row as u64 + 1,
+        cells: cells.iter().map(|column| column[row].clone()).collect(),
+    };
+    let root = file.parent().unwrap_or(Path::new("")).to_owned();
+    let lines = (0..rows).map(line).collect();
+    let table = Table { files: vec![(file.to_owned(), None)], root, separator: b',', header, lines };
+    let (groups, labels): (Vec<usize>, Vec<usize>) =
+        (0..table.header.len()).partition(|&at| roles::is_group(&table.header[at]));
+    for at in groups {
+        reading.guess(format!("column `{}` names groups: no task", table.header[at]));
+    }
+    let columns = tasks::label_columns(&table, &labels, &declared::Declared::of(classes), options, reading)?;
+    Ok(columns.into_iter().map(|column| (column.task, column.labels)).collect())
+}
 
 fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let (mut reading, mut left) = (Reading::default(), BTreeMap::new());

@@ -43,6 +43,11 @@ const GROUP_NAMES: [&str; 12] = [
     "subjects",
     "case",
 ];
+/// Whether a column of this name holds groups, such as patients.
+pub(super) fn is_group(name: &str) -> bool {
+    GROUP_NAMES.contains(&plain(name).as_str())
+}
+
 /// Cells that are looked up to tell whether a column names files.
 const LOOKED_UP: usize = 20;
 
@@ -72,7 +77,7 @@ impl Roles {
         let mask = file_column(table, &MASK_NAMES, "mask", &mut free, paths, reading);
         let depth = file_column(table, &DEPTH_NAMES, "depth", &mut free, paths, reading);
         let split = SplitColumns::of(table, &mut free, reading)?;
-        let is_group = |at: &usize| GROUP_NAMES.contains(&plain(&table.header[*at]).as_str());
+        let is_group = |at: &usize| is_group(&table.header[*at]);
         let generated = generated_column(table, &mut free, reading);
         let groups = free.iter().copied().filter(is_group).collect();
         free.retain(|at| !is_group(at));

@@ -33,14 +33,36 @@ pub(super) fn columns(
     options: &OpenOptions,
     reading: &mut Reading,
 ) -> Result<Vec<Column>, Error> {
-    let names: Vec<&str> = roles.labels.iter().map(|&at| table.header[at].as_str()).collect();
+    let mut columns = label_columns(table, &roles.labels, declared, options, reading)?;
+    let name = |task: &str, at: usize| {
+        let taken = columns.iter().any(|column: &Column| column.task.name == task);
+        if taken { table.header[at].clone() } else { task.to_owned() }
+    };
+    let mask = roles.mask.map(|at| (mask_task(&name("mask", at)), at));
+    let depth =
+        roles.depth.map(|at| (Task::new(name("depth", at), TaskKind::Dense { unit: options.depth_unit.clone() }), at));
+    columns.extend(mask.map(|(task, at)| files(table, task, at, paths, |path| Label::Mask(vec![path]))));
+    columns.extend(depth.map(|(task, at)| files(table, task, at, paths, Label::Depth)));
+    check_names(table, &columns, reading)?;
+    Ok(columns)
+}
+
+/// The tasks of the columns at `labels`.
+pub(super) fn label_columns(
+    table: &Table,
+    labels: &[usize],
+    declared: &Declared,
+    options: &OpenOptions,
+    reading: &mut Reading,
+) -> Result<Vec<Column>, Error> {
+    let names: Vec<&str> = labels.iter().map(|&at| table.header[at].as_str()).collect();
     let mut chosen = choices(&names, options, reading)?;
     for (choice, name) in chosen.iter_mut().zip(&names).filter(|(choice, _)| choice.is_none()) {
         // A few numbers look like classes: a column that is a regression in the model is one here too.
         *choice = matches!(options.expects(name), Some(TaskKind::Regression { .. })).then_some(Choice::Regression);
     }
     let read = |(&at, choice): (&usize, &Option<Choice>)| Values::read(table, at, *choice == Some(Choice::Regression));
-    let values: Vec<Values> = roles.labels.iter().zip(&chosen).map(read).collect();
+    let values: Vec<Values> = labels.iter().zip(&chosen).map(read).collect();
     let is_class = |at: usize| {
         declared.has(&values[at].name)
             || matches!(options.expects(&values[at].name), Some(TaskKind::Classification { .. }))
@@ -50,7 +72,7 @@ pub(super) fn columns(
     let expected = yes_no.iter().find_map(|&at| options.expects_label(&values[at].name));
     let mut columns = Vec::new();
     for (at, column) in values.iter().enumerate() {
-        if let Some(Labelled { classes, labels }) = declared.labels(table, roles.labels[at])? {
+        if let Some(Labelled { classes, labels }) = declared.labels(table, labels[at])? {
             let labels = labels.into_iter().map(|class| class.map_or(Label::Missing, Label::Class)).collect();
             columns.push(Column { task: Task::new(&column.name, TaskKind::Classification { classes }), labels });
         } else if (yes_no.len() > 1 || expected.is_some()) && yes_no.contains(&at) {
@@ -63,16 +85,6 @@ pub(super) fn columns(
             columns.extend(single(column, chosen[at], table, reading)?);
         }
     }
-    let name = |task: &str, at: usize| {
-        let taken = columns.iter().any(|column: &Column| column.task.name == task);
-        if taken { table.header[at].clone() } else { task.to_owned() }
-    };
-    let mask = roles.mask.map(|at| (mask_task(&name("mask", at)), at));
-    let depth =
-        roles.depth.map(|at| (Task::new(name("depth", at), TaskKind::Dense { unit: options.depth_unit.clone() }), at));
-    columns.extend(mask.map(|(task, at)| files(table, task, at, paths, |path| Label::Mask(vec![path]))));
-    columns.extend(depth.map(|(task, at)| files(table, task, at, paths, Label::Depth)));
-    check_names(table, &columns, reading)?;
     Ok(columns)
 }
 
