@@ -8,7 +8,7 @@
 //! reports the faults of a folder.
 //!
 //! This crate has no network access (files are local), no tensors (a batch is plain slices) and no training settings.
-//! Readers never guess a label, a mask value or the meaning of a colour.
+//! What readers infer from names and values is said in a sentence ([`Reading`]); no label, mask value or colour is guessed.
 //!
 //! | module | contents |
 //! |---|---|
@@ -17,7 +17,7 @@
 //! | [`inventory`] | one pass over all rows: hashes, fingerprints, label statistics |
 //! | [`split`], [`mod@concat`], [`sampling`] | assignment of rows to subsets, and how often each is drawn |
 //! | [`loader`], [`augment`] | batches |
-//! | [`mod@check`], [`scenes`] | reports; built-in data |
+//! | [`mod@check`], [`scenes`] | reports, contact sheets, masks that do not fit their images; built-in data |
 //!
 //! # Cost
 //! Opening a folder decodes every file once, in parallel, to find broken ones; splits, duplicates, class counts and baselines

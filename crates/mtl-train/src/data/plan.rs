@@ -111,7 +111,10 @@ impl Plan {
         let inventory = Inventory::new(&*dataset, Wanted::LABELS)?;
         notes.extend(mtl_data::concerns(&*dataset, &inventory, &columns, Some(&split)));
         schema.class_counts = columns.iter().map(|&at| inventory.class_counts(at, &split.train)).collect();
-        schema.values = value_statistics(&inventory, &columns, &schema.tasks, &split.train)?;
+        // Numbers of generated images are made up: heads standardise by those of real ones.
+        let generated = |row: &usize| dataset.row_notes(*row).is_some_and(|notes| notes.generated);
+        let real: Vec<usize> = split.train.iter().copied().filter(|row| !generated(row)).collect();
+        schema.values = value_statistics(&inventory, &columns, &schema.tasks, &real)?;
         let balancer = Some(balancer);
         let plan = Self { config, seed, dataset, columns, split, inventory, schema, labels, notes, balancer };
         if plan.dataset.origins().len() > 1 {
