@@ -2,6 +2,7 @@
 
 mod arranged;
 mod bad;
+mod cases;
 mod coco;
 mod concerns;
 mod events;
@@ -11,6 +12,7 @@ mod fuzz;
 mod groups;
 mod inventory;
 mod layouts;
+mod masks;
 mod matched;
 mod numbers;
 mod packed;
