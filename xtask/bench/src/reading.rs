@@ -16,7 +16,7 @@ const SIDE: usize = 128;
 
 /// JPEG and PNG.
 pub fn workloads() -> Vec<Workload> {
-    ["jpg", "png"].map(|end| workload(end)).into()
+    ["jpg", "png"].map(workload).into()
 }
 
 fn workload(end: &'static str) -> Workload {

@@ -2,7 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use mtl_data::Progress;
 
 use crate::args::Display;
 use crate::output::say;
@@ -48,6 +49,29 @@ impl Console {
             Mode::Lines => say(line),
             Mode::Quiet => {}
         }
+    }
+
+    /// A bar that follows passes over data; nothing without bars.
+    pub fn progress(&self) -> Progress {
+        if self.mode != Mode::Bars {
+            return Progress::default();
+        }
+        let style = ProgressStyle::with_template("{msg:16} {bar:30} {pos} of {len}  {eta} left");
+        let bar = self.bars.add(ProgressBar::no_length());
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Progress::new(move |name, done, rows| {
+            if done == 1 {
+                bar.reset();
+                bar.set_length(rows as u64);
+                bar.set_message(name);
+            }
+            bar.set_position(bar.position().max(done as u64));
+        })
+    }
+
+    /// Takes all bars away.
+    pub fn clear(&self) {
+        let _ = self.bars.clear();
     }
 
     /// Writes lines of the log, whatever the mode, with the bars out of the way.

@@ -15,6 +15,7 @@ use crate::args::{Data, Display};
 use crate::failure::Failure;
 use crate::output::{json, out, say};
 use crate::paths::must_exist;
+use crate::screen::Console;
 
 /// Name of the contact sheet.
 const SHEET: &str = "contact-sheet.png";
@@ -33,7 +34,10 @@ pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
     }
     let mut options = load::load("standard", None, set)?.data.open;
     options.reader = reader.clone().or(options.reader);
+    let console = Console::new(display);
+    options.progress = console.progress();
     let (report, dataset) = check::open_and_check(dir, &options);
+    console.clear();
     if let (Some(folder), Some(dataset)) = (pictures, &dataset) {
         write(folder, SHEET, &sheet(&**dataset, &examples(&**dataset)))?;
     }

@@ -13,6 +13,7 @@ use crate::concerns::concerns;
 use crate::dataset::{Dataset, Labels, Subset};
 use crate::error::{Error, Skipped};
 use crate::inventory::{Inventory, Wanted};
+use crate::progress::Progress;
 use crate::readers::{self, OpenOptions};
 use crate::size::Size;
 use crate::split;
@@ -36,7 +37,7 @@ pub fn open_and_check(path: &Path, options: &OpenOptions) -> (Report, Option<Box
     let lenient = OpenOptions { max_broken: 1.0, ..options.clone() };
     match readers::open(path, &lenient) {
         Ok(dataset) => {
-            let mut report = check_dataset(&*dataset);
+            let mut report = watched(&*dataset, &options.progress);
             // Only in trouble is it worth opening the data a second time, as strictly as training would.
             if !dataset.skipped().is_empty()
                 && let Err(error) = readers::open(path, options)
@@ -72,9 +73,19 @@ pub fn open_and_check(path: &Path, options: &OpenOptions) -> (Report, Option<Box
 
 /// Looks at an open data set.
 pub fn check_dataset(dataset: &dyn Dataset) -> Report {
+    watched(dataset, &Progress::default())
+}
+
+fn watched(dataset: &dyn Dataset, progress: &Progress) -> Report {
     let rows = dataset.len();
     let schema = dataset.schema();
-    let stats: Vec<Result<RowStats, Error>> = (0..rows).into_par_iter().map(|row| RowStats::at(dataset, row)).collect();
+    let pass = progress.pass("checking images", rows);
+    let stat = |row| {
+        let stats = RowStats::at(dataset, row);
+        pass.tick();
+        stats
+    };
+    let stats: Vec<Result<RowStats, Error>> = (0..rows).into_par_iter().map(stat).collect();
     let mut report = Report {
         name: schema.name.clone(),
         rows,

@@ -15,6 +15,8 @@ use super::stored::{Layout, Samples, Stored};
 use crate::error::Problem;
 use crate::size::{MAX_BYTES, MAX_SIDE, Size};
 
+type Reader<'a> = Decoder<Cursor<&'a [u8]>>;
+
 /// Facts in the first directory.
 pub(super) struct Head {
     pub size: Size,
@@ -66,7 +68,7 @@ fn photometric_of_palette(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Opens a file (made [`as_grey`]) and reads its first directory; `indexed`: it was changed there.
-fn open(bytes: &[u8], indexed: bool) -> Result<(Decoder<Cursor<&[u8]>>, Head), Problem> {
+fn open(bytes: &[u8], indexed: bool) -> Result<(Reader<'_>, Head), Problem> {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = MAX_BYTES as usize;
     limits.intermediate_buffer_size = MAX_BYTES as usize;
@@ -170,7 +172,7 @@ fn unpacked(packed: &[u8], head: &Head) -> Vec<u8> {
     super::stored::unpack(packed, line, per_row, head.size.height, head.bits)
 }
 
-fn palette(decoder: &mut Decoder<Cursor<&[u8]>>) -> Result<Vec<[u8; 3]>, Problem> {
+fn palette(decoder: &mut Reader<'_>) -> Result<Vec<[u8; 3]>, Problem> {
     let map = decoder.get_tag_u16_vec(Tag::ColorMap).map_err(problem)?;
     let third = map.len() / 3;
     Ok((0..third).map(|at| [0, 1, 2].map(|channel| (map[channel * third + at] >> 8) as u8)).collect())

@@ -70,7 +70,13 @@ impl Draft {
             reused: AtomicUsize::new(0),
             read: AtomicUsize::new(0),
         };
-        let mut facts: Vec<ScannedRow> = self.rows.par_iter().map(|row| scanner.row(row)).collect();
+        let pass = options.progress.pass("reading files", self.rows.len());
+        let scan = |row| {
+            let scanned = scanner.row(row);
+            pass.tick();
+            scanned
+        };
+        let mut facts: Vec<ScannedRow> = self.rows.par_iter().map(scan).collect();
         let mut palette = masks::settle(&self.meaning, &mut facts, &self.root, &mut self.reading)?;
         let rows = self.rows.len();
         let broken: Vec<Skipped> = facts.iter().flat_map(|facts| facts.broken.iter().cloned()).collect();

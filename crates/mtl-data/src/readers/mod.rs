@@ -16,6 +16,7 @@ use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::image::depth::Encoding;
 use crate::inventory::Inventory;
+use crate::progress::Progress;
 use crate::reading::Reading;
 
 mod cifar10;
@@ -95,6 +96,9 @@ pub struct OpenOptions {
     /// task. No key of configuration files.
     #[serde(skip)]
     pub expected: Option<Arc<Vec<Task>>>,
+    /// Watches the pass over the files. No key of configuration files.
+    #[serde(skip)]
+    pub progress: Progress,
 }
 
 impl OpenOptions {
@@ -137,6 +141,7 @@ impl Default for OpenOptions {
             depth_unit: String::new(),
             known: None,
             expected: None,
+            progress: Progress::default(),
         }
     }
 }
