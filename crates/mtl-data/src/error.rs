@@ -1,5 +1,6 @@
 //! Errors about data: the problem, its place, and the remedy.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mtl_registry::UnknownName;
@@ -56,6 +57,25 @@ pub struct Skipped {
     pub path: PathBuf,
     /// Its fault.
     pub reason: String,
+}
+
+impl Skipped {
+    /// One line per reason, with the number of files and the first few.
+    pub fn lines(skipped: &[Self]) -> Vec<String> {
+        const NAMED: usize = 3;
+        let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for Self { path, reason } in skipped {
+            by_reason.entry(reason).or_default().push(path.display().to_string());
+        }
+        let line = |(reason, paths): (&str, Vec<String>)| match &paths[..] {
+            [path] => format!("{path}: {reason}"),
+            paths => {
+                let more = if paths.len() > NAMED { " ..." } else { "" };
+                format!("{} files: {reason}: {}{more}", paths.len(), paths[..paths.len().min(NAMED)].join(", "))
+            }
+        };
+        by_reason.into_iter().map(line).collect()
+    }
 }
 
 /// Everything that can be wrong with data. Each variant says what, where and what to do.
@@ -233,13 +253,10 @@ pub enum Error {
 
 fn list_words(broken: &[Skipped]) -> String {
     const SHOWN: usize = 10;
-    let mut words: String = broken
-        .iter()
-        .take(SHOWN)
-        .map(|skipped| format!("\n  {}: {}", skipped.path.display(), skipped.reason))
-        .collect();
-    if broken.len() > SHOWN {
-        words += &format!("\n  ... and {} more (a data check lists all)", broken.len() - SHOWN);
+    let lines = Skipped::lines(broken);
+    let mut words: String = lines.iter().take(SHOWN).map(|line| format!("\n  {line}")).collect();
+    if lines.len() > SHOWN {
+        words += &format!("\n  ... and {} more reasons (a data check lists all)", lines.len() - SHOWN);
     }
     words
 }

@@ -1,6 +1,5 @@
 //! A report as plain text.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use mtl_task::ValueStatistics;
@@ -106,21 +105,9 @@ fn write_task(f: &mut fmt::Formatter<'_>, task: &TaskReport, rows: usize) -> fmt
     Ok(())
 }
 
-/// One line per reason, with the first few files.
+/// One line per reason.
 fn write_broken(f: &mut fmt::Formatter<'_>, broken: &[Skipped]) -> fmt::Result {
-    const NAMED: usize = 3;
-    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for Skipped { path, reason } in broken {
-        by_reason.entry(reason).or_default().push(path.display().to_string());
-    }
-    let lines = by_reason.into_iter().map(|(reason, paths)| match &paths[..] {
-        [path] => format!("{path}: {reason}"),
-        paths => {
-            let more = if paths.len() > NAMED { " ..." } else { "" };
-            format!("{} files: {reason}: {}{more}", paths.len(), paths[..paths.len().min(NAMED)].join(", "))
-        }
-    });
-    let lines: Vec<String> = lines.collect();
+    let lines = Skipped::lines(broken);
     if !lines.is_empty() {
         writeln!(f, "missing or broken files ({}):", broken.len())?;
         lines.iter().take(SHOWN).try_for_each(|line| writeln!(f, "  {line}"))?;

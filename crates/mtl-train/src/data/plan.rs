@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mtl_balance::Balancer;
 use mtl_data::inventory::{Inventory, Wanted};
-use mtl_data::{Dataset, Scenes, Size, loader, split::Splits};
+use mtl_data::{Dataset, Scenes, Size, Skipped, loader, split::Splits};
 use mtl_model::{DeviceBatch, Schema};
 use mtl_registry::UnknownName;
 use mtl_rng::Seed;
@@ -102,9 +102,7 @@ impl Plan {
         let mut notes = described.notes(config.data.sampling, comparing);
         notes.extend(dataset.reading().lines());
         notes.extend(split.notes.iter().cloned());
-        notes.extend(
-            dataset.skipped().iter().map(|skipped| format!("skipped {}: {}", skipped.path.display(), skipped.reason)),
-        );
+        notes.extend(Skipped::lines(dataset.skipped()).into_iter().map(|line| format!("skipped {line}")));
         let mut schema = Schema::new(&dataset.schema().name, dataset.schema().channels, (height, width), tasks);
         schema.condition = condition;
         schema.split_sha256 = split_sha256(&*dataset, &split);
