@@ -275,7 +275,7 @@ pub struct Balance {
 /// `mtl data`.
 #[derive(Debug, Subcommand)]
 pub enum Data {
-    /// Report counts, sizes, broken files, duplicates and masks of a folder; exit code 3 if there are problems.
+    /// Report counts, sizes, broken files, duplicates and masks of a folder; exit code 3 if training would refuse it.
     Check {
         /// The folder, or a manifest.csv.
         dir: PathBuf,

@@ -139,7 +139,7 @@ pub enum Error {
     },
     /// More broken files than may be skipped.
     #[error(
-        "{}: {} of {rows} rows have missing or broken files, more than the {allowed} that may be skipped; repair or remove them:{}",
+        "{}: {} of {rows} rows have missing or broken files, more than the {allowed} that may be skipped (data.open.max_broken); repair or remove them:{}",
         path.display(), broken_rows, list_words(broken)
     )]
     TooManyBroken {

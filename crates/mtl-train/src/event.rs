@@ -42,6 +42,8 @@ pub enum Event {
         run: PathBuf,
         /// The data set's name.
         data: String,
+        /// Images in all subsets.
+        images: usize,
         /// Height and width.
         size: (usize, usize),
         /// Trained values of trunk, heads and generators.

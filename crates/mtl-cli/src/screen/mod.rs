@@ -99,9 +99,8 @@ impl Screen {
     }
 
     fn started(&mut self, event: &Event) {
-        let Event::Started { run, data, size, parameters, labels, notes, resumed } = event else { return };
+        let Event::Started { run, data, images, size, parameters, labels, notes, resumed } = event else { return };
         self.built_in = data == "scenes";
-        let images: usize = labels.iter().map(|task| task.images.iter().sum()).max().unwrap_or(0);
         let console = &self.console;
         console.say(format_args!("data    {data}: {images} images at {}x{}", size.0, size.1));
         for line in scores::labels(labels) {

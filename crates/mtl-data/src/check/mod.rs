@@ -45,7 +45,7 @@ pub fn open_and_check(path: &Path, options: &OpenOptions) -> (Report, Option<Box
                 report.refused = Some(match error {
                     Error::TooManyBroken { broken_rows, allowed, .. } => {
                         format!(
-                            "{broken_rows} rows have missing or broken files, more than the {allowed} that may be skipped"
+                            "{broken_rows} rows have missing or broken files, more than the {allowed} that may be skipped (data.open.max_broken)"
                         )
                     }
                     other => other.to_string(),
@@ -53,6 +53,9 @@ pub fn open_and_check(path: &Path, options: &OpenOptions) -> (Report, Option<Box
             }
             if report.refused.is_none() && report.rows > 0 {
                 let split = split::Splits::new(&*dataset, &split::Config::default(), mtl_rng::Seed::new(0));
+                if let Ok(split) = &split {
+                    report.reading.warnings.extend(split.notes.iter().cloned());
+                }
                 // Generated images alone are no fault of theirs: they are trained on together with real ones.
                 let fault = split.err().filter(|error| !matches!(error, Error::OnlyGenerated { .. }));
                 report.refused = fault.map(|error| error.to_string());

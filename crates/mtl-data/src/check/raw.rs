@@ -33,7 +33,10 @@ pub(super) fn report(path: &Path) -> Report {
         name: path.display().to_string(),
         sizes: sizes(stats.iter().flatten().copied().collect()),
         reading: Reading {
-            guesses: vec![format!("{} image files were found and decoded one by one", files.len())],
+            guesses: match files.len() {
+                0 => Vec::new(),
+                count => vec![format!("{count} image files were found and decoded one by one")],
+            },
             ..Reading::default()
         },
         broken: stats.into_iter().filter_map(Result::err).collect(),

@@ -210,6 +210,7 @@ impl Cell {
                         if names.is_empty() { "none".into() } else { names.join(", ") }
                     ));
                 }
+                (_, Labels::Value(value)) => lines.push(format!("{}: {value} {}", task.name, task.kind.unit())),
                 (_, _) => lines.push(format!("{}: no label", task.name)),
             }
         }

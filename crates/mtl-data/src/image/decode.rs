@@ -64,7 +64,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, Problem> {
     if format(bytes)? == ImageFormat::Tiff {
         let head = tiff::head(bytes)?;
         let grey = matches!(head.layout, stored::Layout::Grey | stored::Layout::GreyAlpha);
-        let alpha = matches!(head.layout, stored::Layout::GreyAlpha | stored::Layout::Rgba);
+        let alpha = matches!(head.layout, stored::Layout::GreyAlpha | stored::Layout::Rgba) && !head.undeclared;
         let size = upright(head.size, head.orientation);
         return Ok(Header { size, grey, alpha, deep: head.deep(), cmyk: head.cmyk(), orientation: head.orientation });
     }
@@ -126,6 +126,8 @@ pub enum Note {
     NoEndMarker,
     /// CMYK, converted without a colour profile.
     Cmyk,
+    /// A fourth channel that is not declared as alpha; it is not used.
+    FourthChannel,
 }
 
 /// Looks closer at a file than decoding does: for the pass over a new data set, not for training.
@@ -142,7 +144,8 @@ pub fn verify(bytes: &[u8]) -> Result<Vec<Note>, Problem> {
         }
         ImageFormat::Tiff => {
             let head = tiff::head(bytes)?;
-            let notes = [(head.more, Note::FirstOfSeveral), (head.cmyk(), Note::Cmyk)];
+            let notes =
+                [(head.more, Note::FirstOfSeveral), (head.cmyk(), Note::Cmyk), (head.undeclared, Note::FourthChannel)];
             return Ok(notes.into_iter().filter(|(true_of_it, _)| *true_of_it).map(|(_, note)| note).collect());
         }
         ImageFormat::Gif => {

@@ -109,6 +109,15 @@ impl Palette {
         palette
     }
 
+    /// Background 0, and one colour as the foreground.
+    pub fn colour(foreground: Code) -> Self {
+        let mut palette = Self::of(&[(0, "background")]);
+        palette.classes.push("foreground".into());
+        palette.entries.push((foreground, 1));
+        palette.entries.sort_unstable();
+        palette
+    }
+
     /// Background below 128, foreground from there on: masks that were smoothed or saved with loss.
     pub fn from_half() -> Self {
         Self { entries: Vec::new(), from_half: true, ..Self::binary(255) }

@@ -31,9 +31,15 @@ pub fn largest_value(image: &DynamicImage) -> Result<Option<f32>, Problem> {
     }
 }
 
-/// The end of the range that numbers up to `largest` were probably stored in: 1 (floats), 8, 10, 12, 14 or 16 bits.
+/// The end of the range that numbers up to `largest` were probably stored in: 8, 10, 12, 14 or 16 bits; for floats 1, or their own
+/// largest value.
 pub fn range_end(largest: f32) -> f32 {
-    [1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0].into_iter().find(|&end| largest <= end).unwrap_or(largest)
+    let float = largest.fract() != 0.0;
+    match largest {
+        0.5..=1.0 => 1.0,
+        value if float => value,
+        value => [1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0].into_iter().find(|&end| value <= end).unwrap_or(value),
+    }
 }
 
 /// An image of more than 8 bits with its numbers divided by `largest` and stored in 8 (rounded; 65535 without one, 1 for

@@ -47,6 +47,18 @@ impl Samples {
         }
     }
 
+    /// Of pixels of four numbers the first three.
+    pub(super) fn first_three_of_four(self) -> Self {
+        fn first<T: Copy>(values: &[T]) -> Vec<T> {
+            values.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+        }
+        match self {
+            Self::U8(values) => Self::U8(first(&values)),
+            Self::U16(values) => Self::U16(first(&values)),
+            Self::F32(values) => Self::F32(first(&values)),
+        }
+    }
+
     /// From one plane after the other.
     pub(super) fn interleaved(self, channels: usize) -> Self {
         fn weave<T: Copy>(planes: &[T], channels: usize) -> Vec<T> {

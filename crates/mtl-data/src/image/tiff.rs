@@ -28,6 +28,9 @@ pub(super) struct Head {
     planar: bool,
     cmyk: bool,
     float: bool,
+    ycbcr: bool,
+    /// The fourth channel is not declared as alpha.
+    pub undeclared: bool,
 }
 
 impl Head {
@@ -82,7 +85,7 @@ fn open(bytes: &[u8], indexed: bool) -> Result<(Reader<'_>, Head), Problem> {
         ColorType::Gray(_) if indexed => (Layout::Indexed(palette(&mut decoder)?), false),
         ColorType::Gray(_) => (Layout::Grey, false),
         ColorType::GrayA(_) => (Layout::GreyAlpha, false),
-        ColorType::RGB(_) | ColorType::YCbCr(_) => (Layout::Rgb, false),
+        ColorType::RGB(_) | ColorType::YCbCr(8) => (Layout::Rgb, false),
         ColorType::RGBA(_) => (Layout::Rgba, false),
         ColorType::CMYK(8) => (Layout::Rgb, true),
         ColorType::Multiband { num_samples, .. } => {
@@ -106,6 +109,13 @@ fn open(bytes: &[u8], indexed: bool) -> Result<(Reader<'_>, Head), Problem> {
     }
     let number = |decoder: &mut Decoder<_>, tag| decoder.find_tag_unsigned::<u16>(tag).map_err(problem);
     let orientation = number(&mut decoder, Tag::Orientation)?.and_then(|value| u8::try_from(value).ok());
+    let photometric = number(&mut decoder, Tag::PhotometricInterpretation)?;
+    if photometric == Some(8) {
+        return Err(Problem::Unsupported { kind: "TIFF files of CIE L*a*b*".into(), remedy: "convert to RGB".into() });
+    }
+    // A fourth number that is not declared as alpha may be anything: near infrared, for example.
+    let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).map_err(problem)?.unwrap_or_default();
+    let undeclared = layout == Layout::Rgba && !matches!(extra.first(), Some(1 | 2));
     let planar = number(&mut decoder, Tag::PlanarConfiguration)? == Some(2);
     let format = decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat).map_err(problem)?.unwrap_or_default();
     let head = Head {
@@ -116,6 +126,8 @@ fn open(bytes: &[u8], indexed: bool) -> Result<(Reader<'_>, Head), Problem> {
         more: decoder.more_images(),
         planar,
         cmyk,
+        ycbcr: matches!(color, ColorType::YCbCr(_)),
+        undeclared,
         float: format.first() == Some(&3),
     };
     Ok((decoder, head))
@@ -150,19 +162,32 @@ pub(super) fn read(bytes: &[u8]) -> Result<Stored, Problem> {
     let channels = if head.cmyk { 4 } else { head.layout.channels() };
     let samples = if head.planar && channels > 1 { samples.interleaved(channels) } else { samples };
     let samples = match samples {
+        Samples::U8(values) if head.ycbcr => Samples::U8(values.chunks_exact(3).flat_map(from_ycbcr).collect()),
         Samples::U8(values) if head.cmyk => Samples::U8(values.chunks_exact(4).flat_map(from_cmyk).collect()),
         other => other,
     };
     if samples.len() != head.size.pixels() * head.layout.channels() {
         return Err(Problem::Truncated);
     }
-    Ok(Stored { size: head.size, layout: head.layout, bits: head.bits, samples, orientation: head.orientation })
+    let (samples, layout) = match head.undeclared {
+        true => (samples.first_three_of_four(), Layout::Rgb),
+        false => (samples, head.layout),
+    };
+    Ok(Stored { size: head.size, layout, bits: head.bits, samples, orientation: head.orientation })
 }
 
 /// Amounts of ink to light, without a colour profile.
 fn from_cmyk(ink: &[u8]) -> [u8; 3] {
     let black = 255 - u32::from(ink[3]);
     [0, 1, 2].map(|at| ((255 - u32::from(ink[at])) * black / 255) as u8)
+}
+
+/// Brightness and two differences of colour (ITU-R BT.601, full range, as JPEG has them) to light.
+fn from_ycbcr(pixel: &[u8]) -> [u8; 3] {
+    let [y, cb, cr] = [0, 1, 2].map(|at| f32::from(pixel[at]));
+    let (cb, cr) = (cb - 128.0, cr - 128.0);
+    let light = [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb];
+    light.map(|value| value.round().clamp(0.0, 255.0) as u8)
 }
 
 /// Numbers of fewer than 8 bits: high bits first, rows start at a byte.

@@ -43,6 +43,11 @@ pub(super) fn say_depth<'a>(files: impl Iterator<Item = &'a FileFacts>, options:
             "{count}: the largest stored number is 65535; if it means \"not measured\", set data.open.depth_invalid = [0, 65535]"
         ));
     }
+    if low < 0.0 {
+        reading.warn(format!(
+            "{count}: the smallest value is {low}; if numbers below 0 mean \"not measured\", list them in data.open.depth_invalid"
+        ));
+    }
     if unit == TaskKind::RELATIVE && high > 1.0 {
         reading.warn(format!(
             "{count}: data.open.depth_unit = \"relative\" is for values from 0 to 1, and the largest is {high}: set depth_scale, \

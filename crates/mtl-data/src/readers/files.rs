@@ -132,9 +132,11 @@ impl ImageFiles {
 
     /// The mask of run-length encoded parts; their values are classes.
     fn filled(runs: &[(u8, Runs)], image: Size, size: Size) -> Target {
-        let mut classes = vec![0; image.pixels()];
-        runs.iter().filter(|(_, runs)| runs.size == image).for_each(|(class, runs)| runs.fill(&mut classes, *class));
-        palette::target(&classes, image, size)
+        // All parts of one image have the size that the annotations give it.
+        let from = runs.first().map_or(image, |(_, runs)| runs.size);
+        let mut classes = vec![0; from.pixels()];
+        runs.iter().filter(|(_, runs)| runs.size == from).for_each(|(class, runs)| runs.fill(&mut classes, *class));
+        palette::target(&classes, from, size)
     }
 
     /// The mask of outlines; their values are classes.

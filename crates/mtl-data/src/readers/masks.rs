@@ -141,6 +141,17 @@ fn infer(files: &[File], binary: bool, reading: &mut Reading) -> Result<Inferred
         ));
         return Ok((Palette::from_half(), none));
     }
+    let colours: BTreeSet<Code> =
+        files.iter().flat_map(|file| file.facts.codes.iter().map(|(code, _)| *code)).collect();
+    if let Some((&colour, rest)) = colours.iter().rev().next().map(|last| (last, colours.len()))
+        && colour.as_grey().is_none()
+        && rest <= 2
+        && colours.iter().all(|code| *code == colour || code.as_grey() == Some(0))
+    {
+        reading
+            .guess(format!("all masks hold black and {colour} only: black is the background, {colour} the foreground"));
+        return Ok((Palette::colour(colour), none));
+    }
     let singles: BTreeSet<u16> = files.iter().filter_map(File::single).collect();
     let all_single = files.iter().all(|file| file.greys.len() <= 1 && file.facts.codes.len() <= 2);
     if all_single && singles.len() > 1 && singles.iter().all(|value| FOREGROUND.contains(value)) {

@@ -164,6 +164,28 @@ pub(super) fn is_layout(name: &str) -> bool {
         || annotated(name).is_some_and(|of| subset_named(&of).is_some())
 }
 
+/// Whether most of these classes are probably parts of a layout: `seg_train` and `seg_test`, `leftImg8bit` and `gtFine`, `fold1`
+/// and `fold2`. One such name alone may be a class (`bullet train`).
+pub(super) fn are_parts<'a>(classes: impl Iterator<Item = &'a String> + Clone) -> bool {
+    const WITHIN: [&str; 9] =
+        ["train", "test", "valid", "groundtruth", "gtfine", "leftimg8bit", "annotation", "thumbnail", "input"];
+    const WORDS: [&str; 14] = [
+        "val", "gt", "depth", "rgb", "raw", "binary", "mask", "masks", "label", "labels", "seg", "image", "images",
+        "output",
+    ];
+    let is_part = |name: &&String| {
+        let lower = plain(name);
+        let fold = lower.trim_end_matches(|c: char| c.is_ascii_digit());
+        let numbered_fold = matches!(fold, "fold" | "split" | "cv" | "part") && fold.len() < lower.len();
+        let words = name.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
+        numbered_fold
+            || WITHIN.iter().any(|word| lower.contains(word))
+            || words.into_iter().any(|word| WORDS.contains(&word.as_str()))
+    };
+    let parts = classes.clone().filter(is_part).count();
+    parts > 1 && 2 * parts > classes.count()
+}
+
 /// Whether a file or folder of this name is left behind by a file manager, an archive or a notebook.
 pub(super) fn is_junk(name: &str) -> bool {
     name.starts_with('.') || JUNK.contains(&&*name.to_lowercase())
@@ -250,6 +272,17 @@ mod tests {
         assert_eq!(annotated("trainannot").as_deref(), Some("train"));
         assert_eq!(annotated("val_labels").as_deref(), Some("val"));
         assert!(is_layout("testannot") && is_layout("JPEGImages") && !is_layout("cat") && is_junk("@eaDir"));
+    }
+
+    #[test]
+    fn most_classes_may_be_parts() {
+        let are = |names: &[&str]| are_parts(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().iter());
+        for parts in [&["seg_train", "seg_test", "seg_pred"][..], &["leftImg8bit", "gtFine"], &["fold1", "fold2"]] {
+            assert!(are(parts), "{parts:?}");
+        }
+        for classes in [&["bullet train", "bus"][..], &["with_mask", "without", "cap"], &["x", "y"], &["cat"]] {
+            assert!(!are(classes), "{classes:?}");
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub(super) struct Summary {
     images: usize,
     /// Images of more than 8 bits.
     deep: usize,
-    largest: Option<f32>,
+    /// Largest value of each of them.
+    largest: Vec<f32>,
     /// Images with an alpha channel, and those of them in which it could be a mask.
     alpha: usize,
     plausible: usize,
@@ -27,7 +28,7 @@ pub(super) struct Summary {
 }
 
 /// Share of an image's pixels that must be transparent, and that must be opaque, for its alpha channel to be a mask.
-const PLAUSIBLE: f64 = 0.005;
+const PLAUSIBLE: f64 = 0.02;
 
 impl Default for Summary {
     fn default() -> Self {
@@ -35,7 +36,7 @@ impl Default for Summary {
             grey: true,
             images: 0,
             deep: 0,
-            largest: None,
+            largest: Vec::new(),
             alpha: 0,
             plausible: 0,
             transparent: 0,
@@ -63,13 +64,15 @@ impl Summary {
         let pixels = facts.size.pixels() as f64;
         let opaque = decoded.opaque as f64 / pixels.max(1.0);
         self.plausible += usize::from(image.alpha && (PLAUSIBLE..=1.0 - PLAUSIBLE).contains(&opaque));
-        self.largest = self.largest.into_iter().chain(decoded.largest).reduce(f32::max);
+        self.largest.extend(decoded.largest);
         decoded.notes.iter().for_each(|&note| self.notes.entry(note).or_default().push(path.to_owned()));
     }
 
-    /// End of the range of images of more than 8 bits.
+    /// End of the range of images of more than 8 bits: that of nine in ten, so that one odd pixel does not make all others dark.
     pub(super) fn largest(&self) -> Option<f32> {
-        self.largest.map(range::range_end)
+        let mut ends: Vec<f32> = self.largest.iter().copied().map(range::range_end).collect();
+        ends.sort_by(f32::total_cmp);
+        ends.get((ends.len() * 9).div_ceil(10).saturating_sub(1)).copied()
     }
 
     /// Whether alpha is a mask: every image has it, and in half of them it could be one. What is decided is said.
@@ -94,7 +97,8 @@ impl Summary {
     pub(super) fn say(&self, largest: Option<f32>, options: &OpenOptions, reading: &mut Reading) {
         let Self { images, deep, .. } = self;
         if let (1.., Some(end)) = (*deep, largest) {
-            let by = match (options.largest_value, self.largest) {
+            let highest = self.largest.iter().copied().reduce(f32::max);
+            let by = match (options.largest_value, highest) {
                 (None, Some(value)) => format!("the largest value of all is {value}"),
                 _ => "data.open.largest_value".into(),
             };
@@ -107,8 +111,12 @@ impl Summary {
                     images - deep
                 ));
             }
-            if self.largest.is_some_and(|value| value > end) {
-                reading.warn(format!("values above {end} are cut to it"));
+            let above = self.largest.iter().filter(|&&value| value > end).count();
+            if above > 0 {
+                reading.warn(format!(
+                    "{above} of {deep} images of more than 8 bits hold values above {end}, which are cut to it: \
+                     data.open.largest_value sets another end"
+                ));
             }
         } else if *deep > 0 {
             reading.warn(format!(
@@ -128,6 +136,7 @@ impl Summary {
             let what = match note {
                 Note::FirstOfSeveral => "hold several images or frames: the first is used",
                 Note::NoEndMarker => "lack the end marker of a JPEG, but all their pixels are there: they are used",
+                Note::FourthChannel => "have a fourth channel that is not declared as alpha: it is not used",
                 Note::Cmyk => "are CMYK: they are converted to RGB without a colour profile",
             };
             let first = paths.first().map(|path| path.display().to_string()).unwrap_or_default();

@@ -163,6 +163,16 @@ pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Re
             path if path.is_dir() => "a folder that is too deep, or a link to a folder around it",
             path if not_read(path).is_some() => not_read(path).unwrap_or_default(),
             path if is_image(path) => "an image outside of the layout",
+            path if has_extension(path, &["xml"]) => {
+                "XML annotations, which are not read; export masks, or a table of labels"
+            }
+            path if has_extension(path, &["json", "jsonl"]) => {
+                "JSON of another kind than COCO, which is not read; export masks, COCO or a table of labels"
+            }
+            path if has_extension(path, &["xlsx", "xls", "ods"]) => "a spreadsheet, which is not read; save it as CSV",
+            path if has_extension(path, &["zip", "tar", "tgz", "7z", "rar"]) => {
+                "an archive, which is not read; unpack it"
+            }
             _ => NO_IMAGE,
         };
         reading.leave(reason, &path);

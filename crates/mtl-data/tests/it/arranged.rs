@@ -3,7 +3,7 @@
 use mtl_data::{Labels, OpenOptions, open};
 
 use crate::folders::{colour, left, opened, save};
-use crate::layouts::{CLASSES, MASK, place, shape};
+use crate::layouts::{CLASSES, MASK, place, refused, shape};
 
 #[test]
 fn masks_per_class_and_per_image() {
@@ -61,4 +61,24 @@ fn patterns_override_what_would_be_found() {
     );
     let error = open(root, &with(Some("scan/*.png"), None, &[])).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("no file that data.open.images = \"scan/*.png\" matches"), "{error}");
+}
+
+#[test]
+fn masks_that_belong_to_no_image_are_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    place(temp.path(), &["images/img_0.png", "images/img_1.png", "masks/m_a.png", "masks/m_b.png"]);
+    let words = refused(temp.path());
+    assert!(words.contains("none of 2 masks belongs to an image") && words.contains("masks/m_a.png"), "{words}");
+}
+
+#[test]
+fn folders_below_classes_and_names_of_parts_are_said() {
+    let temp = tempfile::tempdir().unwrap();
+    place(temp.path(), &["cat/a/1.png", "cat/b/2.png", "dog/3.png"]);
+    let data = opened(temp.path());
+    assert_eq!(shape(&*data), (3, vec![CLASSES.to_owned()], [0; 3]));
+    assert!(data.reading().guesses.iter().any(|line| line.contains("2 folders below class folders, such as cat/a/")));
+    let temp = tempfile::tempdir().unwrap();
+    place(temp.path(), &["seg_train/1.png", "seg_test/2.png", "seg_pred/3.png"]);
+    assert!(refused(temp.path()).contains("these are names of subsets"), "{}", refused(temp.path()));
 }

@@ -179,3 +179,28 @@ fn images_of_12_bits_have_their_own_range_and_keep_it() {
     let fixed = open(temp.path(), &OpenOptions { largest_value: Some(8190.0), ..OpenOptions::default() }).unwrap();
     assert_eq!(fixed.sample(0, Size { height: 4, width: 4 }).unwrap().image[0], 128);
 }
+
+#[test]
+fn one_odd_pixel_does_not_make_all_other_images_dark() {
+    let temp = tempfile::tempdir().unwrap();
+    for at in 0..20_u16 {
+        let deep = ImageBuffer::from_fn(4, 4, |x, y| {
+            Luma([if at == 7 && x + y == 0 { 65535 } else { 4000 - 100 * at - (x + 4 * y) as u16 }])
+        });
+        let mut bytes = Cursor::new(Vec::new());
+        image::DynamicImage::ImageLuma16(deep).write_to(&mut bytes, ImageFormat::Png).unwrap();
+        fs::write(temp.path().join(format!("{at}.png")), bytes.into_inner()).unwrap();
+    }
+    let data = opened(temp.path());
+    assert_eq!(data.largest_value(), Some(4095.0));
+    said(&*data, "1 of 20 images of more than 8 bits hold values above 4095, which are cut to it");
+}
+
+#[test]
+fn one_colour_on_black_is_the_foreground() {
+    let temp = tempfile::tempdir().unwrap();
+    folder(temp.path(), |_| RgbImage::from_fn(SIDE, SIDE, |x, _| Rgb(if x < 8 { [200, 0, 0] } else { [0; 3] })).into());
+    let data = opened(temp.path());
+    assert_eq!(foreground(&*data, 0), 128);
+    said(&*data, "black is the background, \"200,0,0\" the foreground");
+}

@@ -55,7 +55,7 @@ fn names_that_fit_two_files_fit_none() {
         save(temp.path(), name, colour(1));
     }
     fs::write(temp.path().join("manifest.csv"), "image,c\na.png,1\n1.png,2\n").unwrap();
-    says(&refusal(temp.path()), &["2 of 2 rows", "a.png: no such file", "1.png: no such file"]);
+    says(&refusal(temp.path()), &["2 of 2 rows", "2 files: no such file", "a.png", "1.png"]);
 }
 
 #[test]

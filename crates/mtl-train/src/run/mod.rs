@@ -188,6 +188,7 @@ fn run_stages(
     let event = Event::Started {
         run: run.dir.path().to_owned(),
         data: schema.data.clone(),
+        images: run.plan.split.sizes().iter().sum(),
         size: (schema.height, schema.width),
         parameters: run.model.params.count(),
         labels: run.plan.labels.clone(),

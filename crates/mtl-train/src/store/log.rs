@@ -82,7 +82,7 @@ impl Recorder {
 /// two equal runs can be compared.
 fn describe(event: &Event) -> (Option<serde_json::Value>, Option<String>) {
     match event {
-        Event::Started { run, data, size, parameters, labels, notes, resumed } => {
+        Event::Started { run, data, images: _, size, parameters, labels, notes, resumed } => {
             let mut words = format!(
                 "{} {}: {data}, {}x{}, {parameters} parameters",
                 if *resumed { "resumed" } else { "started" },

@@ -68,6 +68,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     }
     describe(&parts, root, &mut reading);
     pair(gathered, &mut found, &mut left, &mut reading)?;
+    refuse_unpaired(&found, &left, root)?;
     merge_cases(&mut found, root, &mut reading)?;
     let rows_of = counts(found.iter().filter_map(|found| found.class.as_ref()));
     if options.reader.is_none() {
@@ -133,6 +134,23 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         reading,
     }
     .build(options)
+}
+
+/// Refuses masks of which none belongs to an image: all images would be without labels.
+fn refuse_unpaired(found: &[Found], left: &BTreeMap<PathBuf, &'static str>, root: &Path) -> Result<(), Error> {
+    let (Some(mask), Some(image)) = (left.keys().next(), found.first()) else { return Ok(()) };
+    if found.iter().any(|found| !found.masks.is_empty() || !found.layers.is_empty()) {
+        return Ok(());
+    }
+    let reason = format!(
+        "none of {} masks belongs to an image: a mask such as {} has the name of none of the {} images, such as {}. Give a mask \
+         the name of its image, or that name with `_mask` behind it",
+        left.len(),
+        walk::relative(mask, root),
+        found.len(),
+        walk::relative(&image.image, root)
+    );
+    Err(Error::Layout { path: root.to_owned(), reason })
 }
 
 /// Says which folders are subsets and which hold masks.
@@ -210,6 +228,15 @@ fn gather(
             reading.warn(format!("folder {} holds no images: it is no class", folder.display()));
         }
         let class = part.class.clone().unwrap_or_else(|| walk::name(&folder));
+        let below: BTreeSet<&Path> =
+            inside.iter().filter_map(|path| path.parent()).filter(|at| *at != folder).collect();
+        if below.len() > 1 && part.masks.is_none() {
+            let first = below.first().map(|at| walk::relative(at, &part.images)).unwrap_or_default();
+            reading.guess(format!(
+                "{} folders below class folders, such as {first}/, are no classes of their own: their images are of the class above",
+                below.len()
+            ));
+        }
         class_of.extend(inside.iter().map(|path| (path.clone(), class.clone())));
         images.extend(inside);
     }
@@ -308,17 +335,18 @@ fn merge_cases(found: &mut [Found], root: &Path, reading: &mut Reading) -> Resul
     let mut spellings: BTreeMap<String, BTreeMap<String, BTreeSet<Option<Subset>>>> = BTreeMap::new();
     for row in found.iter() {
         let Some(class) = &row.class else { continue };
-        let known = spellings.entry(class.to_lowercase()).or_default();
+        let known = spellings.entry(class.trim().to_lowercase()).or_default();
         known.entry(class.clone()).or_default().insert(row.subset);
     }
     for known in spellings.into_values().filter(|known| known.len() > 1) {
         let names: Vec<&String> = known.keys().collect();
+        let how = if names.iter().any(|name| name.trim() != name.as_str()) { "case or spaces" } else { "case" };
         let all: usize = known.values().map(BTreeSet::len).sum();
         let different: BTreeSet<&Option<Subset>> = known.values().flatten().collect();
         let shown = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         if different.len() < all {
             let reason =
-                format!("the class folders {shown} differ in case only; merge them, or give them different names");
+                format!("the class folders {shown} differ in {how} only; merge them, or give them different names");
             return Err(Error::Layout { path: root.to_owned(), reason });
         }
         let Some(first) = names.first().map(|name| (*name).clone()) else { continue };
@@ -328,7 +356,7 @@ fn merge_cases(found: &mut [Found], root: &Path, reading: &mut Reading) -> Resul
             class.clone_from(&first);
         }
         reading.warn(format!(
-            "the class folders {shown} of different subsets differ in case only: they are one class `{first}` (rows renamed: {changed})"
+            "the class folders {shown} of different subsets differ in {how} only: they are one class `{first}` (rows renamed: {changed})"
         ));
     }
     Ok(())
@@ -336,12 +364,13 @@ fn merge_cases(found: &mut [Found], root: &Path, reading: &mut Reading) -> Resul
 
 /// Refuses classes that are probably parts of a layout that was not recognised.
 fn suspect(rows_of: &BTreeMap<String, usize>, root: &Path) -> Result<(), Error> {
-    let suspects: Vec<&String> = rows_of.keys().filter(|name| names::is_layout(name)).collect();
+    let all = names::are_parts(rows_of.keys());
+    let suspects: Vec<&String> = rows_of.keys().filter(|name| all || names::is_layout(name)).collect();
     if suspects.is_empty() || rows_of.len() < 2 {
         return Ok(());
     }
     let list = |names: &[&String]| names.iter().take(6).map(|name| format!("{name}/")).collect::<Vec<_>>().join(", ");
-    let others: Vec<&String> = rows_of.keys().filter(|name| !names::is_layout(name)).collect();
+    let others: Vec<&String> = rows_of.keys().filter(|name| !suspects.contains(name)).collect();
     let beside = if others.is_empty() { String::new() } else { format!(" beside {}", list(&others)) };
     Err(Error::Layout {
         path: root.to_owned(),

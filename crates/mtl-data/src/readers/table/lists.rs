@@ -31,7 +31,8 @@ impl Lists {
         let cells: Vec<Option<Vec<String>>> = cells.collect();
         let several = cells.iter().flatten().filter(|parts| parts.len() > 1).count();
         let lists = Self { separator, cells, several };
-        (several > 0 && lists.is_sound()).then_some(lists)
+        let bracketed = values.present().all(|cell| cell.starts_with('[') && cell.ends_with(']'));
+        (several > 0 && (bracketed || lists.is_sound())).then_some(lists)
     }
 
     fn is_sound(&self) -> bool {
@@ -64,7 +65,7 @@ fn parts(cell: &str, separator: char) -> Vec<String> {
         return Vec::new();
     }
     let quotes: &[char] = if inner.is_some() { &['\'', '"'] } else { &[] };
-    let trimmed = text.trim_end_matches(separator);
+    let trimmed = text.trim_matches(separator);
     trimmed.split(separator).map(|part| part.trim().trim_matches(quotes).to_owned()).collect()
 }
 
@@ -83,6 +84,12 @@ mod tests {
         assert_eq!(separator(&["cat", "dog", "cat|dog"]), Some('|'));
         assert_eq!(separator(&["cat", "dog", "dog, cat"]), Some(','));
         assert_eq!(separator(&["['cat']", "['dog']", "['cat', 'dog']", "[]"]), Some(','));
+        assert_eq!(
+            separator(&["['cat', 'dog']", "['cat']", "[]"]),
+            Some(','),
+            "in brackets they are lists in any case"
+        );
+        assert_eq!(separator(&["cat|", "|dog", "cat|dog"]), Some('|'));
         assert_eq!(separator(&["1;2", "2", "1"]), Some(';'));
         // No part is alone, but they move: genres.
         assert_eq!(separator(&["a|b", "b|c", "a|c", "a|b|c"]), Some('|'));

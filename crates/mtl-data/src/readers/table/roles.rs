@@ -29,7 +29,7 @@ const MASK_NAMES: [&str; 12] = [
     "maskname",
 ];
 const DEPTH_NAMES: [&str; 4] = ["depth", "depthpath", "depthfile", "depthmap"];
-const GROUP_NAMES: [&str; 12] = [
+const GROUP_NAMES: [&str; 22] = [
     "patientid",
     "patient",
     "group",
@@ -37,6 +37,16 @@ const GROUP_NAMES: [&str; 12] = [
     "subject",
     "subjectid",
     "caseid",
+    "lesionid",
+    "slideid",
+    "specimenid",
+    "sampleid",
+    "animalid",
+    "plantid",
+    "sceneid",
+    "videoid",
+    "seriesid",
+    "personid",
     "studyid",
     "patientids",
     "groups",

@@ -7,7 +7,7 @@ use super::super::names::plain;
 use crate::error::Error;
 
 /// Names of the column of images, the surest first, without `_` and in lower case.
-pub(super) const IMAGE_NAMES: [&str; 17] = [
+pub(super) const IMAGE_NAMES: [&str; 22] = [
     "image",
     "images",
     "file",
@@ -23,6 +23,11 @@ pub(super) const IMAGE_NAMES: [&str; 17] = [
     "imgname",
     "imgfile",
     "imageid",
+    "imageindex",
+    "idcode",
+    "filepaths",
+    "filenames",
+    "imagepaths",
     "id",
     "name",
 ];
