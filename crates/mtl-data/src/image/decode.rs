@@ -126,8 +126,8 @@ pub enum Note {
     NoEndMarker,
     /// CMYK, converted without a colour profile.
     Cmyk,
-    /// A fourth channel that is not declared as alpha; it is not used.
-    FourthChannel,
+    /// A further channel that is not declared as alpha; it is not used.
+    FurtherChannel,
 }
 
 /// Looks closer at a file than decoding does: for the pass over a new data set, not for training.
@@ -145,7 +145,7 @@ pub fn verify(bytes: &[u8]) -> Result<Vec<Note>, Problem> {
         ImageFormat::Tiff => {
             let head = tiff::head(bytes)?;
             let notes =
-                [(head.more, Note::FirstOfSeveral), (head.cmyk(), Note::Cmyk), (head.undeclared, Note::FourthChannel)];
+                [(head.more, Note::FirstOfSeveral), (head.cmyk(), Note::Cmyk), (head.undeclared, Note::FurtherChannel)];
             return Ok(notes.into_iter().filter(|(true_of_it, _)| *true_of_it).map(|(_, note)| note).collect());
         }
         ImageFormat::Gif => {

@@ -29,7 +29,7 @@ pub(super) struct Head {
     cmyk: bool,
     float: bool,
     ycbcr: bool,
-    /// The fourth channel is not declared as alpha.
+    /// There is a channel that is not declared as alpha.
     pub undeclared: bool,
 }
 
@@ -115,7 +115,9 @@ fn open(bytes: &[u8], indexed: bool) -> Result<(Reader<'_>, Head), Problem> {
     }
     // A fourth number that is not declared as alpha may be anything: near infrared, for example.
     let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).map_err(problem)?.unwrap_or_default();
-    let undeclared = layout == Layout::Rgba && !matches!(extra.first(), Some(1 | 2));
+    let stored = number(&mut decoder, Tag::SamplesPerPixel)?.map_or(0, usize::from);
+    let more = !cmyk && stored > layout.channels();
+    let undeclared = more || (layout == Layout::Rgba && !matches!(extra.first(), Some(1 | 2)));
     let planar = number(&mut decoder, Tag::PlanarConfiguration)? == Some(2);
     let format = decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat).map_err(problem)?.unwrap_or_default();
     let head = Head {
@@ -169,9 +171,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Stored, Problem> {
     if samples.len() != head.size.pixels() * head.layout.channels() {
         return Err(Problem::Truncated);
     }
-    let (samples, layout) = match head.undeclared {
-        true => (samples.first_three_of_four(), Layout::Rgb),
-        false => (samples, head.layout),
+    let (samples, layout) = match head.layout {
+        Layout::Rgba if head.undeclared => (samples.first_three_of_four(), Layout::Rgb),
+        layout => (samples, layout),
     };
     Ok(Stored { size: head.size, layout, bits: head.bits, samples, orientation: head.orientation })
 }
