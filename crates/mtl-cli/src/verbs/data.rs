@@ -32,7 +32,10 @@ pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
     if let Some(name) = reader {
         mtl_registry::find("reader", mtl_data::READERS, name).map_err(|error| Failure::Usage(error.to_string()))?;
     }
-    let mut options = load::load("standard", None, set)?.data.open;
+    // A key of `data.open` may be written without it.
+    let full = |text: &String| if text.starts_with("data.") { text.clone() } else { format!("data.open.{text}") };
+    let set: Vec<String> = set.iter().map(full).collect();
+    let mut options = load::load("standard", None, &set)?.data.open;
     options.reader = reader.clone().or(options.reader);
     let console = Console::new(display);
     options.progress = console.progress();

@@ -205,6 +205,14 @@ fn infer(files: &[File], binary: bool, reading: &mut Reading) -> Result<Inferred
             palette.classes().len()
         ));
     }
+    let counts_up = |file: &File| file.greys.iter().copied().eq(1..=file.greys.len() as u16);
+    let most = files.iter().map(|file| file.greys.len()).max().unwrap_or(0);
+    if most > 1 && files.iter().all(counts_up) && files.iter().any(|file| file.greys.len() < most) {
+        reading.warn(format!(
+            "every mask counts up from 1 without gaps, to {most} at most: if its values number the objects of the image, they are \
+             no classes; give all objects of a class one value (instances are not told apart)"
+        ));
+    }
     if palette.class(Code::grey(UNLABELLED)) == Some(mtl_task::Target::NO_PIXEL) {
         let with = files.iter().filter(|file| file.greys.contains(&UNLABELLED)).count();
         reading.guess(format!("the value 255, in {with} of {} masks, marks unlabelled pixels", files.len()));

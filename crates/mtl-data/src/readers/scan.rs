@@ -72,6 +72,8 @@ impl MaskReading {
             };
         } else if what == "mask" && same_aspect {
             reason += "; data.open.resize_masks = true resizes masks to their images";
+        } else {
+            reason += "; save it at the size of its image";
         }
         Some(reason)
     }

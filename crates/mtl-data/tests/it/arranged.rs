@@ -26,6 +26,15 @@ fn masks_per_class_and_per_image() {
 
     let temp = tempfile::tempdir().unwrap();
     let root = temp.path();
+    for stem in ["1", "2", "3"] {
+        save(root, &format!("images/{stem}.png"), colour(3));
+        save(root, &format!("masks/{stem}/leaf.png"), left(4, 255));
+        save(root, &format!("masks/{stem}/spot.png"), left(1, 255));
+    }
+    assert_eq!(shape(&*opened(root)), (3, vec!["mask: background leaf spot".to_owned()], [0; 3]));
+
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
     place(root, &["images/a.png", "images/b.png", "masks/a/1.png", "masks/a/2.png", "masks/b/1.png"]);
     let data = opened(root);
     assert_eq!(shape(&*data), (2, vec![MASK.to_owned()], [0; 3]));

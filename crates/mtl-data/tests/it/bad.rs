@@ -107,7 +107,7 @@ fn masks_that_do_not_fit_name_file_and_values() {
     save(temp.path(), "masks/0.png", left(1, 255));
     save(temp.path(), "masks/1.png", GrayImage::new(7, 4));
     let data = opened(temp.path());
-    assert_eq!(data.skipped()[0].reason, "the mask is 7 x 4 pixels, its image 6 x 4");
+    assert_eq!(data.skipped()[0].reason, "the mask is 7 x 4 pixels, its image 6 x 4; save it at the size of its image");
     assert_eq!(data.len(), 5);
     fs::remove_file(temp.path().join("masks/1.png")).unwrap();
     fs::write(temp.path().join("palette.csv"), "value,name\n0,back\n255,front\n").unwrap();

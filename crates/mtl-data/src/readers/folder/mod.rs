@@ -5,7 +5,7 @@
 //! | class folders | `cat/*.jpg`, `dog/*.jpg`; images may lie deeper |
 //! | images and masks | `images/*`, `masks/*` by path or stem (`image`, `imgs`, `JPEGImages` ...; `mask`, `labels`, `annotations`, `gt` ...) |
 //! | masks next to images | `x.png`, `x_mask.png` (`_seg`, `-label`, `.gt` ...; `_mask_1`, `_mask_2` are united), or `x.jpg`, `x.png` |
-//! | masks per class | `images/x.png`, `masks/CLASS/x.png`, binary |
+//! | masks per class | `images/x.png`, `masks/CLASS/x.png` or `masks/x/CLASS.png`, binary |
 //! | masks per image | `images/x.png`, `masks/x/*.png` (united) |
 //! | one folder per case | `ID/images/x.png`, `ID/masks/*.png` (united), or `ID/image.png`, `ID/mask.png` |
 //! | subsets around or below any of these | `train/`, `Validation/`, `test_set/` ...; `unlabeled/`; `trainannot/` next to `train/` |
@@ -292,8 +292,8 @@ fn pair(
                 "{} holds a folder of masks per image: the masks of one image are united, its instances are not told apart",
                 folder.display()
             )),
-            Inside::PerClass(classes) => reading.guess(format!(
-                "{} holds a folder of binary masks per class ({}): where masks of one image overlap, the later class counts",
+            Inside::PerClass(classes) | Inside::PerClassOfImage(classes) => reading.guess(format!(
+                "{} holds binary masks per class ({}): where masks of one image overlap, the later class counts",
                 folder.display(),
                 classes.join(", ")
             )),
@@ -312,7 +312,8 @@ fn pair(
                 match &inside[folder] {
                     Inside::Plain => own.extend(masks.take(&path, path_is_unique, stem_is_unique)),
                     Inside::PerImage => own.extend(masks.take_folder(&path)),
-                    Inside::PerClass(classes) => layers = masks.take_layers(&path, classes),
+                    Inside::PerClass(classes) => layers = masks.take_layers(&path, classes, true),
+                    Inside::PerClassOfImage(classes) => layers = masks.take_layers(&path, classes, false),
                 }
             }
             let class = class_of.remove(&image);

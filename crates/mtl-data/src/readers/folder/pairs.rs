@@ -81,6 +81,8 @@ pub(super) enum Inside {
     PerClass(Vec<String>),
     /// One folder of masks per image, with the image's name: they are united.
     PerImage,
+    /// One folder per image with a binary mask per class, named after the class.
+    PerClassOfImage(Vec<String>),
 }
 
 impl Masks {
@@ -90,7 +92,14 @@ impl Masks {
         let Some(split) = split else { return Inside::Plain };
         let folders: BTreeSet<&str> = split.iter().map(|(folder, _)| *folder).collect();
         if folders.iter().all(|folder| images.contains(*folder)) {
-            return Inside::PerImage;
+            let files: BTreeSet<&str> = split.iter().map(|(_, file)| *file).collect();
+            let named = files.iter().all(|file| file.chars().any(char::is_alphabetic) && !images.contains(*file));
+            // The names of classes recur from image to image; those of instances number them.
+            let recur = 2 * split.len() >= files.len() * folders.len();
+            return match files.len() > 1 && folders.len() > 2 && named && recur {
+                true => Inside::PerClassOfImage(names::in_order(files.into_iter().map(str::to_owned))),
+                false => Inside::PerImage,
+            };
         }
         let of_images =
             |folder: &&str| images.iter().any(|image| image.split_once('/').is_some_and(|(top, _)| top == *folder));
@@ -108,11 +117,11 @@ impl Masks {
         Inside::PerClass(names::in_order(folders.into_iter().map(str::to_owned)))
     }
 
-    /// The masks of an image in one folder per class: number of the class and file.
-    pub(super) fn take_layers(&mut self, path: &str, classes: &[String]) -> Vec<(String, PathBuf)> {
+    /// The masks of an image, one per class: class and file; in one folder per class (`class_first`) or per image.
+    pub(super) fn take_layers(&mut self, path: &str, classes: &[String], class_first: bool) -> Vec<(String, PathBuf)> {
         let mut layers = Vec::new();
         for class in classes {
-            let key = format!("{class}/{path}");
+            let key = if class_first { format!("{class}/{path}") } else { format!("{path}/{class}") };
             let found = self.free(self.by_path.get(&key)).or_else(|| self.free(self.by_image.get(&key)));
             for at in found.unwrap_or_default() {
                 self.taken[at] = true;

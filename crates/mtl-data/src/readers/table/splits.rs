@@ -111,10 +111,10 @@ impl SplitColumns {
             let named = if eval_is_test { "test" } else { "validation" };
             eval = table.cells(at).filter(|word| is_eval(word)).map(|word| format!("; `{word}` is {named}")).collect();
         }
-        if columns.is_empty() || (columns == ["split"] && eval.is_empty()) {
+        let count = |subset| table.lines.iter().filter(|line| self.subset(&line.cells) == subset).count();
+        if columns.is_empty() || (columns == ["split"] && eval.is_empty() && count(None) == 0) {
             return;
         }
-        let count = |subset| table.lines.iter().filter(|line| self.subset(&line.cells) == subset).count();
         let named =
             [(Some(Subset::Train), "train"), (Some(Subset::Validation), "validation"), (Some(Subset::Test), "test")];
         let none = [(None, "none")].into_iter().filter(|_| count(None) > 0);
