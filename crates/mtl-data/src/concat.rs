@@ -205,11 +205,9 @@ impl Dataset for ConcatDataset {
         source.dataset.native_size(own)
     }
 
-    /// That of all components, if it is the same.
+    /// The largest of all components; images of 8 bits have none.
     fn largest_value(&self) -> Option<f32> {
-        let mut all = self.sources.iter().map(|member| member.dataset.largest_value());
-        let first = all.next()?;
-        all.all(|other| other == first).then_some(first)?
+        self.sources.iter().filter_map(|member| member.dataset.largest_value()).reduce(f32::max)
     }
 
     fn skipped(&self) -> &[Skipped] {

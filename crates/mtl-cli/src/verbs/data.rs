@@ -94,10 +94,8 @@ const SHOWN: usize = 20;
 
 fn print(found: &LabelQuality) -> std::io::Result<()> {
     out("")?;
-    out(format_args!(
-        "labels, judged on the {} of {} images that the run was not trained on:",
-        found.judged, found.images
-    ))?;
+    let which = if found.trained_on_known { " that the run was not trained on" } else { "" };
+    out(format_args!("labels, judged on {} of {} images{which}:", found.judged, found.images))?;
     let tasks: BTreeSet<&str> = found.suspects.iter().map(|one| one.task.as_str()).collect();
     for task in tasks {
         let of_task: Vec<_> = found.suspects.iter().filter(|one| one.task == task).collect();

@@ -53,6 +53,9 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
 pub fn load(path: &Path, channels: usize, size: Size, largest: Option<f32>) -> Result<(Vec<u8>, Size), Error> {
     let image = decode(&read_file(path)?).map_err(|problem| Error::Image { path: path.to_owned(), problem })?;
     let native = size_of(&image);
+    // Without a range that is known, the image's own.
+    let own = |image: &DynamicImage| range::largest_value(image).ok().flatten().map(range::range_end);
+    let largest = largest.or_else(|| own(&image));
     Ok((resize::planes(&range::eight_bits(image, largest), channels, size), native))
 }
 

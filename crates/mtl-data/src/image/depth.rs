@@ -3,11 +3,12 @@
 //! A depth map is a grey image. Its stored numbers are kept, whatever their number of bits: a 16-bit PNG in millimetres gives
 //! millimetres. A colour picture of depths is refused: its colours are no numbers.
 
-use image::DynamicImage;
+use image::{DynamicImage, ImageFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
 use crate::image::decode;
+use crate::image::stored::{self, Layout, Samples};
 use crate::size::Size;
 
 /// How stored numbers stand for depths.
@@ -30,6 +31,15 @@ pub fn depth(bytes: &[u8], encoding: &Encoding) -> Result<(Vec<f32>, Size), Prob
         let missing = !stored.is_finite() || encoding.invalid.contains(&stored);
         if missing { f32::NAN } else { (stored * encoding.scale) as f32 }
     };
+    // Numbers of fewer than 8 bits are scaled in a picture.
+    if decode::format(bytes)? == ImageFormat::Png
+        && let stored = stored::read_png(bytes, decode::inspect(bytes)?.orientation)?
+        && stored.bits < 8
+        && let (Layout::Grey, Samples::U8(numbers)) = (&stored.layout, &stored.samples)
+    {
+        let values = numbers.iter().map(|&number| value(f64::from(number))).collect();
+        return Ok(stored::turned(values, stored.size, stored.orientation));
+    }
     let values = match &image {
         DynamicImage::ImageLuma8(pixels) => pixels.as_raw().iter().map(|&v| value(f64::from(v))).collect(),
         DynamicImage::ImageLuma16(pixels) => pixels.as_raw().iter().map(|&v| value(f64::from(v))).collect(),

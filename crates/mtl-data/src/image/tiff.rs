@@ -103,6 +103,10 @@ fn open(bytes: &[u8], indexed: bool) -> Result<(Reader<'_>, Head), Problem> {
     };
     let channels = if cmyk { 4 } else { layout.channels() } as u64;
     let bits = color.bit_depth();
+    if !matches!(bits, 1 | 2 | 4 | 8 | 16 | 32 | 64) {
+        let kind = format!("TIFF files of {bits} bits per number");
+        return Err(Problem::Unsupported { kind, remedy: "convert to 8 or 16 bits".into() });
+    }
     let size = u64::from(width) * u64::from(height) * channels * u64::from(bits).div_ceil(8);
     if width.max(height) > MAX_SIDE || size > MAX_BYTES {
         return Err(Problem::TooLarge { width, height });
@@ -119,6 +123,10 @@ fn open(bytes: &[u8], indexed: bool) -> Result<(Reader<'_>, Head), Problem> {
     let more = !cmyk && stored > layout.channels();
     let undeclared = more || (layout == Layout::Rgba && !matches!(extra.first(), Some(1 | 2)));
     let planar = number(&mut decoder, Tag::PlanarConfiguration)? == Some(2);
+    if planar && bits < 8 {
+        let kind = format!("TIFF files of separate planes of {bits} bits");
+        return Err(Problem::Unsupported { kind, remedy: "convert to 8 or 16 bits".into() });
+    }
     let format = decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat).map_err(problem)?.unwrap_or_default();
     let head = Head {
         size: Size { height: height as usize, width: width as usize },

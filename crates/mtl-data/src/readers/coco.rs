@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use hotcoco::types::{Annotation, Dataset as Annotations, Image};
+use hotcoco::types::{Annotation, Dataset as Annotations, Image, Segmentation};
 use mtl_task::{Task, TaskKind};
 
 use super::draft::{Draft, mask_task};
@@ -17,7 +17,6 @@ use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, names, walk};
 use crate::dataset::{Dataset, Subset};
 use crate::error::Error;
-use crate::image::decode;
 use crate::image::palette::Palette;
 use crate::image::runs::Runs;
 use crate::reading::Reading;
@@ -159,7 +158,7 @@ fn read(
             left.extend(files.drain(1..).map(|file| (file, "another annotation file of the same subset")));
         }
         for path in files {
-            let bytes = decode::read_file(&path)?;
+            let bytes = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
             let content: Annotations = serde_json::from_slice(&bytes).map_err(|error| Error::Table {
                 path: path.clone(),
                 line: error.line() as u64,
@@ -249,7 +248,7 @@ impl Counts {
             reading.warn(format!("{orphans} annotations are of images that are not listed: they are not used"));
         }
         if *degenerate > 0 {
-            reading.warn(format!("{degenerate} outlines have fewer than three points: they are not drawn"));
+            reading.warn(format!("{degenerate} outlines have fewer than three points: they are not drawn, and a mask with nothing else is a missing label"));
         }
     }
 }
@@ -267,14 +266,19 @@ fn mask(
         let reason = format!("image {} ({}) is listed with {width} x {height} pixels", image.id, image.file_name);
         return Err(Error::Layout { path: file.path.clone(), reason });
     }
-    let mut runs = Vec::new();
+    let (mut runs, mut unknown) = (Vec::new(), false);
     let boxes = own.iter().filter(|one| !is_drawn(one)).count();
     for one in own.iter().filter(|one| is_drawn(one)) {
         let (Some((at, _)), Some(drawn)) = (categories.get(&one.category_id), &one.segmentation) else { continue };
-        let outlines = drawn.polygons();
-        if outlines.as_ref().is_some_and(|outlines| outlines.iter().any(|outline| outline.len() < 6)) {
-            counts.degenerate += 1;
-            continue;
+        let mut drawn = drawn.clone();
+        if let Segmentation::Polygon(outlines) = &mut drawn {
+            let all = outlines.len();
+            outlines.retain(|outline| outline.len() >= 6);
+            counts.degenerate += all - outlines.len();
+            if outlines.is_empty() {
+                unknown = true;
+                continue;
+            }
         }
         let fail = |reason: String| Error::Layout {
             path: file.path.clone(),
@@ -293,7 +297,7 @@ fn mask(
         // What lies in a box is not background: without its outline the mask is unknown.
         return Ok(Label::Missing);
     }
-    Ok(Label::Runs(runs))
+    Ok(if unknown { Label::Missing } else { Label::Runs(runs) })
 }
 
 /// Image files by name.
@@ -320,8 +324,12 @@ impl Images {
         let last = name.rsplit('/').next().unwrap_or(&name);
         let same: &[PathBuf] = self.0.get(last).map_or(&[], Vec::as_slice);
         let subset = subset_of(file, root);
-        let in_subset =
-            |path: &&PathBuf| path.ancestors().any(|folder| names::subset_named(&walk::name(folder)) == subset);
+        let in_subset = |path: &&PathBuf| {
+            let below = path.strip_prefix(root).unwrap_or(path);
+            let folders = below.parent().into_iter().flat_map(Path::components);
+            let mut named = folders.map(|part| names::subset_named(&part.as_os_str().to_string_lossy()));
+            subset.is_some() && named.any(|of| of == subset)
+        };
         match same {
             [only] => only.clone(),
             several => several.iter().find(in_subset).cloned().unwrap_or_else(|| root.join(&name)),

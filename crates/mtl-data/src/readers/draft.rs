@@ -106,6 +106,9 @@ impl Draft {
         }
         let largest = options.largest_value.or_else(|| images.largest());
         images.say(largest, options, &mut self.reading);
+        if !self.alpha_as_mask {
+            images.say_transparent(&mut self.reading);
+        }
         if self.alpha_as_mask && images.alpha_is_mask(&mut self.reading) {
             self.tasks.push(mask_task("mask"));
             kept.iter_mut().for_each(|row| row.labels.push(Label::Alpha));

@@ -166,6 +166,15 @@ fn infer(files: &[File], binary: bool, reading: &mut Reading) -> Result<Inferred
         reading.guess(format!("{}: each stands for the same foreground", groups.join("; ")));
         return Ok((Palette::foregrounds(&FOREGROUND), none));
     }
+    if binary && singles.len() > 1 && files.iter().all(|file| file.greys.len() <= 1) {
+        let values: Vec<u16> = singles.iter().copied().collect();
+        let words: Vec<String> = values.iter().map(u16::to_string).collect();
+        reading.guess(format!(
+            "each mask has one value besides 0 (one of {}): it is what the mask shows",
+            words.join(", ")
+        ));
+        return Ok((Palette::foregrounds(&values), none));
+    }
     if let (true, Some(&only)) = (binary || all_single, singles.first())
         && singles.len() == 1
         && files.iter().all(|file| file.greys.len() <= 1)

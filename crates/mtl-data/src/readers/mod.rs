@@ -297,6 +297,13 @@ fn check(options: &OpenOptions) -> Result<(), Error> {
             reason: "1 (grey) or 3 (colour)".into(),
         });
     }
+    if let (Some(table), true) = (&options.labels, options.images.is_some() || options.masks.is_some()) {
+        return Err(Error::Option {
+            key: "labels",
+            value: table.clone(),
+            reason: "a table names its images: leave out `images` and `masks`, or `labels`".into(),
+        });
+    }
     if let Some(largest) = options.largest_value
         && !(largest.is_finite() && largest > 0.0)
     {

@@ -49,23 +49,32 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let below = |image: &Path| walk::relative(&image.with_extension(""), &image_base);
     let mut stems: BTreeMap<String, usize> = BTreeMap::new();
     image_files.iter().for_each(|image| *stems.entry(walk::stem(image)).or_default() += 1);
-    let class_of = |image: &Path| {
+    // Folders below the part without wildcards: subsets by their names, else the first is the class.
+    let folders = |image: &Path| {
         let path = walk::relative(image, &image_base);
-        path.split_once('/').map(|(class, _)| class.to_owned())
+        let mut folders: Vec<String> = path.split('/').map(str::to_owned).collect();
+        folders.pop();
+        folders
     };
+    let class_of = |image: &Path| folders(image).into_iter().find(|name| names::subset_named(name).is_none());
+    let subset_of = |image: &Path| folders(image).iter().find_map(|name| names::subset_named(name));
     let classes: BTreeSet<String> = image_files.iter().filter_map(|image| class_of(image)).collect();
     let classes = names::in_order(classes);
     let with_class = classes.len() > 1;
+    if with_class {
+        reading.guess(format!("the folders {} are classes", classes.join(", ")));
+    }
     let place: BTreeMap<&String, usize> = classes.iter().zip(0..).collect();
     let rows = image_files.into_iter().map(|image| {
         let own = pairs.take(&below(&image), true, stems.get(&walk::stem(&image)) == Some(&1));
         let class = class_of(&image).and_then(|class| place.get(&class).copied());
+        let subset = subset_of(&image);
         let mask = if own.is_empty() { Label::Missing } else { Label::Mask(own) };
         let labels = [(with_class, class.map_or(Label::Missing, Label::Class)), (masks.is_some(), mask)];
         Row {
             image,
             labels: labels.into_iter().filter(|(has, _)| *has).map(|(_, label)| label).collect(),
-            subset: None,
+            subset,
             notes: RowNotes::default(),
         }
     });

@@ -93,6 +93,16 @@ impl Summary {
         is_mask
     }
 
+    /// Says what becomes of transparent pixels where the labels come from elsewhere.
+    pub(super) fn say_transparent(&self, reading: &mut Reading) {
+        if self.transparent > 0 {
+            reading.guess(format!(
+                "{} of {} images have transparent pixels: they are put on white",
+                self.transparent, self.images
+            ));
+        }
+    }
+
     /// Says what is done with images that are not plain ones of 8 bits.
     pub(super) fn say(&self, largest: Option<f32>, options: &OpenOptions, reading: &mut Reading) {
         let Self { images, deep, .. } = self;

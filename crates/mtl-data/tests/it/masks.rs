@@ -204,3 +204,28 @@ fn one_colour_on_black_is_the_foreground() {
     assert_eq!(foreground(&*data, 0), 128);
     said(&*data, "black is the background, \"200,0,0\" the foreground");
 }
+
+#[test]
+fn masks_per_class_may_have_any_value_and_need_no_palette() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
+    for at in 0..4 {
+        save(root, &format!("images/{at}.png"), RgbImage::from_pixel(SIDE, SIDE, Rgb([at, 90, 60])));
+        save(root, &format!("masks/leaf/{at}.png"), half(1));
+        save(
+            root,
+            &format!("masks/rust/{at}.png"),
+            GrayImage::from_fn(SIDE, SIDE, |x, _| Luma([if x < 2 { 2 } else { 0 }])),
+        );
+    }
+    let classes = |data: &dyn Dataset| {
+        let sample = data.sample(0, Size { height: SIDE as usize, width: SIDE as usize }).unwrap();
+        let Some(Target::Mask(mask)) = sample.targets.last() else { panic!("no mask") };
+        [0, 1, 2].map(|class| mask.iter().filter(|&&pixel| pixel == class).count())
+    };
+    assert_eq!(classes(&*opened(root)), [128, 96, 32]);
+    fs::write(root.join("palette.csv"), "value,name\n0,background\n1,object\n").unwrap();
+    let data = opened(root);
+    assert_eq!(data.schema().tasks[0].kind.classes(), ["background", "leaf", "rust"]);
+    assert_eq!(classes(&*data), [128, 96, 32]);
+}

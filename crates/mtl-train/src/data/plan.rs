@@ -73,6 +73,9 @@ impl Plan {
         let dataset = open_data(&config)?;
         // Kept with the run: later images are scaled as these are.
         config.data.open.largest_value = config.data.open.largest_value.or(dataset.largest_value());
+        for open in config.data.sources.iter_mut().filter_map(|source| source.open.as_mut()) {
+            open.largest_value = open.largest_value.or(config.data.open.largest_value);
+        }
         let seed = Seed::new(config.seed);
         let columns = choose_tasks(&config, &dataset.schema().tasks)?;
         let tasks: Vec<Task> = columns.iter().map(|&at| dataset.schema().tasks[at].clone()).collect();

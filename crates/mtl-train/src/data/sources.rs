@@ -33,11 +33,24 @@ pub(crate) fn open(data: &Data) -> Result<Arc<dyn Dataset>> {
             return Err(Error::setting("data.sources", format!("{} {problem}", source.path.display())));
         }
     }
-    let mut sources = Vec::new();
+    let open = |folder: &SourceFolder, largest_value: Option<f32>| {
+        let own = folder.open.as_ref().unwrap_or(&data.open);
+        mtl_data::open(&folder.path, &OpenOptions { largest_value: largest_value.or(own.largest_value), ..own.clone() })
+    };
+    let mut opened = Vec::new();
     for folder in &data.sources {
+        opened.push(open(folder, None)?);
+    }
+    // Images of more than 8 bits have one range in all folders, as they will in predictions.
+    let range = opened.iter().filter_map(|dataset| dataset.largest_value()).reduce(f32::max);
+    let mut sources = Vec::new();
+    for (folder, mut dataset) in data.sources.iter().zip(opened) {
+        if dataset.largest_value().is_some_and(|own| Some(own) != range) {
+            dataset = open(folder, range)?;
+        }
         sources.push(Component {
             name: folder.name.clone(),
-            dataset: Arc::from(mtl_data::open(&folder.path, folder.open.as_ref().unwrap_or(&data.open))?),
+            dataset: Arc::from(dataset),
             tasks: folder.tasks.clone(),
             rename: folder.rename.clone(),
         });

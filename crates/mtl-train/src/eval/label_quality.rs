@@ -11,7 +11,7 @@ use mtl_task::{Target, TaskKind};
 use mtl_tensor::{Tensor, to_f64};
 use serde::Serialize;
 
-use crate::data::{Plan, size_of, sources};
+use crate::data::{Plan, identity, size_of, sources};
 use crate::error::Result;
 use crate::store::LoadedRun;
 
@@ -28,6 +28,8 @@ pub struct LabelQuality {
     pub judged: usize,
     /// See `judged`.
     pub images: usize,
+    /// Whether it is known which images the run was trained on; those are not judged.
+    pub trained_on_known: bool,
     /// Suspicious labels, per task the surest first.
     pub suspects: Vec<SuspectLabel>,
     /// Classes that the run does not tell apart, one sentence per pair.
@@ -62,6 +64,8 @@ pub fn label_quality(run: &Path, path: &Path, device: Option<&str>) -> Result<La
     let dataset: Arc<dyn Dataset> = Arc::new(matched);
     let mut found = LabelQuality { images: dataset.len(), notes: differences, ..LabelQuality::default() };
     let own = Plan::new(config.clone()).ok().filter(|plan| plan.schema == *schema);
+    let own = own.or_else(|| identity::moved(config, schema, path));
+    found.trained_on_known = own.is_some();
     let mut learned = HashSet::new();
     match &own {
         Some(plan) => {

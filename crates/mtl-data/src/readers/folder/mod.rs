@@ -121,7 +121,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         (true, false) => Meaning::Discover,
     };
     let tables = places.iter().map(|folder| folder.join("palette.csv")).collect();
-    let meaning = palette_file(&places)?.map_or(inferred, Meaning::Known);
+    let palette = palette_file(&places)?.filter(|_| !matches!(inferred, Meaning::Layers(_)));
+    let meaning = palette.map_or(inferred, Meaning::Known);
     Draft {
         root: root.to_owned(),
         tasks,

@@ -93,7 +93,10 @@ impl Masks {
         let folders: BTreeSet<&str> = split.iter().map(|(folder, _)| *folder).collect();
         if folders.iter().all(|folder| images.contains(*folder)) {
             let files: BTreeSet<&str> = split.iter().map(|(_, file)| *file).collect();
-            let named = files.iter().all(|file| file.chars().any(char::is_alphabetic) && !images.contains(*file));
+            let bare =
+                |file: &&str| file.trim_end_matches(|c: char| c.is_ascii_digit() || "_- .".contains(c)).to_owned();
+            let different: BTreeSet<String> = files.iter().map(bare).collect();
+            let named = different.len() == files.len() && !different.contains("");
             // The names of classes recur from image to image; those of instances number them.
             let recur = 2 * split.len() >= files.len() * folders.len();
             return match files.len() > 1 && folders.len() > 2 && named && recur {
