@@ -143,9 +143,9 @@ fn infer(files: &[File], binary: bool, reading: &mut Reading) -> Result<Inferred
     }
     let colours: BTreeSet<Code> =
         files.iter().flat_map(|file| file.facts.codes.iter().map(|(code, _)| *code)).collect();
-    if let Some((&colour, rest)) = colours.iter().rev().next().map(|last| (last, colours.len()))
+    if let Some(&colour) = colours.last()
         && colour.as_grey().is_none()
-        && rest <= 2
+        && colours.len() <= 2
         && colours.iter().all(|code| *code == colour || code.as_grey() == Some(0))
     {
         reading
