@@ -22,6 +22,7 @@ pub(super) enum Label {
     /// Outlines with their mask value; none are a mask of background.
     Outlines(Vec<(u8, Outline)>),
     /// Run-length encoded masks with their mask value; none are a mask of background.
+    #[cfg_attr(not(feature = "coco"), allow(dead_code, reason = "only COCO has them"))]
     Runs(Vec<(u8, Runs)>),
     Depth(PathBuf),
     /// A number.

@@ -52,6 +52,7 @@ impl Declared {
     }
 
     /// Classes that are known from elsewhere.
+    #[cfg(feature = "parquet")]
     pub(super) fn of(classes: BTreeMap<String, Vec<String>>) -> Self {
         Self { path: None, classes }
     }
