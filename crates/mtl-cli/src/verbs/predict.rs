@@ -81,6 +81,9 @@ pub fn run(args: &Predict) -> Result<(), Failure> {
         return Err(error.into());
     }
     match skipped {
+        0 if results.is_empty() => {
+            Err(Failure::Data("0 images were found: give image files, folders or patterns".into()))
+        }
         0 => Ok(()),
         n => Err(Failure::Data(format!("{n} of {} images could not be used", results.len()))),
     }
