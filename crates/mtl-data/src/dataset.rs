@@ -137,6 +137,10 @@ pub trait Dataset: Send + Sync {
     fn row_notes(&self, _row: usize) -> Option<&RowNotes> {
         None
     }
+    /// Whether the row's image was generated: it is for training only.
+    fn is_generated(&self, row: usize) -> bool {
+        self.row_notes(row).is_some_and(|notes| notes.generated)
+    }
     /// How the data was read: reader, guesses, warnings, files that are not part of it.
     fn reading(&self) -> Reading {
         Reading::default()

@@ -281,7 +281,7 @@ pub struct DecodedFacts {
     pub opaque: u64,
     /// Largest number of an image of more than 8 bits.
     pub largest: Option<f32>,
-    /// What is worth a line.
+    /// Remarks about the file.
     pub notes: Vec<Note>,
 }
 

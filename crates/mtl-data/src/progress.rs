@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 type Show = dyn Fn(&'static str, usize, usize) + Send + Sync;
 
-/// Receives the name of a pass, the rows that are done and all rows, from any thread. Default: nobody.
+/// Receives the name of a pass, the rows that are done and all rows, from any thread. Default: none.
 #[derive(Clone, Default)]
 pub struct Progress(Option<Arc<Show>>);
 
@@ -45,7 +45,7 @@ impl fmt::Debug for Progress {
     }
 }
 
-/// Who watches makes no difference to what is read.
+/// Two are equal: progress does not change the data that is read.
 impl PartialEq for Progress {
     fn eq(&self, _: &Self) -> bool {
         true

@@ -65,7 +65,7 @@ pub struct Confused {
     pub classes: [usize; 2],
     /// Images of either.
     pub images: usize,
-    /// Mean recall of the two where only they are to be told apart: 0.5 is chance.
+    /// Mean recall of the two where only they are to be distinguished: 0.5 is chance.
     pub balanced_accuracy: f64,
 }
 

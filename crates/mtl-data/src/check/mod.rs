@@ -248,7 +248,7 @@ fn tasks(dataset: &dyn Dataset, stats: &[Result<RowStats, Error>]) -> Vec<TaskRe
 
 /// Classes with fewer than three images, one each for training, validation and test. Generated images are for training only.
 fn small_classes(dataset: &dyn Dataset) -> Vec<String> {
-    let generated = |row: &usize| dataset.row_notes(*row).is_some_and(|notes| notes.generated);
+    let generated = |row: &usize| dataset.is_generated(*row);
     let rows: Vec<usize> = (0..dataset.len()).filter(|row| !generated(row)).collect();
     let counts = split::class_counts(dataset, &rows);
     let tasks = dataset.schema().tasks.iter().zip(counts);

@@ -13,6 +13,7 @@ use image::metadata::Orientation;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::error::{Error, Problem};
+use crate::image::foreign::{AVIF, DICOM, Foreign, HEIC, JPEG_2000};
 use crate::image::{jpeg, range, resize, stored, tiff};
 use crate::size::{MAX_BYTES, MAX_SIDE, Size};
 
@@ -27,8 +28,6 @@ pub struct Header {
     pub alpha: bool,
     /// More than 8 bits per number.
     pub deep: bool,
-    /// Stored as amounts of ink (CMYK, YCCK).
-    pub cmyk: bool,
     /// How the stored image is turned upright.
     pub orientation: Orientation,
 }
@@ -69,18 +68,17 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, Problem> {
         let grey = matches!(head.layout, stored::Layout::Grey | stored::Layout::GreyAlpha);
         let alpha = matches!(head.layout, stored::Layout::GreyAlpha | stored::Layout::Rgba) && !head.undeclared;
         let size = upright(head.size, head.orientation);
-        return Ok(Header { size, grey, alpha, deep: head.deep(), cmyk: head.cmyk(), orientation: head.orientation });
+        return Ok(Header { size, grey, alpha, deep: head.deep(), orientation: head.orientation });
     }
     let mut decoder = open(bytes)?;
     let (width, height) = decoder.dimensions();
-    let (color, original) = (decoder.color_type(), decoder.original_color_type());
+    let color = decoder.color_type();
     let orientation = decoder.orientation().map_err(problem)?;
     Ok(Header {
         size: upright(Size { height: height as usize, width: width as usize }, orientation),
         grey: !color.has_color(),
         alpha: color.has_alpha(),
         deep: color.bytes_per_pixel() > color.channel_count(),
-        cmyk: original == image::ExtendedColorType::Cmyk8,
         orientation,
     })
 }
@@ -103,7 +101,7 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage, Problem> {
     Ok(image)
 }
 
-/// The first frame as it is stored, whatever EXIF says.
+/// The first frame as it is stored: the EXIF orientation is not applied.
 pub(super) fn unturned(bytes: &[u8]) -> Result<DynamicImage, Problem> {
     Ok(pixels(bytes)?.0)
 }
@@ -119,7 +117,7 @@ fn pixels(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Problem> {
     Ok((DynamicImage::from_decoder(decoder).map_err(problem)?, orientation))
 }
 
-/// What is worth a note about a file that can be read.
+/// A remark about a file that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
@@ -138,33 +136,32 @@ pub enum Note {
 /// # Errors
 /// [`Problem`]: pixels that the decoder would make up.
 pub fn verify(bytes: &[u8]) -> Result<Vec<Note>, Problem> {
-    let several = match format(bytes)? {
+    let several = |several: bool| vec![(several, Note::FirstOfSeveral)];
+    let found = match format(bytes)? {
         ImageFormat::Jpeg => {
             let unmarked = jpeg::end(bytes, true)? == jpeg::End::Unmarked;
-            let cmyk = inspect(bytes)?.cmyk;
-            let notes = [(unmarked, Note::NoEndMarker), (cmyk, Note::Cmyk)];
-            return Ok(notes.into_iter().filter(|(true_of_it, _)| *true_of_it).map(|(_, note)| note).collect());
+            vec![(unmarked, Note::NoEndMarker), (jpeg::is_cmyk(bytes), Note::Cmyk)]
         }
         ImageFormat::Tiff => {
             let head = tiff::head(bytes)?;
-            let notes =
-                [(head.more, Note::FirstOfSeveral), (head.cmyk(), Note::Cmyk), (head.undeclared, Note::FurtherChannel)];
-            return Ok(notes.into_iter().filter(|(true_of_it, _)| *true_of_it).map(|(_, note)| note).collect());
+            let further = (head.undeclared, Note::FurtherChannel);
+            vec![(head.more, Note::FirstOfSeveral), (head.cmyk(), Note::Cmyk), further]
         }
         ImageFormat::Gif => {
             let decoder = image::codecs::gif::GifDecoder::new(Cursor::new(bytes)).map_err(problem)?;
-            decoder.into_frames().take(2).filter(Result::is_ok).count() > 1
+            several(decoder.into_frames().take(2).filter(Result::is_ok).count() > 1)
         }
         ImageFormat::WebP => {
-            image::codecs::webp::WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|decoder| decoder.has_animation())
+            let decoder = image::codecs::webp::WebPDecoder::new(Cursor::new(bytes));
+            several(decoder.is_ok_and(|decoder| decoder.has_animation()))
         }
         ImageFormat::Png => {
             let decoder = image::codecs::png::PngDecoder::new(Cursor::new(bytes)).map_err(problem)?;
-            decoder.is_apng().unwrap_or(false)
+            several(decoder.is_apng().unwrap_or(false))
         }
-        _ => false,
+        _ => Vec::new(),
     };
-    Ok(if several { vec![Note::FirstOfSeveral] } else { Vec::new() })
+    Ok(found.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note).collect())
 }
 
 /// The size of a decoded image.
@@ -215,20 +212,19 @@ pub(super) fn format(bytes: &[u8]) -> Result<ImageFormat, Problem> {
 /// What a file is that is not read, and how to convert it.
 fn not_read(bytes: &[u8], guessed: Option<ImageFormat>) -> Problem {
     let unsupported = |kind: &str, remedy: &str| Problem::Unsupported { kind: kind.into(), remedy: remedy.into() };
-    match (bytes, bytes.get(4..12)) {
-        (_, Some(b"ftypavif" | b"ftypavis")) => unsupported("AVIF files", "convert with `avifdec x.avif x.png`"),
-        (_, Some(b"ftypheic" | b"ftypheix" | b"ftyphevc" | b"ftypheim" | b"ftypmif1" | b"ftypmsf1")) => {
-            unsupported("HEIC files", "convert with `heif-convert x.heic x.jpg`")
-        }
-        (_, Some(b"jP  \r\n\x87\n")) => {
-            unsupported("JPEG 2000 files", "convert with `opj_decompress -i x.jp2 -o x.png`")
-        }
-        (bytes, _) if bytes.get(128..132) == Some(b"DICM") => {
-            unsupported("DICOM files", "convert with `dcm2pnm +on x.dcm x.png`")
-        }
-        _ => guessed.map_or(Problem::NotAnImage, |format| {
+    let known = match (bytes.get(4..12), bytes.get(128..132)) {
+        (Some(b"ftypavif" | b"ftypavis"), _) => Some(AVIF),
+        (Some(b"ftypheic" | b"ftypheix" | b"ftyphevc" | b"ftypheim" | b"ftypmif1" | b"ftypmsf1"), _) => Some(HEIC),
+        (Some(b"jP  \r\n\x87\n"), _) => Some(JPEG_2000),
+        (_, Some(b"DICM")) => Some(DICOM),
+        _ => None,
+    };
+    match (known, guessed) {
+        (Some(Foreign { kind, remedy, .. }), _) => unsupported(kind, remedy),
+        (None, Some(format)) => {
             unsupported(&format!("{} files", format!("{format:?}").to_uppercase()), "convert to PNG")
-        }),
+        }
+        (None, None) => Problem::NotAnImage,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Depth files: one number per pixel.
 //!
-//! A depth map is a grey image. Its stored numbers are kept, whatever their number of bits: a 16-bit PNG in millimetres gives
+//! A depth map is a grey image. Its stored numbers are kept at every number of bits: a 16-bit PNG in millimetres gives
 //! millimetres. A colour picture of depths is refused: its colours are no numbers.
 
 use image::{DynamicImage, ImageFormat};

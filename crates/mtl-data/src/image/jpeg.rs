@@ -27,7 +27,7 @@ pub(super) fn end(bytes: &[u8], every_block: bool) -> Result<End, Problem> {
 /// outside of entropy-coded data alike.
 fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
-        at += bytes.get(at..)?.iter().position(|&byte| byte == 0xff)?;
+        at += memchr::memchr(0xff, bytes.get(at..)?)?;
         match *bytes.get(at + 1)? {
             0xff => at += 1,
             0x00 | 0x01 | 0xd0..=0xd8 => at += 2,
@@ -40,6 +40,24 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
 fn segment(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let length = usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     Some((bytes.get(at + 2..at + length.max(2))?, at + length.max(2)))
+}
+
+/// Whether the frame has four colour components: amounts of ink.
+pub(super) fn is_cmyk(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some((marker, content)) = next_marker(bytes, at) {
+        let Some((inside, end)) = segment(bytes, content) else { return false };
+        if is_frame(marker) {
+            return inside.get(5) == Some(&4);
+        }
+        at = end;
+    }
+    false
+}
+
+/// Whether a marker begins a frame: neither tables nor an extension.
+fn is_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
 fn has_end_marker(bytes: &[u8]) -> bool {
@@ -192,7 +210,7 @@ impl<'a> Walk<'a> {
             match marker {
                 0xc4 => self.tables(inside),
                 0xdd if inside.len() >= 2 => self.restart = usize::from(u16::from_be_bytes([inside[0], inside[1]])),
-                0xc0..=0xcf if !matches!(marker, 0xc8 | 0xcc) => self.frame(marker, inside)?,
+                marker if is_frame(marker) => self.frame(marker, inside)?,
                 0xda if self.sequential => at = self.scan(inside, end)?,
                 _ => {}
             }
@@ -260,7 +278,7 @@ impl<'a> Walk<'a> {
         let mut bits = Bits { bytes: self.bytes, at: start, buffer: 0, left: 0 };
         for unit in 0..units {
             if self.restart > 0 && unit > 0 && unit % self.restart == 0 {
-                // The rest of the byte is padding; the marker follows, and the bits start anew.
+                // The rest of the byte is padding; the marker follows, and the next bits begin a new byte.
                 match (self.bytes.get(bits.at), self.bytes.get(bits.at + 1)) {
                     (Some(0xff), Some(0xd0..=0xd7)) => bits = Bits { at: bits.at + 2, buffer: 0, left: 0, ..bits },
                     _ => return Err(Problem::Truncated),

@@ -5,6 +5,7 @@ pub mod colours;
 pub mod decode;
 pub mod depth;
 pub mod fingerprint;
+pub(crate) mod foreign;
 mod jpeg;
 pub mod mask;
 pub mod palette;

@@ -101,19 +101,10 @@ impl Palette {
     }
 
     /// Background 0, and several values of one foreground.
-    pub fn foregrounds(values: &[u16]) -> Self {
+    pub fn foregrounds(values: impl IntoIterator<Item = Code>) -> Self {
         let mut palette = Self::of(&[(0, "background")]);
         palette.classes.push("foreground".into());
-        palette.entries.extend(values.iter().map(|&value| (Code::grey(value), 1)));
-        palette.entries.sort_unstable();
-        palette
-    }
-
-    /// Background 0, and one colour as the foreground.
-    pub fn colour(foreground: Code) -> Self {
-        let mut palette = Self::of(&[(0, "background")]);
-        palette.classes.push("foreground".into());
-        palette.entries.push((foreground, 1));
+        palette.entries.extend(values.into_iter().map(|value| (value, 1)));
         palette.entries.sort_unstable();
         palette
     }

@@ -1,4 +1,4 @@
-//! What is said about depth maps: their numbers, their unit, and how many pixels are not measured.
+//! Sentences about depth maps: their numbers, their unit, and how many pixels are not measured.
 
 use mtl_task::TaskKind;
 

@@ -170,19 +170,7 @@ impl Dataset for ImageFiles {
     }
 
     fn labels(&self, row: usize) -> Vec<Labels> {
-        let labels = self.rows[row].labels.iter().map(|label| match label {
-            Label::Class(class) => Labels::Class(*class),
-            Label::YesNo(cells) if cells.iter().any(Option::is_some) => Labels::MultiLabel(cells.clone()),
-            Label::Mask(_)
-            | Label::Layers(_)
-            | Label::Alpha
-            | Label::Outlines(_)
-            | Label::Runs(_)
-            | Label::Depth(_) => Labels::Pixels,
-            Label::Value(value) => Labels::Value(*value),
-            Label::YesNo(_) | Label::Missing => Labels::Missing,
-        });
-        labels.collect()
+        self.rows[row].labels.iter().map(Label::labels).collect()
     }
 
     fn subset(&self, row: usize) -> Option<Subset> {
@@ -201,10 +189,6 @@ impl Dataset for ImageFiles {
         let mut targets = Vec::with_capacity(row.labels.len());
         for (task, label) in self.schema.tasks.iter().zip(&row.labels) {
             targets.push(match label {
-                Label::Class(class) => Target::Class(vec![*class as i32]),
-                Label::YesNo(cells) => Target::MultiLabel(
-                    cells.iter().map(|cell| cell.map_or(f32::NAN, |yes| f32::from(u8::from(yes)))).collect(),
-                ),
                 Label::Mask(paths) => self.mask(at, paths, native, size)?,
                 Label::Alpha => {
                     let alpha = decode::alpha_mask(&image).ok_or_else(|| Error::Mask {
@@ -217,8 +201,9 @@ impl Dataset for ImageFiles {
                 Label::Outlines(outlines) => Self::drawn(outlines, native, size),
                 Label::Runs(runs) => Self::filled(runs, native, size),
                 Label::Depth(path) => self.depth(path, native, size)?,
-                Label::Value(value) => Target::Value(vec![*value]),
-                Label::Missing => task.kind.missing(1, size.height, size.width),
+                Label::Class(_) | Label::YesNo(_) | Label::Value(_) | Label::Missing => {
+                    label.image_target().unwrap_or_else(|| task.kind.missing(1, size.height, size.width))
+                }
             });
         }
         let image = range::eight_bits(image, self.largest);

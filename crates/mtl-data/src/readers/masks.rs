@@ -119,68 +119,12 @@ fn say_alpha(files: &[File], reading: &mut Reading) {
 type Inferred = (Palette, BTreeSet<PathBuf>);
 
 fn infer(files: &[File], binary: bool, reading: &mut Reading) -> Result<Inferred, (Option<PathBuf>, String)> {
-    let none = BTreeSet::new();
-    let smooth = |file: &&File| file.facts.smoothed && file.greys.last().is_some_and(|&largest| largest > 223);
-    let plain =
-        |file: &&File| file.greys.iter().all(|&value| value == 255) || file.greys.iter().all(|&value| value <= 32);
-    let smoothed: Vec<&File> = files.iter().filter(|file| smooth(file) && !plain(file)).collect();
-    let between: BTreeSet<u16> = smoothed.iter().flat_map(|file| file.greys.iter().copied()).collect();
-    let fits = files
-        .iter()
-        .all(|file| smooth(&file) || plain(&file) || file.greys.iter().all(|&value| value >= 223 || value <= 32));
-    let both_sides =
-        between.iter().any(|value| (33..128).contains(value)) && between.iter().any(|value| (128..223).contains(value));
-    let lossy = smoothed.iter().filter(|file| file.facts.lossy).count();
-    if fits && !smoothed.is_empty() && (lossy > 0 || (both_sides && between.len() > 4)) {
-        let how = if lossy > 0 { format!(" ({lossy} of them JPEG, which changes values)") } else { String::new() };
-        reading.guess(format!(
-            "{} of {} masks hold values between 0 and 255 at their edges only{how}: values from 128 on are taken as the \
-             foreground",
-            smoothed.len(),
-            files.len()
-        ));
-        return Ok((Palette::from_half(), none));
-    }
-    let colours: BTreeSet<Code> =
-        files.iter().flat_map(|file| file.facts.codes.iter().map(|(code, _)| *code)).collect();
-    if let Some(&colour) = colours.last()
-        && colour.as_grey().is_none()
-        && colours.len() <= 2
-        && colours.iter().all(|code| *code == colour || code.as_grey() == Some(0))
-    {
-        reading
-            .guess(format!("all masks hold black and {colour} only: black is the background, {colour} the foreground"));
-        return Ok((Palette::colour(colour), none));
-    }
-    let singles: BTreeSet<u16> = files.iter().filter_map(File::single).collect();
-    let all_single = files.iter().all(|file| file.greys.len() <= 1 && file.facts.codes.len() <= 2);
-    if all_single && singles.len() > 1 && singles.iter().all(|value| FOREGROUND.contains(value)) {
-        let groups: Vec<String> = singles
-            .iter()
-            .map(|&value| {
-                let of: Vec<&File> = files.iter().filter(|file| file.single() == Some(value)).collect();
-                let first = of.first().map(|file| file.path.display().to_string()).unwrap_or_default();
-                format!("{} masks hold 0 and {value}, such as {first}", of.len())
-            })
-            .collect();
-        reading.guess(format!("{}: each stands for the same foreground", groups.join("; ")));
-        return Ok((Palette::foregrounds(&FOREGROUND), none));
-    }
-    if binary && singles.len() > 1 && files.iter().all(|file| file.greys.len() <= 1) {
-        let values: Vec<u16> = singles.iter().copied().collect();
-        let words: Vec<String> = values.iter().map(u16::to_string).collect();
-        reading.guess(format!(
-            "each mask has one value besides 0 (one of {}): it is what the mask shows",
-            words.join(", ")
-        ));
-        return Ok((Palette::foregrounds(&values), none));
-    }
-    if let (true, Some(&only)) = (binary || all_single, singles.first())
-        && singles.len() == 1
-        && files.iter().all(|file| file.greys.len() <= 1)
-        && (binary || FOREGROUND.contains(&only))
-    {
-        return Ok((Palette::binary(only), none));
+    let values: BTreeSet<Code> = files.iter().flat_map(|file| file.facts.codes.iter().map(|(code, _)| *code)).collect();
+    let one_foreground = smoothed_edges(files, reading)
+        .or_else(|| one_colour(&values, reading))
+        .or_else(|| one_value_each(files, binary, reading));
+    if let Some(palette) = one_foreground {
+        return Ok((palette, BTreeSet::new()));
     }
     if let Some(odd) = odd_files(files)? {
         reading.warn(format!(
@@ -192,6 +136,83 @@ fn infer(files: &[File], binary: bool, reading: &mut Reading) -> Result<Inferred
         ));
         return Ok((Palette::binary(UNLABELLED), odd));
     }
+    Ok((one_class_per_value(files, &values, reading)?, BTreeSet::new()))
+}
+
+/// Masks that were saved with loss, or smoothed when they were resized.
+fn smoothed_edges(files: &[File], reading: &mut Reading) -> Option<Palette> {
+    let smooth = |file: &File| file.facts.smoothed && file.greys.last().is_some_and(|&largest| largest > 223);
+    let plain =
+        |file: &File| file.greys.iter().all(|&value| value == 255) || file.greys.iter().all(|&value| value <= 32);
+    let smoothed: Vec<&File> = files.iter().filter(|file| smooth(file) && !plain(file)).collect();
+    let between: BTreeSet<u16> = smoothed.iter().flat_map(|file| file.greys.iter().copied()).collect();
+    let ends_only = |file: &File| file.greys.iter().all(|&value| value >= 223 || value <= 32);
+    let fits = files.iter().all(|file| smooth(file) || plain(file) || ends_only(file));
+    let both_sides =
+        between.iter().any(|value| (33..128).contains(value)) && between.iter().any(|value| (128..223).contains(value));
+    let lossy = smoothed.iter().filter(|file| file.facts.lossy).count();
+    if !fits || smoothed.is_empty() || (lossy == 0 && !(both_sides && between.len() > 4)) {
+        return None;
+    }
+    let how = if lossy > 0 { format!(" ({lossy} of them JPEG, which changes values)") } else { String::new() };
+    reading.guess(format!(
+        "{} of {} masks hold values between 0 and 255 at their edges only{how}: values from 128 on are taken as the \
+         foreground",
+        smoothed.len(),
+        files.len()
+    ));
+    Some(Palette::from_half())
+}
+
+/// Black and one colour.
+fn one_colour(values: &BTreeSet<Code>, reading: &mut Reading) -> Option<Palette> {
+    let colour = values.last().copied().filter(|last| last.as_grey().is_none())?;
+    if values.iter().any(|&code| code != colour && code != Code::grey(0)) {
+        return None;
+    }
+    reading.guess(format!("all masks hold black and {colour} only: black is the background, {colour} the foreground"));
+    Some(Palette::foregrounds([colour]))
+}
+
+/// Masks that hold 0 and one value each; `binary`: any value will do.
+fn one_value_each(files: &[File], binary: bool, reading: &mut Reading) -> Option<Palette> {
+    let singles: BTreeSet<u16> = files.iter().filter_map(File::single).collect();
+    let of_two = files.iter().all(|file| file.greys.len() <= 1 && file.facts.codes.len() <= 2);
+    let usual = singles.iter().all(|value| FOREGROUND.contains(value));
+    let only = singles.first().copied()?;
+    if singles.len() > 1 && of_two && usual {
+        let groups: Vec<String> = singles
+            .iter()
+            .map(|&value| {
+                let of: Vec<&File> = files.iter().filter(|file| file.single() == Some(value)).collect();
+                let first = of.first().map(|file| file.path.display().to_string()).unwrap_or_default();
+                format!("{} masks hold 0 and {value}, such as {first}", of.len())
+            })
+            .collect();
+        reading.guess(format!("{}: each stands for the same foreground", groups.join("; ")));
+        return Some(Palette::foregrounds(FOREGROUND.map(Code::grey)));
+    }
+    if files.iter().any(|file| file.greys.len() > 1) {
+        return None;
+    }
+    if singles.len() == 1 {
+        return (binary || (of_two && usual)).then(|| Palette::binary(only));
+    }
+    if !binary {
+        return None;
+    }
+    let words: Vec<String> = singles.iter().map(u16::to_string).collect();
+    reading
+        .guess(format!("each mask has one value besides 0 (one of {}): it is what the mask shows", words.join(", ")));
+    Some(Palette::foregrounds(singles.into_iter().map(Code::grey)))
+}
+
+/// Masks of several classes.
+fn one_class_per_value(
+    files: &[File],
+    values: &BTreeSet<Code>,
+    reading: &mut Reading,
+) -> Result<Palette, (Option<PathBuf>, String)> {
     if let Some(file) = files.iter().find(|file| file.facts.lossy && file.facts.codes.len() > 2) {
         let reason = format!(
             "a JPEG mask of {} values: JPEG changes values, and only masks of dark background and light foreground survive \
@@ -200,8 +221,7 @@ fn infer(files: &[File], binary: bool, reading: &mut Reading) -> Result<Inferred
         );
         return Err((Some(file.path.to_owned()), reason));
     }
-    let values: BTreeSet<Code> = files.iter().flat_map(|file| file.facts.codes.iter().map(|(code, _)| *code)).collect();
-    let palette = Palette::discover(&values).map_err(|reason| {
+    let palette = Palette::discover(values).map_err(|reason| {
         let of = |file: &&File| Palette::discover(&file.facts.codes.iter().map(|(code, _)| *code).collect()).is_err();
         let first = files.iter().find(of).or(files.iter().max_by_key(|file| file.greys.len()));
         (first.map(|file| file.path.to_owned()), reason)
@@ -226,7 +246,7 @@ fn infer(files: &[File], binary: bool, reading: &mut Reading) -> Result<Inferred
         let with = files.iter().filter(|file| file.greys.contains(&UNLABELLED)).count();
         reading.guess(format!("the value 255, in {with} of {} masks, marks unlabelled pixels", files.len()));
     }
-    Ok((palette, none))
+    Ok(palette)
 }
 
 /// Where 255 is the foreground of most masks, the files that hold another value too: a pixel by accident, a border. `None`

@@ -17,7 +17,7 @@ use ::parquet::data_type::{ByteArray, DataType};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::schema::types::ColumnDescriptor;
-use mtl_task::Target;
+use mtl_task::Task;
 
 use super::cifar10;
 use super::names::subset_named;
@@ -335,13 +335,7 @@ impl Dataset for EncodedImages {
     }
 
     fn labels(&self, row: usize) -> Vec<Labels> {
-        let label = |label: &Label| match label {
-            Label::Class(class) => Labels::Class(*class),
-            Label::YesNo(cells) if cells.iter().any(Option::is_some) => Labels::MultiLabel(cells.clone()),
-            Label::Value(value) => Labels::Value(*value),
-            _ => Labels::Missing,
-        };
-        self.rows[row].labels.iter().map(label).collect()
+        self.rows[row].labels.iter().map(Label::labels).collect()
     }
 
     fn subset(&self, row: usize) -> Option<Subset> {
@@ -352,15 +346,10 @@ impl Dataset for EncodedImages {
         let row = &self.rows[row];
         let image = decode::decode(row.image.data())
             .map_err(|problem| Error::Image { path: self.root.join(&row.name), problem })?;
-        let targets = self.schema.tasks.iter().zip(&row.labels).map(|(task, label)| match label {
-            Label::Class(class) => Target::Class(vec![*class as i32]),
-            Label::YesNo(cells) => Target::MultiLabel(
-                cells.iter().map(|cell| cell.map_or(f32::NAN, |yes| f32::from(u8::from(yes)))).collect(),
-            ),
-            Label::Value(value) => Target::Value(vec![*value]),
-            _ => task.kind.missing(1, size.height, size.width),
-        });
-        let targets = targets.collect();
+        let target = |(task, label): (&Task, &Label)| {
+            label.image_target().unwrap_or_else(|| task.kind.missing(1, size.height, size.width))
+        };
+        let targets = self.schema.tasks.iter().zip(&row.labels).map(target).collect();
         let image = range::eight_bits(image, self.largest);
         Ok(Sample { image: resize::planes(&image, self.schema.channels, size), targets })
     }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::dataset::Subset;
+use mtl_task::Target;
+
+use crate::dataset::{Labels, Subset};
 use crate::image::polygon::Outline;
 use crate::image::runs::Runs;
 use crate::row_notes::RowNotes;
@@ -50,6 +52,31 @@ impl Row {
 }
 
 impl Label {
+    /// The label without decoding: for stratification and counts.
+    pub(super) fn labels(&self) -> Labels {
+        match self {
+            Self::Class(class) => Labels::Class(*class),
+            Self::YesNo(cells) if cells.iter().any(Option::is_some) => Labels::MultiLabel(cells.clone()),
+            Self::Value(value) => Labels::Value(*value),
+            Self::Mask(_) | Self::Layers(_) | Self::Alpha | Self::Outlines(_) | Self::Runs(_) | Self::Depth(_) => {
+                Labels::Pixels
+            }
+            Self::YesNo(_) | Self::Missing => Labels::Missing,
+        }
+    }
+
+    /// The target of a label of the whole image, for a batch of 1; `None` for a label of pixels and a missing one.
+    pub(super) fn image_target(&self) -> Option<Target> {
+        match self {
+            Self::Class(class) => Some(Target::Class(vec![*class as i32])),
+            Self::YesNo(cells) => Some(Target::MultiLabel(
+                cells.iter().map(|cell| cell.map_or(f32::NAN, |yes| f32::from(u8::from(yes)))).collect(),
+            )),
+            Self::Value(value) => Some(Target::Value(vec![*value])),
+            _ => None,
+        }
+    }
+
     pub(super) fn files(&self) -> Vec<&PathBuf> {
         match self {
             Self::Mask(paths) => paths.iter().collect(),

@@ -51,7 +51,7 @@ impl MaskReading {
         of_image.filter(|_| self.as_stored).and_then(Orientation::from_exif)
     }
 
-    /// What is wrong with a mask of this size, if anything.
+    /// The fault of a mask of this size, if it has one.
     pub(super) fn misfit(self, what: &str, size: Size, image: Size, orientation: u8) -> Option<String> {
         if size == image {
             return None;

@@ -1,4 +1,4 @@
-//! What all images of a data set have in common, and what is said about them.
+//! Counts over all images of a data set, and the sentences about them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ impl Summary {
         ends.get((ends.len() * 9).div_ceil(10).saturating_sub(1)).copied()
     }
 
-    /// Whether alpha is a mask: every image has it, and in half of them it could be one. What is decided is said.
+    /// Whether alpha is a mask: every image has it, and in half of them it could be one. The decision is said.
     pub(super) fn alpha_is_mask(&self, reading: &mut Reading) -> bool {
         if self.transparent == 0 {
             return false;
@@ -103,7 +103,7 @@ impl Summary {
         }
     }
 
-    /// Says what is done with images that are not plain ones of 8 bits.
+    /// Says how images are treated that are not plain ones of 8 bits.
     pub(super) fn say(&self, largest: Option<f32>, options: &OpenOptions, reading: &mut Reading) {
         let Self { images, deep, .. } = self;
         if let (1.., Some(end)) = (*deep, largest) {

@@ -9,23 +9,11 @@ use std::path::{Path, PathBuf};
 use super::names;
 use super::wildcard::Wildcard;
 use crate::error::Error;
+use crate::image::foreign::{FOREIGN, Foreign};
 use crate::reading::Reading;
 
 const READ: [&str; 15] =
     ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "pgm", "ppm", "pbm", "pnm", "pam"];
-/// Extensions of images that are not read, and how to convert them.
-const NOT_READ: [(&[&str], &str); 7] = [
-    (&["heic", "heif"], "HEIC files, which are not read; convert with `heif-convert x.heic x.jpg`"),
-    (&["avif"], "AVIF files, which are not read; convert with `avifdec x.avif x.png`"),
-    (&["jp2", "j2k", "jpx"], "JPEG 2000 files, which are not read; convert with `opj_decompress -i x.jp2 -o x.png`"),
-    (&["dcm", "dicom"], "DICOM files, which are not read; convert with `dcm2pnm +on x.dcm x.png`"),
-    (&["nii", "nrrd", "mha"], "volumes, which are not read; convert their slices to PNG"),
-    (&["npy", "npz"], "NumPy arrays, which are not read; convert to PNG or TIFF"),
-    (
-        &["svg", "psd", "exr", "hdr", "tga", "dng", "cr2", "nef", "raw"],
-        "a type that is not read; convert to PNG or TIFF",
-    ),
-];
 
 thread_local! {
     /// The data's folder and the patterns of files in it that are not looked at, while a data set is opened. All readers look
@@ -155,13 +143,14 @@ pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Re
         Ok(())
     }
     let mut leave = |path: PathBuf, junk: bool| {
+        let foreign = not_read(&path);
         let reason = match &path {
             path if used.contains(path) => return,
             path if is_ignored(path) => "matched by data.open.ignore",
             _ if junk => "hidden, or left behind by a file manager or an archive",
             path if path.is_dir() && is_run(path) => "a run of mtl",
             path if path.is_dir() => "a folder that is too deep, or a link to a folder around it",
-            path if not_read(path).is_some() => not_read(path).unwrap_or_default(),
+            _ if foreign.is_some() => foreign.as_deref().unwrap_or_default(),
             path if is_image(path) => "an image outside of the layout",
             path if has_extension(path, &["xml"]) => {
                 "XML annotations, which are not read; export masks, or a table of labels"
@@ -181,8 +170,9 @@ pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Re
 }
 
 /// What a file is, by its name, if it is an image of a type that is not read.
-fn not_read(path: &Path) -> Option<&'static str> {
-    NOT_READ.iter().find(|(ends, _)| has_extension(path, ends)).map(|(_, words)| *words)
+fn not_read(path: &Path) -> Option<String> {
+    let Foreign { kind, remedy, .. } = FOREIGN.iter().find(|format| has_extension(path, format.ends))?;
+    Some(format!("{kind}, which are not read; {remedy}"))
 }
 
 fn has_extension(path: &Path, known: &[&str]) -> bool {

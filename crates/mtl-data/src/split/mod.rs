@@ -7,7 +7,7 @@
 //! out.
 //!
 //! Groups ([`Config::group`]) are drawn as a whole, and so are groups that share an image; classes are as near to their shares as
-//! that allows. Subsets that the data set gives are kept, whatever its groups.
+//! that allows. Subsets that the data set gives are kept, also where they divide a group.
 //!
 //! Generated images ([`crate::RowNotes::generated`]) are training images, and change nothing for the others. One that is also
 //! an image of validation or test is left out.
@@ -70,8 +70,7 @@ impl Splits {
                 Some(Subset::Train) | None => {}
             }
         }
-        let generated: Vec<bool> =
-            (0..rows).map(|row| dataset.row_notes(row).is_some_and(|notes| notes.generated)).collect();
+        let generated: Vec<bool> = (0..rows).map(|row| dataset.is_generated(row)).collect();
         let same = same::same_images(dataset, config.duplicates)?;
         let mut split = Self { notes: same.contradictions(dataset), ..Self::default() };
         let group_of = same.groups;

@@ -1,4 +1,4 @@
-//! COCO annotations: masks, labels, subsets, and what is refused.
+//! COCO annotations: masks, labels, subsets, and refusals.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Damaged files: whatever bytes change, readers answer with data or with an error.
+//! Damaged files: for any changed bytes, readers answer with data or with an error.
 //!
 //! Seeded, so that a failure repeats: its name says which file and which seed. `MTL_FUZZ_ROUNDS` sets the number of damaged copies per
 //! file (default 12).

@@ -1,4 +1,4 @@
-//! Mask and image files as people have them: what their values mean, and what is said about it.
+//! Mask and image files as people have them: the meaning of their values, and the sentences about it.
 
 use std::fs;
 use std::io::Cursor;
@@ -95,7 +95,7 @@ fn smoothed_and_jpeg_masks_are_thresholded() {
     }
     let data = opened(temp.path());
     assert_eq!(foreground(&*data, 0), 128);
-    // Classes cannot be told from values that JPEG has changed.
+    // Classes cannot be recognised from values that JPEG has changed.
     for at in 0..8 {
         let classes = GrayImage::from_fn(SIDE, SIDE, |x, y| Luma([(x / 4 * 40 + y / 8 * 20) as u8]));
         let file = fs::File::create(temp.path().join(format!("masks/{at}.jpg"))).unwrap();

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mtl_data::Size;
-use mtl_data::image::{decode, range, resize};
+use mtl_data::image::decode::{self, Note};
+use mtl_data::image::{range, resize};
 
 #[derive(serde::Deserialize)]
 struct Expected {
@@ -49,4 +50,20 @@ fn pixels_are_those_of_pillow() {
         }
     }
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), expected.len(), faults.join("\n"));
+}
+
+#[test]
+fn what_is_unusual_about_a_file_is_noted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/variants");
+    let notes = |name: &str| decode::verify(&std::fs::read(folder.join(name)).unwrap()).unwrap();
+    for name in ["animated.gif", "animated.png", "animated.webp", "pages.tif"] {
+        assert_eq!(notes(name), [Note::FirstOfSeveral], "{name}");
+    }
+    for name in ["cmyk.jpg", "cmyk.tif"] {
+        assert_eq!(notes(name), [Note::Cmyk], "{name}");
+    }
+    assert_eq!(notes("no_end_marker.jpg"), [Note::NoEndMarker]);
+    for name in ["baseline.jpg", "progressive.jpg", "grey.jpg", "still.gif", "rgb8.png", "rgb8.tif", "lossless.webp"] {
+        assert_eq!(notes(name), [], "{name}");
+    }
 }

@@ -4,14 +4,14 @@ fn names(n: usize) -> Vec<String> {
     (0..n).map(|i| format!("c{i}")).collect()
 }
 
-fn learnt(kind: &TaskKind, train: &[Target]) -> Baseline {
+fn learned(kind: &TaskKind, train: &[Target]) -> Baseline {
     let mut baseline = Baseline::new(kind);
     train.iter().for_each(|target| baseline.learn(target).unwrap());
     baseline
 }
 
 fn score(kind: &TaskKind, train: &[Target], test: &Target, images: usize, name: &str) -> f64 {
-    let baseline = learnt(kind, train);
+    let baseline = learned(kind, train);
     let mut scores = baseline.scores().unwrap();
     scores.add(test, images).unwrap();
     scores.scores().into_iter().find(|score| score.name == name).unwrap().value
@@ -56,7 +56,7 @@ fn masks_that_are_mostly_foreground_have_the_foreground_as_baseline() {
     close(all("dice/c1"), 16.0 / 17.0);
     close(all("dice/c0"), 0.2);
     close(all("iou/c0"), 1.0 / 9.0);
-    assert!(learnt(&kind, &[mask]).describe().unwrap().starts_with("all `c1`"));
+    assert!(learned(&kind, &[mask]).describe().unwrap().starts_with("all `c1`"));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn mean_dice_over_images_takes_the_class_that_fills_its_images() {
     close(all("dice_image/c1"), 6.0 / 11.0);
     close(all("dice/c1"), 12.0 / 30.0);
     close(all("pixel_accuracy"), 14.0 / 24.0);
-    let baseline = learnt(&kind, &train);
+    let baseline = learned(&kind, &train);
     let mut scores = baseline.scores().unwrap();
     scores.add(&test, 3).unwrap();
     let mut model = MetricSet::new(&kind);
@@ -103,7 +103,7 @@ fn numbers_have_the_mean_the_median_and_the_most_frequent_one() {
 #[test]
 fn medians_of_negative_numbers_and_both_zeros() {
     let median = |values: &[f32]| {
-        learnt(&TaskKind::Regression { unit: String::new() }, &[Target::Value(values.to_vec())]).median(|_| 1.0)
+        learned(&TaskKind::Regression { unit: String::new() }, &[Target::Value(values.to_vec())]).median(|_| 1.0)
     };
     assert_eq!(median(&[-3.0, 5.0, -1.0]), -1.0);
     assert_eq!(median(&[-0.0, 0.0, 1.0, -1.0]), 0.0);
@@ -116,9 +116,9 @@ fn medians_of_negative_numbers_and_both_zeros() {
 fn describes_its_prediction() {
     let classes = TaskKind::Classification { classes: names(3) };
     assert_eq!(Baseline::new(&classes).describe(), None);
-    assert_eq!(learnt(&classes, &[Target::Class(vec![1, 1, 0])]).describe().unwrap(), "always `c1`");
+    assert_eq!(learned(&classes, &[Target::Class(vec![1, 1, 0])]).describe().unwrap(), "always `c1`");
     let weight = TaskKind::Regression { unit: "g".into() };
-    let words = learnt(&weight, &[Target::Value(vec![10_000.0, 20_000.0, 45_000.0])]).describe().unwrap();
+    let words = learned(&weight, &[Target::Value(vec![10_000.0, 20_000.0, 45_000.0])]).describe().unwrap();
     assert_eq!(words, "mean 25000 g; mae: median 20000 g");
 }
 

@@ -113,8 +113,7 @@ impl Plan {
         notes.extend(mtl_data::concerns(&*dataset, &inventory, &columns, Some(&split)));
         schema.class_counts = columns.iter().map(|&at| inventory.class_counts(at, &split.train)).collect();
         // Numbers of generated images are made up: heads standardise by those of real ones.
-        let generated = |row: &usize| dataset.row_notes(*row).is_some_and(|notes| notes.generated);
-        let real: Vec<usize> = split.train.iter().copied().filter(|row| !generated(row)).collect();
+        let real: Vec<usize> = real_rows(&*dataset, &split.train).collect();
         schema.values = value_statistics(&inventory, &columns, &schema.tasks, &real)?;
         let balancer = Some(balancer);
         let plan = Self { config, seed, dataset, columns, split, inventory, schema, labels, notes, balancer };
@@ -134,8 +133,7 @@ impl Plan {
 
     /// The training rows without generated images: baselines are of these.
     pub fn real_training_rows(&self) -> impl Iterator<Item = usize> {
-        let generated = |row: &usize| self.dataset.row_notes(*row).is_some_and(|notes| notes.generated);
-        self.split.train.iter().copied().filter(move |row| !generated(row))
+        real_rows(&*self.dataset, &self.split.train)
     }
 
     /// A loader of some rows; `training` shuffles and augments them.
@@ -175,6 +173,11 @@ impl Plan {
     pub fn batch_of(&self, rows: &[usize], device: &Device) -> Result<DeviceBatch> {
         self.to_device(&loader::batch_of(&*self.dataset, rows, self.size())?, device)
     }
+}
+
+/// The rows whose images were not generated.
+fn real_rows<'a>(dataset: &'a dyn Dataset, rows: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+    rows.iter().copied().filter(|&row| !dataset.is_generated(row))
 }
 
 /// Statistics of the numbers of the training images, for tasks whose heads standardise.

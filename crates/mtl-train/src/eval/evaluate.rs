@@ -41,7 +41,7 @@ pub struct Evaluation {
 
 /// Scores a run on the held-out side of its own data, or on every image of the folder `data`. A folder with the content of the
 /// run's own data, if that is gone, takes its place. Classes of other data are matched
-/// with the model's by name ([`mtl_data::MatchedDataset`]). The baseline is learnt from the run's own training labels, if its
+/// with the model's by name ([`mtl_data::MatchedDataset`]). The baseline is computed from the run's own training labels, if its
 /// data is still there.
 ///
 /// # Errors
@@ -92,7 +92,7 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
     })
 }
 
-/// What is scored.
+/// The images and tasks to score.
 struct Scored {
     part: &'static str,
     data: String,
@@ -138,7 +138,7 @@ fn other(config: &Config, schema: &Schema, path: &Path) -> Result<Scored> {
         None => seen.suspicion(&*other, &rows, &words)?,
     };
     let mut warnings = flatters.map_or_else(|| seen.doubts(&place).collect(), |warning| vec![warning]);
-    let generated = |row: &&usize| other.row_notes(**row).is_some_and(|notes| notes.generated);
+    let generated = |row: &&usize| other.is_generated(**row);
     let drawn = rows.iter().filter(generated).count();
     if drawn > 0 {
         warnings.push(format!(

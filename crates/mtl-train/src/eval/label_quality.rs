@@ -15,7 +15,7 @@ use crate::data::{Plan, identity, size_of, sources};
 use crate::error::Result;
 use crate::store::LoadedRun;
 
-/// Two classes are reported as not told apart below this balanced accuracy, with so many images each.
+/// Two classes are reported as not distinguished below this balanced accuracy, with so many images each.
 const CONFUSED: f64 = 0.6;
 const FEWEST: usize = 10;
 /// Share of the masks that are listed.

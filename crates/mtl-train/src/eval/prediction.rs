@@ -1,4 +1,4 @@
-//! What is predicted for one image.
+//! Predictions for one image.
 
 use std::path::PathBuf;
 

@@ -155,7 +155,7 @@ pub(super) struct Beside {
     pub of: BTreeMap<PathBuf, Vec<PathBuf>>,
     /// Masks that belong to no image.
     pub left: Vec<PathBuf>,
-    /// Whether masks were told from images by their values, not by their names.
+    /// Whether masks were recognised by their values, not by their names.
     pub by_values: bool,
 }
 

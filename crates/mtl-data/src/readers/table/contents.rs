@@ -91,7 +91,7 @@ fn refuse_repeated(path: &Path, header: &[String]) -> Result<(), Error> {
     })
 }
 
-/// Says what is unusual about a file's text.
+/// Says how a file's text differs from the usual form.
 fn say_form(name: &str, sheet: &Sheet, reading: &mut Reading) {
     if sheet.separator != b',' {
         let separator = sheet::separator_name(sheet.separator);

@@ -1,6 +1,6 @@
 //! `classes.csv` next to a table (`task,class`): the classes of its columns, in their order.
 //!
-//! A column that it names is a classification whatever its cells look like, and keeps classes that no image has. So a part of
+//! A column that it names is a classification for any cells, and keeps classes that no image has. So a part of
 //! a data set, or images generated for one, has the tasks of the whole.
 
 use std::collections::BTreeMap;
