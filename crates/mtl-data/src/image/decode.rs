@@ -14,6 +14,7 @@ use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageForma
 
 use crate::error::{Error, Problem};
 use crate::image::foreign::{AVIF, DICOM, Foreign, HEIC, JPEG_2000};
+use crate::image::jpeg_pixels::Jpeg;
 use crate::image::{jpeg, range, resize, stored, tiff};
 use crate::size::{MAX_BYTES, MAX_SIDE, Size};
 
@@ -63,19 +64,26 @@ pub fn load(path: &Path, channels: usize, size: Size, largest: Option<f32>) -> R
 /// # Errors
 /// [`Problem`], for everything that shows without decoding.
 pub fn inspect(bytes: &[u8]) -> Result<Header, Problem> {
-    if format(bytes)? == ImageFormat::Tiff {
+    let format = format(bytes)?;
+    if format == ImageFormat::Tiff {
         let head = tiff::head(bytes)?;
         let grey = matches!(head.layout, stored::Layout::Grey | stored::Layout::GreyAlpha);
         let alpha = matches!(head.layout, stored::Layout::GreyAlpha | stored::Layout::Rgba) && !head.undeclared;
         let size = upright(head.size, head.orientation);
         return Ok(Header { size, grey, alpha, deep: head.deep(), orientation: head.orientation });
     }
-    let mut decoder = open(bytes)?;
-    let (width, height) = decoder.dimensions();
+    let size = |(width, height): (u32, u32), orientation| {
+        upright(Size { height: height as usize, width: width as usize }, orientation)
+    };
+    if format == ImageFormat::Jpeg {
+        let Jpeg { dimensions, grey, orientation, .. } = Jpeg::open(bytes)?;
+        return Ok(Header { size: size(dimensions, orientation), grey, alpha: false, deep: false, orientation });
+    }
+    let mut decoder = open(bytes, format)?;
     let color = decoder.color_type();
     let orientation = decoder.orientation().map_err(problem)?;
     Ok(Header {
-        size: upright(Size { height: height as usize, width: width as usize }, orientation),
+        size: size(decoder.dimensions(), orientation),
         grey: !color.has_color(),
         alpha: color.has_alpha(),
         deep: color.bytes_per_pixel() > color.channel_count(),
@@ -107,14 +115,23 @@ pub(super) fn unturned(bytes: &[u8]) -> Result<DynamicImage, Problem> {
 }
 
 fn pixels(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Problem> {
-    if format(bytes)? == ImageFormat::Tiff {
-        let stored = tiff::read(bytes)?;
-        let orientation = stored.orientation;
-        return Ok((stored.into_picture()?, orientation));
+    match format(bytes)? {
+        ImageFormat::Tiff => {
+            let stored = tiff::read(bytes)?;
+            let orientation = stored.orientation;
+            Ok((stored.into_picture()?, orientation))
+        }
+        ImageFormat::Jpeg => {
+            let file = Jpeg::open(bytes)?;
+            let orientation = file.orientation;
+            Ok((file.pixels()?, orientation))
+        }
+        format => {
+            let mut decoder = open(bytes, format)?;
+            let orientation = decoder.orientation().map_err(problem)?;
+            Ok((DynamicImage::from_decoder(decoder).map_err(problem)?, orientation))
+        }
     }
-    let mut decoder = open(bytes)?;
-    let orientation = decoder.orientation().map_err(problem)?;
-    Ok((DynamicImage::from_decoder(decoder).map_err(problem)?, orientation))
 }
 
 /// A remark about a file that can be read.
@@ -228,24 +245,25 @@ fn not_read(bytes: &[u8], guessed: Option<ImageFormat>) -> Problem {
     }
 }
 
-fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, Problem> {
-    let format = format(bytes)?;
-    if format == ImageFormat::Jpeg {
-        jpeg::end(bytes, false)?;
-    }
+fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, Problem> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(2 * MAX_BYTES);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(problem)?;
-    let (width, height) = decoder.dimensions();
-    if width.max(height) > MAX_SIDE || decoder.total_bytes() > MAX_BYTES {
+    check_size(decoder.dimensions(), decoder.total_bytes())?;
+    Ok(decoder)
+}
+
+/// Width and height, and the bytes of all pixels.
+pub(super) fn check_size((width, height): (u32, u32), bytes: u64) -> Result<(), Problem> {
+    if width.max(height) > MAX_SIDE || bytes > MAX_BYTES {
         return Err(Problem::TooLarge { width, height });
     }
     if width.min(height) == 0 {
         return Err(Problem::Damaged(format!("{width} x {height} pixels")));
     }
-    Ok(decoder)
+    Ok(())
 }
 
 fn problem(error: ImageError) -> Problem {

@@ -7,6 +7,7 @@ pub mod depth;
 pub mod fingerprint;
 pub(crate) mod foreign;
 mod jpeg;
+mod jpeg_pixels;
 pub mod mask;
 pub mod palette;
 pub mod polygon;
