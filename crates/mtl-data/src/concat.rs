@@ -108,7 +108,15 @@ impl ConcatDataset {
                 }
             }
         }
-        let channels = parts.iter().map(|part| part.dataset.schema().channels).max().unwrap_or(1);
+        let counts: Vec<usize> = parts.iter().map(|part| part.dataset.schema().channels).collect();
+        let channels = counts.iter().copied().max().unwrap_or(1);
+        if let Some(at) = counts.iter().position(|&own| own != channels && !matches!((own, channels), (1, 3))) {
+            let problem = format!(
+                "`{}` has images of {} channels, another source of {channels}: only grey images are made to colour ones",
+                names[at], counts[at]
+            );
+            return Err(Error::Concat { problem });
+        }
         let (mut sources, mut skipped, mut reading) = (Vec::new(), Vec::new(), Reading::default());
         let mut first = 0;
         for ((part, name), own) in parts.into_iter().zip(&names).zip(chosen) {

@@ -268,6 +268,9 @@ pub struct ImageFacts {
     pub deep: bool,
     /// EXIF code of the turn that makes it upright; 1: none.
     pub orientation: u8,
+    /// Channels of an image that is read as neither grey nor RGB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
     /// Facts found by decoding; `None` if only the header was read.
     pub decoded: Option<DecodedFacts>,
 }

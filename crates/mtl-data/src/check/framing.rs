@@ -11,6 +11,7 @@ use mtl_task::{Target, TaskKind};
 use rayon::prelude::*;
 
 use crate::dataset::{Dataset, Labels};
+use crate::image::picture::first_three;
 use crate::image::resize;
 use crate::size::Size;
 
@@ -119,7 +120,10 @@ fn words(change: Change) -> String {
 fn pair(dataset: &dyn Dataset, row: usize, task: usize) -> Option<Pair> {
     let sample = dataset.sample(row, SIZE).ok()?;
     let Target::Mask(mask) = sample.targets.get(task)? else { return None };
-    let grey = if dataset.schema().channels == 3 { resize::luma(&sample.image) } else { sample.image.clone() };
+    let grey = match dataset.schema().channels {
+        1 => sample.image.clone(),
+        channels => resize::luma(&first_three(&sample.image, channels, SIZE)),
+    };
     let half = SIDE as f32 / 2.0;
     let mut points = Vec::new();
     for y in 0..SIDE - 1 {

@@ -7,6 +7,7 @@ use mtl_task::{Target, TaskKind};
 
 use crate::dataset::{Dataset, Labels};
 use crate::image::colours::{UNLABELLED, class_colour};
+use crate::image::picture::first_three;
 use crate::size::Size;
 
 /// Side of one picture, in pixels.
@@ -176,10 +177,8 @@ impl Cell {
         let size = Size { height: side(native.height), width: side(native.width) };
         let sample = dataset.sample(row, size).ok()?;
         let plane = size.pixels();
-        let pixel = |at: usize| match schema.channels {
-            1 => [sample.image[at]; 3],
-            _ => [sample.image[at], sample.image[plane + at], sample.image[2 * plane + at]],
-        };
+        let shown = first_three(&sample.image, schema.channels, size);
+        let pixel = |at: usize| [shown[at], shown[plane + at], shown[2 * plane + at]];
         let picture = |colour: &dyn Fn(usize) -> [u8; 3]| {
             let mut panel = RgbImage::from_pixel(SIDE, size.height as u32, PAPER);
             for at in 0..plane {

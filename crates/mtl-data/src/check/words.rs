@@ -17,7 +17,8 @@ impl fmt::Display for Report {
         match self.channels {
             0 => writeln!(f)?,
             1 => writeln!(f, ", grey")?,
-            _ => writeln!(f, ", colour")?,
+            3 => writeln!(f, ", colour")?,
+            channels => writeln!(f, ", {channels} channels")?,
         }
         if let Some(reason) = &self.refused {
             writeln!(f, "REFUSED: {reason}")?;

@@ -15,7 +15,8 @@ use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageForma
 use crate::error::{Error, Problem};
 use crate::image::foreign::{AVIF, DICOM, Foreign, HEIC, JPEG_2000};
 use crate::image::jpeg_pixels::Jpeg;
-use crate::image::{jpeg, range, resize, stored, tiff};
+use crate::image::picture::Picture;
+use crate::image::{jpeg, range, stored, tiff};
 use crate::size::{MAX_BYTES, MAX_SIDE, Size};
 
 /// Facts in the header.
@@ -25,6 +26,8 @@ pub struct Header {
     pub size: Size,
     /// Stored with one colour component.
     pub grey: bool,
+    /// Numbers per pixel as they are decoded, alpha included: 1 to 4, up to 16 in TIFF files.
+    pub channels: usize,
     /// Stored with an alpha channel.
     pub alpha: bool,
     /// More than 8 bits per number.
@@ -51,12 +54,12 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// [`Error::Io`] or [`Error::Image`].
 pub fn load(path: &Path, channels: usize, size: Size, largest: Option<f32>) -> Result<(Vec<u8>, Size), Error> {
-    let image = decode(&read_file(path)?).map_err(|problem| Error::Image { path: path.to_owned(), problem })?;
-    let native = size_of(&image);
+    let fail = |problem| Error::Image { path: path.to_owned(), problem };
+    let picture = Picture::decode(&read_file(path)?, channels).map_err(fail)?;
+    let native = picture.size();
     // Without a range that is known, the image's own.
-    let own = |image: &DynamicImage| range::largest_value(image).ok().flatten().map(range::range_end);
-    let largest = largest.or_else(|| own(&image));
-    Ok((resize::planes(&range::eight_bits(image, largest), channels, size), native))
+    let largest = largest.or_else(|| picture.largest_value().ok().flatten().map(range::range_end));
+    Ok((picture.planes(channels, size, largest), native))
 }
 
 /// Size and kind of pixels, from the header alone.
@@ -70,14 +73,23 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, Problem> {
         let grey = matches!(head.layout, stored::Layout::Grey | stored::Layout::GreyAlpha);
         let alpha = matches!(head.layout, stored::Layout::GreyAlpha | stored::Layout::Rgba) && !head.undeclared;
         let size = upright(head.size, head.orientation);
-        return Ok(Header { size, grey, alpha, deep: head.deep(), orientation: head.orientation });
+        let channels = head.layout.channels();
+        return Ok(Header { size, grey, channels, alpha, deep: head.deep(), orientation: head.orientation });
     }
     let size = |(width, height): (u32, u32), orientation| {
         upright(Size { height: height as usize, width: width as usize }, orientation)
     };
     if format == ImageFormat::Jpeg {
         let Jpeg { dimensions, grey, orientation, .. } = Jpeg::open(bytes)?;
-        return Ok(Header { size: size(dimensions, orientation), grey, alpha: false, deep: false, orientation });
+        let channels = if grey { 1 } else { 3 };
+        return Ok(Header {
+            size: size(dimensions, orientation),
+            grey,
+            channels,
+            alpha: false,
+            deep: false,
+            orientation,
+        });
     }
     let mut decoder = open(bytes, format)?;
     let color = decoder.color_type();
@@ -85,6 +97,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, Problem> {
     Ok(Header {
         size: size(decoder.dimensions(), orientation),
         grey: !color.has_color(),
+        channels: color.channel_count().into(),
         alpha: color.has_alpha(),
         deep: color.bytes_per_pixel() > color.channel_count(),
         orientation,

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::image::picture::{first_three, is_multi_channel};
 use crate::image::resize;
 use crate::size::Size;
 
@@ -50,8 +51,10 @@ pub enum Likeness {
 }
 
 impl Fingerprint {
-    /// From `[channels, H, W]` bytes of any size and a hash of the stored content.
+    /// From `[channels, H, W]` bytes of any size and a hash of the stored content; of more than three channels the first three.
     pub fn from_planes(planes: &[u8], channels: usize, size: Size, content: Option<u64>) -> Self {
+        let shown = if is_multi_channel(channels) { first_three(planes, channels, size) } else { Vec::new() };
+        let (planes, channels) = if shown.is_empty() { (planes, channels) } else { (&shown[..], 3) };
         let mut small = resize::stretch_planes(planes, channels, size, SMALL);
         let grey = if channels == 3 { resize::luma(&small) } else { small.clone() };
         if channels == 1 {

@@ -67,6 +67,12 @@ pub fn read(bytes: &[u8], colours: bool, turn: Option<Orientation>) -> Result<Ma
     let header = decode::inspect(bytes)?;
     let turn = turn.unwrap_or(header.orientation);
     let format = decode::format(bytes)?;
+    if header.channels > 4 {
+        return Err(Problem::Unsupported {
+            kind: format!("masks of {} channels", header.channels),
+            remedy: "save one mask per class, or one channel of class numbers".into(),
+        });
+    }
     let stored = match format {
         ImageFormat::Png => Some(stored::read_png(bytes, header.orientation)?),
         ImageFormat::Tiff => Some(super::tiff::read(bytes)?),

@@ -10,6 +10,7 @@ mod jpeg;
 mod jpeg_pixels;
 pub mod mask;
 pub mod palette;
+pub mod picture;
 pub mod polygon;
 pub mod range;
 pub mod resize;

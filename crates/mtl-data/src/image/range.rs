@@ -14,11 +14,7 @@ pub fn largest_value(image: &DynamicImage) -> Result<Option<f32>, Problem> {
         Ok(Some(largest.copied().map_or(0.0, f32::from)))
     };
     let floats = |values: &[f32], channels: usize| {
-        let colours = || values.chunks_exact(channels).flat_map(|pixel| &pixel[..3]).copied();
-        match colours().find(|value| !value.is_finite() || *value < 0.0) {
-            Some(value) => Err(Problem::Float(value.to_string())),
-            None => Ok(Some(colours().fold(0.0, f32::max))),
-        }
+        largest_of(values.chunks_exact(channels).flat_map(|pixel| &pixel[..3]).copied())
     };
     match image {
         DynamicImage::ImageLuma16(pixels) => deepest(pixels.as_raw(), 1, 1),
@@ -29,6 +25,17 @@ pub fn largest_value(image: &DynamicImage) -> Result<Option<f32>, Problem> {
         DynamicImage::ImageRgba32F(pixels) => floats(pixels.as_raw(), 4),
         _ => Ok(None),
     }
+}
+
+/// Largest of some numbers.
+///
+/// # Errors
+/// [`Problem::Float`] for a number that is negative or not finite.
+pub(super) fn largest_of(mut values: impl Iterator<Item = f32>) -> Result<Option<f32>, Problem> {
+    let largest = values.try_fold(0.0_f32, |largest, value| {
+        if value.is_finite() && value >= 0.0 { Ok(largest.max(value)) } else { Err(Problem::Float(value.to_string())) }
+    });
+    largest.map(Some)
 }
 
 /// The end of the range that numbers up to `largest` were probably stored in: 8, 10, 12, 14 or 16 bits; for floats 1, or their own

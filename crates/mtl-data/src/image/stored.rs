@@ -15,6 +15,8 @@ pub(super) enum Layout {
     GreyAlpha,
     Rgb,
     Rgba,
+    /// So many numbers of any meaning.
+    Channels(usize),
     /// Indices into these colours.
     Indexed(Vec<[u8; 3]>),
 }
@@ -26,6 +28,7 @@ impl Layout {
             Self::GreyAlpha => 2,
             Self::Rgb => 3,
             Self::Rgba => 4,
+            Self::Channels(count) => *count,
         }
     }
 }
@@ -132,6 +135,7 @@ impl Stored {
             (Layout::Rgba, Samples::F32(values)) => {
                 ImageBuffer::<Rgba<f32>, _>::from_raw(width, height, values).map(DynamicImage::from)
             }
+            (Layout::Channels(count), _) => return Err(super::tiff::many_channels(count)),
             (layout, _) => {
                 let kind = format!("{}-bit images of layout {layout:?}", self.bits);
                 return Err(Problem::Unsupported { kind, remedy: "convert to RGB of 8 or 16 bits".into() });

@@ -1,7 +1,7 @@
 //! TIFF files: the first image in them, with its numbers as stored.
 //!
 //! Strips and tiles, interleaved and separate planes, 1 to 16 bits and floats, palettes; compressed by deflate, LZW, PackBits,
-//! CCITT fax or JPEG. Signed integers and more channels than RGB and alpha are refused in words.
+//! CCITT fax or JPEG. Signed integers and more than 16 channels are refused in words.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -11,6 +11,7 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
+use super::picture::MOST_CHANNELS;
 use super::stored::{Layout, Samples, Stored};
 use crate::error::Problem;
 use crate::size::{MAX_BYTES, MAX_SIDE, Size};
@@ -88,12 +89,10 @@ fn open(bytes: &[u8], indexed: bool) -> Result<(Reader<'_>, Head), Problem> {
         ColorType::RGB(_) | ColorType::YCbCr(8) => (Layout::Rgb, false),
         ColorType::RGBA(_) => (Layout::Rgba, false),
         ColorType::CMYK(8) => (Layout::Rgb, true),
-        ColorType::Multiband { num_samples, .. } => {
-            return Err(Problem::Unsupported {
-                kind: format!("TIFF files of {num_samples} channels"),
-                remedy: "save 1 (grey) or 3 (RGB) of them".into(),
-            });
+        ColorType::Multiband { num_samples, .. } if usize::from(num_samples) <= MOST_CHANNELS => {
+            (Layout::Channels(num_samples.into()), false)
         }
+        ColorType::Multiband { num_samples, .. } => return Err(many_channels(num_samples.into())),
         other => {
             return Err(Problem::Unsupported {
                 kind: format!("TIFF files of {other:?}"),
@@ -120,7 +119,7 @@ fn open(bytes: &[u8], indexed: bool) -> Result<(Reader<'_>, Head), Problem> {
     // A fourth number that is not declared as alpha may be anything: near infrared, for example.
     let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).map_err(problem)?.unwrap_or_default();
     let stored = number(&mut decoder, Tag::SamplesPerPixel)?.map_or(0, usize::from);
-    let more = !cmyk && stored > layout.channels();
+    let more = !cmyk && stored > layout.channels() && !matches!(layout, Layout::Channels(_));
     let undeclared = more || (layout == Layout::Rgba && !matches!(extra.first(), Some(1 | 2)));
     let planar = number(&mut decoder, Tag::PlanarConfiguration)? == Some(2);
     if planar && bits < 8 {
@@ -149,8 +148,30 @@ pub(super) fn head(bytes: &[u8]) -> Result<Head, Problem> {
     Ok(open(&grey, matches!(grey, Cow::Owned(_)))?.1)
 }
 
-/// The numbers of the first image.
+/// More channels than a picture has.
+pub(super) fn many_channels(count: usize) -> Problem {
+    let remedy = match count {
+        0..=MOST_CHANNELS => {
+            format!("data.open.channels = {count} reads them all, or save 1 (grey) or 3 (RGB) of them")
+        }
+        _ => format!("save at most {MOST_CHANNELS} of them"),
+    };
+    Problem::Unsupported { kind: format!("TIFF files of {count} channels"), remedy }
+}
+
+/// The numbers of the first image as a picture: without a fourth number that is not declared as alpha.
 pub(super) fn read(bytes: &[u8]) -> Result<Stored, Problem> {
+    let undeclared = head(bytes)?.undeclared;
+    let Stored { size, layout, bits, samples, orientation } = read_all(bytes)?;
+    let (samples, layout) = match layout {
+        Layout::Rgba if undeclared => (samples.first_three_of_four(), Layout::Rgb),
+        layout => (samples, layout),
+    };
+    Ok(Stored { size, layout, bits, samples, orientation })
+}
+
+/// The numbers of the first image, all of them.
+pub(super) fn read_all(bytes: &[u8]) -> Result<Stored, Problem> {
     let grey = as_grey(bytes);
     let (mut decoder, head) = open(&grey, matches!(grey, Cow::Owned(_)))?;
     let mut result = DecodingResult::U8(Vec::new());
@@ -179,11 +200,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Stored, Problem> {
     if samples.len() != head.size.pixels() * head.layout.channels() {
         return Err(Problem::Truncated);
     }
-    let (samples, layout) = match head.layout {
-        Layout::Rgba if head.undeclared => (samples.first_three_of_four(), Layout::Rgb),
-        layout => (samples, layout),
-    };
-    Ok(Stored { size: head.size, layout, bits: head.bits, samples, orientation: head.orientation })
+    Ok(Stored { size: head.size, layout: head.layout, bits: head.bits, samples, orientation: head.orientation })
 }
 
 /// Amounts of ink to light, without a colour profile.

@@ -37,7 +37,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     if names.len() != CLASSES.len() {
         names = CLASSES.map(str::to_owned).to_vec();
     }
-    let mut packed = Packed::new(walk::dataset_name(root), names, 3, SIZE, options);
+    let mut packed = Packed::new(walk::dataset_name(root), names, 3, SIZE, options)?;
     for (path, subset) in &files {
         let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let fail = |reason: String| Error::Packed { path: path.clone(), reason };

@@ -63,6 +63,7 @@ impl Draft {
         let masks = MaskReading { colours, as_stored: options.masks_as_stored, resize: options.resize_masks };
         let scanner = Scanner {
             verify: options.verify,
+            channels: options.channels.unwrap_or(3),
             decode_masks: !known || options.verify,
             masks,
             depth: &encoding,

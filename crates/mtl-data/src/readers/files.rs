@@ -14,9 +14,10 @@ use crate::facts::{DecodedFacts, FileContent, FileFacts, LabelFacts, RowFacts, W
 use crate::image::depth::{Encoding, depth};
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::palette::Palette;
+use crate::image::picture::{Picture, is_multi_channel};
 use crate::image::polygon::{self, Outline};
 use crate::image::runs::Runs;
-use crate::image::{area, decode, mask, palette, range, resize};
+use crate::image::{area, decode, mask, palette};
 use crate::reading::Reading;
 use crate::row_notes::RowNotes;
 use crate::size::Size;
@@ -183,15 +184,15 @@ impl Dataset for ImageFiles {
 
     fn sample(&self, at: usize, size: Size) -> Result<Sample, Error> {
         let row = &self.rows[at];
-        let image = decode::decode(&decode::read_file(&row.image)?)
+        let image = Picture::decode(&decode::read_file(&row.image)?, self.schema.channels)
             .map_err(|problem| Error::Image { path: row.image.clone(), problem })?;
-        let native = decode::size_of(&image);
+        let native = image.size();
         let mut targets = Vec::with_capacity(row.labels.len());
         for (task, label) in self.schema.tasks.iter().zip(&row.labels) {
             targets.push(match label {
                 Label::Mask(paths) => self.mask(at, paths, native, size)?,
                 Label::Alpha => {
-                    let alpha = decode::alpha_mask(&image).ok_or_else(|| Error::Mask {
+                    let alpha = image.alpha_mask().ok_or_else(|| Error::Mask {
                         path: row.image.clone(),
                         reason: "the image has lost its alpha channel since the data set was opened".into(),
                     })?;
@@ -206,8 +207,7 @@ impl Dataset for ImageFiles {
                 }
             });
         }
-        let image = range::eight_bits(image, self.largest);
-        Ok(Sample { image: resize::planes(&image, self.schema.channels, size), targets })
+        Ok(Sample { image: image.planes(self.schema.channels, size, self.largest), targets })
     }
 
     fn content_hash(&self, row: usize) -> Result<Option<u64>, Error> {
@@ -224,8 +224,9 @@ impl Dataset for ImageFiles {
             Some(decoded) => Some(decoded.fingerprint.clone()),
             None => {
                 let path = &self.rows[row].image;
-                let (planes, _) = decode::load(path, 3, SMALL, self.largest)?;
-                Some(Fingerprint::from_planes(&planes, 3, SMALL, content))
+                let channels = if is_multi_channel(self.schema.channels) { self.schema.channels } else { 3 };
+                let (planes, _) = decode::load(path, channels, SMALL, self.largest)?;
+                Some(Fingerprint::from_planes(&planes, channels, SMALL, content))
             }
         };
         let mut labels = Vec::new();

@@ -50,7 +50,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let full = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
     let fashion = largest == 9 && full.to_string_lossy().to_lowercase().contains("fashion");
     let names = (0..=usize::from(largest)).map(|c| if fashion { FASHION[c].to_owned() } else { c.to_string() });
-    let mut packed = Packed::new(walk::dataset_name(root), names.collect(), 1, size, options);
+    let mut packed = Packed::new(walk::dataset_name(root), names.collect(), 1, size, options)?;
     for (_, size, pixels, classes, subset) in &subsets {
         for (image, class) in pixels.chunks_exact(size.height * size.width).zip(classes) {
             packed.push(image, *class, *subset);

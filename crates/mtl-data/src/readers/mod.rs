@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::image::depth::Encoding;
+use crate::image::picture::MOST_CHANNELS;
 use crate::inventory::Inventory;
 use crate::progress::Progress;
 use crate::reading::Reading;
@@ -52,7 +53,8 @@ pub(crate) use walk::images_below;
 pub struct OpenOptions {
     /// Name of the reader, one of [`READERS`]. Default: none, the folder decides.
     pub reader: Option<String>,
-    /// 1 for grey images, 3 for colour. Default: none, 1 if no image has a coloured pixel, else 3.
+    /// 1 for grey images, 3 for colour; 2 or 4 to 16 for TIFF and PNG files of so many channels (multi-spectral, radar). Default:
+    /// none, 1 if no image has a coloured pixel, else 3.
     pub channels: Option<usize>,
     /// Decode every image and mask file once when opening. Default: true. Without, files are judged by their headers:
     /// a damaged one stops the run when it is first needed, and images count as grey only if they are stored so.
@@ -289,12 +291,12 @@ pub fn images_in(path: &Path, reading: &mut Reading) -> Result<Vec<PathBuf>, Err
 
 fn check(options: &OpenOptions) -> Result<(), Error> {
     if let Some(channels) = options.channels
-        && !matches!(channels, 1 | 3)
+        && !(1..=MOST_CHANNELS).contains(&channels)
     {
         return Err(Error::Option {
             key: "channels",
             value: channels.to_string(),
-            reason: "1 (grey) or 3 (colour)".into(),
+            reason: format!("1 (grey), 3 (colour), or 2 to {MOST_CHANNELS} for files of so many channels"),
         });
     }
     if let (Some(table), true) = (&options.labels, options.images.is_some() || options.masks.is_some()) {

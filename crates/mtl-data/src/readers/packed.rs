@@ -6,6 +6,7 @@ use super::OpenOptions;
 use crate::dataset::{Dataset, Labels, Sample, Schema, Subset};
 use crate::error::Error;
 use crate::image::fingerprint::hash;
+use crate::image::picture::is_multi_channel;
 use crate::image::resize;
 use crate::reading::Reading;
 use crate::size::Size;
@@ -24,16 +25,24 @@ pub(super) struct Packed {
 
 impl Packed {
     /// `classes`, `subsets` and `pixels` agree in length: the readers checked their files.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a number of channels that such images do not have.
     pub(super) fn new(
         name: String,
         class_names: Vec<String>,
         stored_channels: usize,
         size: Size,
         options: &OpenOptions,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let channels = options.channels.unwrap_or(stored_channels);
+        if is_multi_channel(channels) {
+            let reason = format!("the images of {name} have {stored_channels}: 1 (grey) or 3 (colour)");
+            return Err(Error::Option { key: "channels", value: channels.to_string(), reason });
+        }
         let task = Task::new("class", TaskKind::Classification { classes: class_names });
-        let schema = Schema { name, channels: options.channels.unwrap_or(stored_channels), tasks: vec![task] };
-        Self {
+        let schema = Schema { name, channels, tasks: vec![task] };
+        Ok(Self {
             schema,
             stored_channels,
             size,
@@ -41,7 +50,7 @@ impl Packed {
             classes: Vec::new(),
             subsets: Vec::new(),
             reading: Reading::default(),
-        }
+        })
     }
 
     pub(super) fn push(&mut self, pixels: &[u8], class: u8, subset: Subset) {

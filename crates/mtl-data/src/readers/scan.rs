@@ -12,7 +12,8 @@ use crate::facts::{DecodedFacts, DenseFacts, FileContent, FileFacts, ImageFacts,
 use crate::image::decode::Header;
 use crate::image::depth::{Encoding, depth};
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
-use crate::image::{decode, mask, range, resize};
+use crate::image::picture::{Picture, check_channels, is_multi_channel};
+use crate::image::{decode, mask};
 use crate::inventory::Inventory;
 use crate::size::Size;
 
@@ -20,6 +21,8 @@ use crate::size::Size;
 pub(super) struct Scanner<'a> {
     /// Decode images.
     pub verify: bool,
+    /// Channels of the images; 3 where that is still to be found.
+    pub channels: usize,
     /// Decode masks.
     pub decode_masks: bool,
     /// How masks are read.
@@ -144,6 +147,11 @@ impl Scanner<'_> {
         scanned
     }
 
+    /// Channels of images that are neither grey nor RGB.
+    fn multi(&self) -> Option<usize> {
+        Some(self.channels).filter(|&channels| is_multi_channel(channels))
+    }
+
     fn known(&self, path: &Path, enough: impl Fn(&FileContent) -> bool) -> Option<FileFacts> {
         let facts = self.known?.unchanged(path).filter(|facts| enough(&facts.content)).cloned()?;
         self.reused.fetch_add(1, Ordering::Relaxed);
@@ -156,7 +164,7 @@ impl Scanner<'_> {
     }
 
     fn image(&self, path: &Path) -> Result<FileFacts, String> {
-        let enough = |content: &FileContent| matches!(content, FileContent::Image(image) if image.decoded.is_some() == self.verify);
+        let enough = |content: &FileContent| matches!(content, FileContent::Image(image) if image.decoded.is_some() == self.verify && image.channels == self.multi());
         if let Some(facts) = self.known(path, enough) {
             return Ok(facts);
         }
@@ -166,17 +174,19 @@ impl Scanner<'_> {
         let words = |problem: Problem| problem.to_string();
         let header = decode::inspect(&bytes).map_err(words)?;
         let orientation = header.orientation.to_exif();
+        check_channels(&header, self.channels).map_err(words)?;
         let Header { grey, alpha, deep, .. } = header;
-        let mut facts = ImageFacts { grey, alpha, deep, orientation, decoded: None };
+        let (alpha, channels) = (alpha && self.multi().is_none(), self.multi());
+        let mut facts = ImageFacts { grey, alpha, deep, orientation, channels, decoded: None };
         if self.verify {
             let notes = decode::verify(&bytes).map_err(words)?;
-            let image = decode::decode(&bytes).map_err(words)?;
-            facts.grey = decode::is_grey(&image);
+            let picture = Picture::decode(&bytes, self.channels).map_err(words)?;
+            facts.grey = picture.is_grey();
             let all = header.size.pixels() as u64;
-            let largest = range::largest_value(&image).map_err(words)?;
-            let opaque = decode::alpha_mask(&image).map_or(all, |mask| mask.iter().map(|&one| u64::from(one)).sum());
+            let largest = picture.largest_value().map_err(words)?;
+            let opaque = picture.alpha_mask().map_or(all, |mask| mask.iter().map(|&one| u64::from(one)).sum());
             // In its own range, so that dark images of few bits do not look alike.
-            let small = resize::planes(&range::eight_bits(image, largest.map(range::range_end)), 3, SMALL);
+            let small = picture.thumbnail(SMALL);
             let fingerprint = Fingerprint::from_planes(&small, 3, SMALL, Some(hash(&bytes)));
             facts.decoded = Some(DecodedFacts { fingerprint, opaque, largest, notes });
         }

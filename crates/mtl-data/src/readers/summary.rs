@@ -146,7 +146,9 @@ impl Summary {
             let what = match note {
                 Note::FirstOfSeveral => "hold several images or frames: the first is used",
                 Note::NoEndMarker => "lack the end marker of a JPEG, but all their pixels are there: they are used",
-                Note::FurtherChannel => "have a further channel that is not declared as alpha: it is not used",
+                Note::FurtherChannel => {
+                    "have a further channel that is not declared as alpha: it is not used (data.open.channels reads all)"
+                }
                 Note::Cmyk => "are CMYK: they are converted to RGB without a colour profile",
             };
             let first = paths.first().map(|path| path.display().to_string()).unwrap_or_default();

@@ -68,8 +68,8 @@ fn broken_files_are_skipped_up_to_a_share_and_then_refused_with_the_list() {
     assert_eq!(open(temp.path(), &lenient).unwrap().skipped().len(), 2);
     let wrong = OpenOptions { max_broken: 2.0, channels: None, ..OpenOptions::default() };
     contains_all(&error_with(temp.path(), &wrong), &["max_broken = 2", "a share from 0 to 1"]);
-    let wrong = OpenOptions { channels: Some(4), ..OpenOptions::default() };
-    contains_all(&error_with(temp.path(), &wrong), &["channels = 4", "1 (grey) or 3"]);
+    let wrong = OpenOptions { channels: Some(17), ..OpenOptions::default() };
+    contains_all(&error_with(temp.path(), &wrong), &["channels = 17", "1 (grey), 3 (colour)"]);
 }
 
 #[test]

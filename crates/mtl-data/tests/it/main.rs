@@ -3,6 +3,7 @@
 mod arranged;
 mod bad;
 mod cases;
+mod channels;
 mod coco;
 mod concerns;
 mod events;

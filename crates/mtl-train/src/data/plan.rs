@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mtl_balance::Balancer;
+use mtl_data::image::picture::is_multi_channel;
 use mtl_data::inventory::{Inventory, Wanted};
 use mtl_data::{Dataset, Scenes, Size, Skipped, loader, split::Splits};
 use mtl_model::{DeviceBatch, Schema};
@@ -93,6 +94,14 @@ impl Plan {
             let problem = "0: a run needs validation images to choose its best weights by";
             return Err(Error::setting("data.split.validation", problem));
         }
+        let channels = dataset.schema().channels;
+        if is_multi_channel(channels) && !config.generators.is_empty() {
+            let problem = format!(
+                "images of {channels} channels; generators make images of 1 (grey) or 3 (colour). Without generators: \
+                 --set 'stages.run=[\"joint\"]' 'objectives.reconstruction.none={{}}'"
+            );
+            return Err(Error::setting("data.open.channels", problem));
+        }
         sources::check_normalisation(&config, &tasks, &*dataset, &split)?;
         let labels = count_labels(&*dataset, &columns, &tasks, &split);
         if let Some(count) = labels.iter().find(|count| count.labelled[0] == 0) {
@@ -106,7 +115,7 @@ impl Plan {
         notes.extend(dataset.reading().lines());
         notes.extend(split.notes.iter().cloned());
         notes.extend(Skipped::lines(dataset.skipped()).into_iter().map(|line| format!("skipped {line}")));
-        let mut schema = Schema::new(&dataset.schema().name, dataset.schema().channels, (height, width), tasks);
+        let mut schema = Schema::new(&dataset.schema().name, channels, (height, width), tasks);
         schema.condition = condition;
         schema.split_sha256 = split_sha256(&*dataset, &split);
         let inventory = Inventory::new(&*dataset, Wanted::LABELS)?;

@@ -28,7 +28,8 @@ impl Tile {
         let byte = |v: f32| ((v.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8;
         let at = |channel: usize, y: u32, x: u32| byte(values[(channel * height + y as usize) * width + x as usize]);
         Self::draw(height, width, |y, x| {
-            if channels == 1 { [at(0, y, x); 3] } else { [at(0, y, x), at(1, y, x), at(2, y, x)] }
+            // Of more than three channels the first three; the last of fewer stands for those that are missing.
+            [0, 1, 2].map(|channel: usize| at(channel.min(channels - 1), y, x))
         })
     }
 

@@ -177,7 +177,7 @@ fn overlay(bytes: &[u8], channels: usize, size: Size, mask: &[u8]) -> DynamicIma
     let plane = size.height * size.width;
     DynamicImage::ImageRgb8(RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| {
         let at = y as usize * size.width + x as usize;
-        let pixel = [0, 1, 2].map(|c| bytes[if channels == 1 { at } else { c * plane + at }]);
+        let pixel = [0, 1, 2].map(|c: usize| bytes[c.min(channels - 1) * plane + at]);
         match mask[at] {
             0 => Rgb(pixel),
             class => {
