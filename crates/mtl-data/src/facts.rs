@@ -6,9 +6,9 @@ use std::time::UNIX_EPOCH;
 use mtl_task::{Target, TaskKind};
 use serde::{Deserialize, Serialize};
 
-use crate::image::decode::Note;
 use crate::image::depth::Encoding;
 use crate::image::fingerprint::Fingerprint;
+use crate::image::header::Note;
 use crate::image::mask::Code;
 use crate::size::Size;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mtl_data::image::decode;
+use mtl_data::image::picture;
 use mtl_data::{Dataset, Scenes, Size, scenes};
 use rayon::prelude::*;
 use serde_json::json;
@@ -34,7 +34,7 @@ fn workload(end: &'static str) -> Workload {
             let files = files(&folder, end)?;
             let size = Size { height: SIDE, width: SIDE };
             Ok(Box::new(Repeated(move || {
-                let read = files[..batch.min(FILES)].par_iter().map(|path| decode::load(path, 3, size, None));
+                let read = files[..batch.min(FILES)].par_iter().map(|path| picture::load(path, 3, size, None));
                 let pixels: usize = read.map(|image| image.map(|(bytes, _)| bytes.len())).sum::<Result<_, _>>()?;
                 anyhow::ensure!(pixels == batch.min(FILES) * 3 * SIDE * SIDE, "{pixels} bytes");
                 Ok(())

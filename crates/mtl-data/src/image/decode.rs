@@ -13,28 +13,13 @@ use image::metadata::Orientation;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::error::{Error, Problem};
+#[cfg(feature = "dicom")]
+use crate::image::dicom;
 use crate::image::foreign::{AVIF, DICOM, Foreign, HEIC, JPEG_2000};
+use crate::image::header::{Header, Note, check_size};
 use crate::image::jpeg_pixels::Jpeg;
-use crate::image::picture::Picture;
-use crate::image::{jpeg, range, stored, tiff};
-use crate::size::{MAX_BYTES, MAX_SIDE, Size};
-
-/// Facts in the header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Size after EXIF orientation.
-    pub size: Size,
-    /// Stored with one colour component.
-    pub grey: bool,
-    /// Numbers per pixel as they are decoded, alpha included: 1 to 4, up to 16 in TIFF files.
-    pub channels: usize,
-    /// Stored with an alpha channel.
-    pub alpha: bool,
-    /// More than 8 bits per number.
-    pub deep: bool,
-    /// How the stored image is turned upright.
-    pub orientation: Orientation,
-}
+use crate::image::{jpeg, stored, tiff};
+use crate::size::{MAX_BYTES, Size};
 
 /// Reads a file of at most [`MAX_BYTES`].
 ///
@@ -49,24 +34,15 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(io)
 }
 
-/// Reads, decodes and resizes one image file: `[channels, H, W]` bytes and the size it had. `largest`: see [`range::eight_bits`].
-///
-/// # Errors
-/// [`Error::Io`] or [`Error::Image`].
-pub fn load(path: &Path, channels: usize, size: Size, largest: Option<f32>) -> Result<(Vec<u8>, Size), Error> {
-    let fail = |problem| Error::Image { path: path.to_owned(), problem };
-    let picture = Picture::decode(&read_file(path)?, channels).map_err(fail)?;
-    let native = picture.size();
-    // Without a range that is known, the image's own.
-    let largest = largest.or_else(|| picture.largest_value().ok().flatten().map(range::range_end));
-    Ok((picture.planes(channels, size, largest), native))
-}
-
 /// Size and kind of pixels, from the header alone.
 ///
 /// # Errors
 /// [`Problem`], for everything that shows without decoding.
 pub fn inspect(bytes: &[u8]) -> Result<Header, Problem> {
+    #[cfg(feature = "dicom")]
+    if dicom::is_dicom(bytes) {
+        return dicom::inspect(bytes);
+    }
     let format = format(bytes)?;
     if format == ImageFormat::Tiff {
         let head = tiff::head(bytes)?;
@@ -128,6 +104,10 @@ pub(super) fn unturned(bytes: &[u8]) -> Result<DynamicImage, Problem> {
 }
 
 fn pixels(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Problem> {
+    #[cfg(feature = "dicom")]
+    if dicom::is_dicom(bytes) {
+        return Ok((dicom::pixels(bytes)?, Orientation::NoTransforms));
+    }
     match format(bytes)? {
         ImageFormat::Tiff => {
             let stored = tiff::read(bytes)?;
@@ -147,25 +127,15 @@ fn pixels(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Problem> {
     }
 }
 
-/// A remark about a file that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Note {
-    /// It holds several images or frames; the first is used.
-    FirstOfSeveral,
-    /// A JPEG without its end marker, with all pixels.
-    NoEndMarker,
-    /// CMYK, converted without a colour profile.
-    Cmyk,
-    /// A further channel that is not declared as alpha; it is not used.
-    FurtherChannel,
-}
-
 /// Looks closer at a file than decoding does: for the pass over a new data set, not for training.
 ///
 /// # Errors
 /// [`Problem`]: pixels that the decoder would make up.
 pub fn verify(bytes: &[u8]) -> Result<Vec<Note>, Problem> {
+    #[cfg(feature = "dicom")]
+    if dicom::is_dicom(bytes) {
+        return dicom::notes(bytes);
+    }
     let several = |several: bool| vec![(several, Note::FirstOfSeveral)];
     let found = match format(bytes)? {
         ImageFormat::Jpeg => {
@@ -266,17 +236,6 @@ fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, Pro
     let decoder = reader.into_decoder().map_err(problem)?;
     check_size(decoder.dimensions(), decoder.total_bytes())?;
     Ok(decoder)
-}
-
-/// Width and height, and the bytes of all pixels.
-pub(super) fn check_size((width, height): (u32, u32), bytes: u64) -> Result<(), Problem> {
-    if width.max(height) > MAX_SIDE || bytes > MAX_BYTES {
-        return Err(Problem::TooLarge { width, height });
-    }
-    if width.min(height) == 0 {
-        return Err(Problem::Damaged(format!("{width} x {height} pixels")));
-    }
-    Ok(())
 }
 
 fn problem(error: ImageError) -> Problem {

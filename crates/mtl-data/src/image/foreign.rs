@@ -18,14 +18,18 @@ pub(crate) const JPEG_2000: Foreign = Foreign {
     ends: &["jp2", "j2k", "jpx"],
     remedy: "convert with `opj_decompress -i x.jp2 -o x.png`",
 };
-pub(crate) const DICOM: Foreign =
-    Foreign { kind: "DICOM files", ends: &["dcm", "dicom"], remedy: "convert with `dcm2pnm +on x.dcm x.png`" };
+pub(crate) const DICOM: Foreign = Foreign {
+    kind: "DICOM files",
+    ends: &["dcm", "dicom"],
+    remedy: "convert with `dcm2pnm +on x.dcm x.png`, or build mtl with `--features dicom`",
+};
 
 /// All of them, for files that are recognised by name.
-pub(crate) const FOREIGN: [Foreign; 7] = [
+pub(crate) const FOREIGN: &[Foreign] = &[
     HEIC,
     AVIF,
     JPEG_2000,
+    #[cfg(not(feature = "dicom"))]
     DICOM,
     Foreign { kind: "volumes", ends: &["nii", "nrrd", "mha"], remedy: "convert their slices to PNG" },
     Foreign { kind: "NumPy arrays", ends: &["npy", "npz"], remedy: "convert to PNG or TIFF" },

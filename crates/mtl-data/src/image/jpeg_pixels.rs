@@ -12,7 +12,8 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 use crate::error::Problem;
-use crate::image::{decode, jpeg};
+use crate::image::header::check_size;
+use crate::image::jpeg;
 
 /// A file whose headers have been read.
 pub(super) struct Jpeg<'a> {
@@ -40,7 +41,7 @@ impl<'a> Jpeg<'a> {
         let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
         let dimensions = (width as u32, height as u32);
         let colours = if grey { 1 } else { 3 };
-        decode::check_size(dimensions, width as u64 * height as u64 * colours)?;
+        check_size(dimensions, width as u64 * height as u64 * colours)?;
         if grey {
             decoder.set_options(decoder.options().jpeg_set_out_colorspace(ColorSpace::Luma));
         }

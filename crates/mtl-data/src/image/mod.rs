@@ -4,8 +4,11 @@ pub mod area;
 pub mod colours;
 pub mod decode;
 pub mod depth;
+#[cfg(feature = "dicom")]
+mod dicom;
 pub mod fingerprint;
 pub(crate) mod foreign;
+pub mod header;
 mod jpeg;
 mod jpeg_pixels;
 pub mod mask;

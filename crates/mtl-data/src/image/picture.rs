@@ -3,16 +3,16 @@
 //! Channels are read from TIFF and PNG files whose pixels have exactly that many numbers; a fourth number counts as a channel
 //! even if the file calls it alpha. All channels share one range of values.
 
+use std::path::Path;
+
 use image::{DynamicImage, ImageFormat};
 
-use crate::error::Problem;
-use crate::image::decode::{self, Header};
+use crate::error::{Error, Problem};
+use crate::image::decode;
+use crate::image::header::Header;
 use crate::image::stored::{self, Layout, Samples, Stored};
 use crate::image::{range, resize, tiff};
 use crate::size::Size;
-
-/// Most channels of an image.
-pub const MOST_CHANNELS: usize = 16;
 
 /// A decoded image, turned upright.
 pub enum Picture {
@@ -29,6 +29,19 @@ pub struct Channels {
     deep: bool,
     /// `[C, H, W]`.
     planes: Vec<f32>,
+}
+
+/// Reads, decodes and resizes one image file: `[channels, H, W]` bytes and the size it had. `largest`: see [`range::eight_bits`].
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Image`].
+pub fn load(path: &Path, channels: usize, size: Size, largest: Option<f32>) -> Result<(Vec<u8>, Size), Error> {
+    let fail = |problem| Error::Image { path: path.to_owned(), problem };
+    let picture = Picture::decode(&decode::read_file(path)?, channels).map_err(fail)?;
+    let native = picture.size();
+    // Without a range that is known, the image's own.
+    let largest = largest.or_else(|| picture.largest_value().ok().flatten().map(range::range_end));
+    Ok((picture.planes(channels, size, largest), native))
 }
 
 /// Whether images of so many channels are neither grey nor RGB.

@@ -11,7 +11,7 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
-use super::picture::MOST_CHANNELS;
+use super::header::MOST_CHANNELS;
 use super::stored::{Layout, Samples, Stored};
 use crate::error::Problem;
 use crate::size::{MAX_BYTES, MAX_SIDE, Size};
@@ -210,7 +210,7 @@ fn from_cmyk(ink: &[u8]) -> [u8; 3] {
 }
 
 /// Brightness and two differences of colour (ITU-R BT.601, full range, as JPEG has them) to light.
-fn from_ycbcr(pixel: &[u8]) -> [u8; 3] {
+pub(super) fn from_ycbcr(pixel: &[u8]) -> [u8; 3] {
     let [y, cb, cr] = [0, 1, 2].map(|at| f32::from(pixel[at]));
     let (cb, cr) = (cb - 128.0, cr - 128.0);
     let light = [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb];

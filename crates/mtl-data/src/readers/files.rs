@@ -14,7 +14,7 @@ use crate::facts::{DecodedFacts, FileContent, FileFacts, LabelFacts, RowFacts, W
 use crate::image::depth::{Encoding, depth};
 use crate::image::fingerprint::{Fingerprint, SMALL, hash};
 use crate::image::palette::Palette;
-use crate::image::picture::{Picture, is_multi_channel};
+use crate::image::picture::{self, Picture, is_multi_channel};
 use crate::image::polygon::{self, Outline};
 use crate::image::runs::Runs;
 use crate::image::{area, decode, mask, palette};
@@ -225,7 +225,7 @@ impl Dataset for ImageFiles {
             None => {
                 let path = &self.rows[row].image;
                 let channels = if is_multi_channel(self.schema.channels) { self.schema.channels } else { 3 };
-                let (planes, _) = decode::load(path, channels, SMALL, self.largest)?;
+                let (planes, _) = picture::load(path, channels, SMALL, self.largest)?;
                 Some(Fingerprint::from_planes(&planes, channels, SMALL, content))
             }
         };

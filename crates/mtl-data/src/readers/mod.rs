@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::image::depth::Encoding;
-use crate::image::picture::MOST_CHANNELS;
+use crate::image::header::MOST_CHANNELS;
 use crate::inventory::Inventory;
 use crate::progress::Progress;
 use crate::reading::Reading;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::OpenOptions;
 use super::scan::ScannedRow;
-use crate::image::decode::Note;
+use crate::image::header::Note;
 use crate::image::range;
 use crate::reading::Reading;
 
@@ -149,6 +149,7 @@ impl Summary {
                 Note::FurtherChannel => {
                     "have a further channel that is not declared as alpha: it is not used (data.open.channels reads all)"
                 }
+                Note::Window => "are DICOM with a window: its center and width set black and white",
                 Note::Cmyk => "are CMYK: they are converted to RGB without a colour profile",
             };
             let first = paths.first().map(|path| path.display().to_string()).unwrap_or_default();

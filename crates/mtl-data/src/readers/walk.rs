@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::image::foreign::{FOREIGN, Foreign};
 use crate::reading::Reading;
 
-const READ: [&str; 15] =
-    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "pgm", "ppm", "pbm", "pnm", "pam"];
+const READ: &[&str] =
+    &["png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "gif", "tif", "tiff", "pgm", "ppm", "pbm", "pnm", "pam"];
 
 thread_local! {
     /// The data's folder and the patterns of files in it that are not looked at, while a data set is opened. All readers look
@@ -116,13 +116,14 @@ pub(super) fn is_image(path: &Path) -> bool {
 
 /// Whether the first bytes are those of an image.
 fn is_image_content(path: &Path) -> bool {
-    let mut start = [0; 16];
+    let mut start = [0; 132];
     let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut start));
-    read.is_ok_and(|count| image::guess_format(&start[..count]).is_ok())
+    let is_dicom = |start: &[u8]| cfg!(feature = "dicom") && start.ends_with(b"DICM") && start.len() == 132;
+    read.is_ok_and(|count| image::guess_format(&start[..count]).is_ok() || is_dicom(&start[..count]))
 }
 
 pub(super) fn is_image_name(path: &Path) -> bool {
-    has_extension(path, &READ)
+    has_extension(path, READ) || (cfg!(feature = "dicom") && has_extension(path, &["dcm", "dicom"]))
 }
 
 /// The reason why a file of another kind is not read.

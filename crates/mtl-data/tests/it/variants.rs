@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mtl_data::Size;
-use mtl_data::image::decode::{self, Note};
+use mtl_data::image::decode;
+use mtl_data::image::header::Note;
 use mtl_data::image::{range, resize};
 
 #[derive(serde::Deserialize)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 use mtl_data::image::colours::class_colour;
-use mtl_data::{Size, image::decode};
+use mtl_data::{Size, image::picture};
 use mtl_metrics::Prediction;
 use mtl_task::TaskKind;
 use mtl_tensor::{Tensor, ops, to_f64};
@@ -98,7 +98,7 @@ fn new_folder(run: &Path, wanted: Option<&Path>) -> Result<PathBuf> {
 
 fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, place: &Path) -> Result<Predicted> {
     let (size, channels) = (size_of(&trained.schema), trained.schema.channels);
-    let (bytes, native) = decode::load(path, channels, size, trained.config.data.open.largest_value)?;
+    let (bytes, native) = picture::load(path, channels, size, trained.config.data.open.largest_value)?;
     let values: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 127.5 - 1.0).collect();
     let image = Tensor::from_vec(values, (1, channels, size.height, size.width), &trained.device)?;
     let found = trained.model.outputs(&image, trained.config.stages.joint.flip_tta)?;
@@ -169,7 +169,7 @@ fn grey(mask: &[u8], size: Size) -> DynamicImage {
 
 /// The image at its own size, as the model sees it.
 fn bytes_at_native(trained: &LoadedRun, path: &Path, size: Size) -> Result<Vec<u8>> {
-    Ok(decode::load(path, trained.schema.channels, size, trained.config.data.open.largest_value)?.0)
+    Ok(picture::load(path, trained.schema.channels, size, trained.config.data.open.largest_value)?.0)
 }
 
 /// An image, every foreground class blended half with its colour.
