@@ -1,12 +1,14 @@
 //! Command-line arguments.
 
 mod compare;
+mod data;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Parser, Subcommand, ValueEnum};
 
 pub use compare::Compare;
+pub use data::{Data, Fetch, Slices};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -270,46 +272,6 @@ pub struct Balance {
     /// Print `{"weights": [...], "vector": [...]}`.
     #[arg(long)]
     pub json: bool,
-}
-
-/// `mtl data`.
-#[derive(Debug, Subcommand)]
-pub enum Data {
-    /// Report counts, sizes, broken files, duplicates and masks of a folder; exit code 3 if training would refuse it.
-    Check {
-        /// The folder, or a manifest.csv.
-        dir: PathBuf,
-        /// Reader; see `mtl list readers` [default: detected from the folder].
-        #[arg(long, value_name = "NAME")]
-        reader: Option<String>,
-        /// Settings of `data.open`, as KEY=VALUE (several may follow).
-        #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
-        set: Vec<String>,
-        /// Write a contact sheet to this folder: a few images of each class, with masks and labels drawn over.
-        #[arg(long, value_name = "DIR")]
-        pictures: Option<PathBuf>,
-        /// List the labels that are most probably wrong, as this trained run sees them on images it was not trained on.
-        #[arg(long, value_name = "RUN")]
-        run: Option<PathBuf>,
-        /// Print the report as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Download a public data set, checked by size and SHA-256; without a name, list them (needs the feature `fetch`).
-    Fetch(Fetch),
-}
-
-/// `mtl data fetch`.
-#[derive(Debug, clap::Args)]
-pub struct Fetch {
-    /// The data set; without it, the list of data sets.
-    pub name: Option<String>,
-    /// Folder that gets a folder per data set.
-    #[arg(long, value_name = "DIR", default_value = "data/downloads")]
-    pub out: PathBuf,
-    /// An archive downloaded by hand, to unpack instead of a download.
-    #[arg(long, value_name = "FILE", requires = "name")]
-    pub from: Option<PathBuf>,
 }
 
 /// Lists of `mtl list`.

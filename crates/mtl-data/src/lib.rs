@@ -70,6 +70,8 @@ pub mod sampling;
 pub mod scenes;
 mod size;
 pub mod split;
+#[cfg(feature = "nifti")]
+pub mod volumes;
 
 pub use concat::ConcatDataset;
 pub use concerns::concerns;

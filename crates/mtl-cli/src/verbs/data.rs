@@ -27,6 +27,7 @@ pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
     let (dir, reader, set, pictures, run, as_json) = match verb {
         Data::Check { dir, reader, set, pictures, run, json } => (dir, reader, set, pictures, run, json),
         Data::Fetch(fetch) => return super::fetch::run(fetch, display),
+        Data::Slices(slices) => return super::slices::run(slices),
     };
     must_exist(dir, "folder").map_err(Failure::Data)?;
     if let Some(name) = reader {

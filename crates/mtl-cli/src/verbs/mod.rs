@@ -9,4 +9,5 @@ pub mod generate;
 pub mod list;
 pub mod predict;
 pub mod resume;
+pub mod slices;
 pub mod train;

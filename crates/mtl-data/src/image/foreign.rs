@@ -31,7 +31,12 @@ pub(crate) const FOREIGN: &[Foreign] = &[
     JPEG_2000,
     #[cfg(not(feature = "dicom"))]
     DICOM,
-    Foreign { kind: "volumes", ends: &["nii", "nrrd", "mha"], remedy: "convert their slices to PNG" },
+    Foreign {
+        kind: "NIfTI volumes",
+        ends: &["nii", "nii.gz"],
+        remedy: "cut them into slices with `mtl data slices VOLUMES OUT` (built with `--features nifti`)",
+    },
+    Foreign { kind: "volumes", ends: &["nrrd", "mha"], remedy: "convert their slices to PNG" },
     Foreign { kind: "NumPy arrays", ends: &["npy", "npz"], remedy: "convert to PNG or TIFF" },
     Foreign {
         kind: "files of this type",

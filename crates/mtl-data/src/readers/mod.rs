@@ -30,7 +30,7 @@ mod folder;
 mod idx;
 mod masks;
 mod names;
-mod nnunet;
+pub(crate) mod nnunet;
 mod oxford_pet;
 mod packed;
 #[cfg(feature = "parquet")]
@@ -370,7 +370,7 @@ fn unrecognised(path: &Path) -> Error {
     if walk::leave_rest(path, &BTreeSet::new(), &mut rest).is_ok()
         && let Some((kind, files)) =
             rest.unread.iter().filter(|(kind, _)| *kind != walk::NO_IMAGE).max_by_key(|(_, files)| files.count)
-        && kind.contains("convert")
+        && ["convert", "cut them"].iter().any(|remedy| kind.contains(remedy))
     {
         return Error::Empty { path: path.to_owned(), reason: format!("{} {kind}", files.count) };
     }

@@ -75,6 +75,21 @@ fn channel_of(stem: &str) -> Option<(&str, usize)> {
 
 /// The palette in `dataset.json`: `{"labels": {"background": 0, "tumour": 1}}`, or with values as keys (version 1).
 fn named_values(path: &Path) -> Result<Option<Palette>, Error> {
+    let Some(entries) = values_and_names(path)? else { return Ok(None) };
+    let (ignored, named): (Vec<_>, Vec<_>) =
+        entries.iter().map(|(value, name)| (*value, name.as_str())).partition(|(_, name)| *name == "ignore");
+    if named.len() > 254 {
+        let reason = format!("{} labels: at most 254 are learned", named.len());
+        return Err(Error::Layout { path: path.to_owned(), reason });
+    }
+    Ok(Some(ignored.into_iter().fold(Palette::of(&named), |palette, (value, _)| palette.ignoring(value))))
+}
+
+/// The entries of `labels`; `None` without the file or with fewer than two.
+///
+/// # Errors
+/// [`Error::Layout`] for entries that are no numbers, and for two names of one number.
+pub(crate) fn values_and_names(path: &Path) -> Result<Option<BTreeMap<u16, String>>, Error> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -96,12 +111,7 @@ fn named_values(path: &Path) -> Result<Option<Palette>, Error> {
             return Err(fail(format!("labels `{other}` and `{name}` are both {number}")));
         }
     }
-    let (ignored, named): (Vec<_>, Vec<_>) =
-        entries.iter().map(|(value, name)| (*value, name.as_str())).partition(|(_, name)| *name == "ignore");
-    if named.len() > 254 {
-        return Err(fail(format!("{} labels: at most 254 are learned", named.len())));
-    }
-    Ok(Some(ignored.into_iter().fold(Palette::of(&named), |palette, (value, _)| palette.ignoring(value))))
+    Ok(Some(entries))
 }
 
 #[cfg(test)]

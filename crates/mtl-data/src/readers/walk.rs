@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -177,9 +176,8 @@ fn not_read(path: &Path) -> Option<String> {
 }
 
 fn has_extension(path: &Path, known: &[&str]) -> bool {
-    path.extension()
-        .and_then(OsStr::to_str)
-        .is_some_and(|end| known.iter().any(|known| end.eq_ignore_ascii_case(known)))
+    let name = name(path).to_ascii_lowercase();
+    known.iter().any(|end| name.strip_suffix(end).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')))
 }
 
 /// File name without folders.
