@@ -3,6 +3,7 @@
 mod arranged;
 mod bad;
 mod cases;
+mod class_lists;
 mod coco;
 mod concerns;
 mod events;
@@ -16,9 +17,11 @@ mod masks;
 mod matched;
 mod numbers;
 mod packed;
+mod pairing;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod real;
+mod subsets;
 mod table_paths;
 mod tables;
 mod variants;

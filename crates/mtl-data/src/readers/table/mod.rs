@@ -24,10 +24,10 @@ use std::path::{Path, PathBuf};
 use mtl_task::Task;
 
 use super::draft::Draft;
-use super::masks::{Meaning, palette_file};
+use super::masks::Meaning;
 #[cfg(feature = "parquet")]
 use super::row::Label;
-use super::{OpenOptions, ReaderFns};
+use super::{OpenOptions, ReaderFns, class_list};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::reading::Reading;
@@ -91,13 +91,15 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let rows = rows::rows(&table, &roles, &columns, &mut paths, &mut reading)?;
     paths.say(&mut reading);
     let tasks = columns.into_iter().map(|column| column.task).collect();
-    let meaning = palette_file(&[&table.root])?.map_or(Meaning::Discover, Meaning::Known);
     let mut tables: Vec<PathBuf> = table.files.into_iter().map(|(file, _)| file).collect();
-    tables.push(table.root.join("palette.csv"));
-    if let Some(path) = declared.path() {
-        left.remove(path);
-        tables.push(path.to_owned());
+    let mut meaning = None;
+    match roles.mask {
+        Some(_) => meaning = class_list::find(&[&table.root], false, &mut tables, &mut reading)?,
+        None => tables.push(table.root.join("palette.csv")),
     }
+    let meaning = meaning.unwrap_or(Meaning::Discover);
+    tables.extend(declared.path().map(Path::to_owned));
+    left.retain(|path, _| !tables.contains(path));
     // Next to a table that is named by its own path anything may lie.
     let count_rest = path.is_dir();
     let draft =
