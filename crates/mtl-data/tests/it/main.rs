@@ -21,6 +21,7 @@ mod pairing;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod real;
+mod subset_tables;
 mod subsets;
 mod table_paths;
 mod tables;

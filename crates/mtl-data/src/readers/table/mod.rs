@@ -10,7 +10,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `find` | which files are the table |
-//! | `sheet` | text to lines of cells |
+//! | `sheet`, `json_lines` | text to lines of cells |
 //! | `paths` | cells to files |
 //! | `roles`, `splits` | the purpose of each column |
 //! | `values`, `lists`, `numbers`, `tasks` | cells to labels |
@@ -35,6 +35,7 @@ use crate::reading::Reading;
 mod contents;
 mod declared;
 mod find;
+mod json_lines;
 mod lists;
 mod numbers;
 mod paths;
@@ -83,7 +84,8 @@ pub(super) fn tasks_of(
 fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let (mut reading, mut left) = (Reading::default(), BTreeMap::new());
     let files = find::tables(path, &mut left, &mut reading)?;
-    let table = Table::read(files, &mut reading)?;
+    let root = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    let table = Table::read(files, root, &mut reading)?;
     let mut paths = paths::Paths::new(&table.root);
     let declared = declared::Declared::read(&table.root)?;
     let roles = roles::Roles::of(&table, &declared, &mut paths, &mut reading)?;
