@@ -115,7 +115,7 @@ fn cases_lie_below_subsets_and_a_subset_may_have_no_masks() {
         said.contains("4 folders hold one image with its masks each (8 masks): those of one image are united"),
         "{said}"
     );
-    assert!(said.contains("4 images have none"), "{said}");
+    assert!(said.contains("4 folders hold one image each and no masks"), "{said}");
 }
 
 #[test]
@@ -142,6 +142,28 @@ fn folders_around_cases_are_groups_or_classes() {
 }
 
 #[test]
+fn many_numbered_folders_of_images_with_masks_are_groups() {
+    let folders = |count: usize| -> Vec<String> {
+        let of = |at| ["a", "a_mask", "b", "b_mask"].map(|file| format!("scan_{at}/{at}{file}.png"));
+        (0..count).flat_map(of).collect()
+    };
+    let temp = place_all(&folders(22));
+    let data = opened(temp.path());
+    assert_eq!(shape(&*data), (44, vec![MASK.to_owned()], [0; 3]));
+    assert_eq!(data.row_notes(0).unwrap().cell("folder"), Some("scan_0"));
+    assert!(lines(&*data).contains("the 22 numbered folders of images with masks, such as scan_0/, are no classes"));
+    assert_eq!(opened(place_all(&folders(4)).path()).schema().tasks[0].name, "class");
+}
+
+#[test]
+fn a_few_images_beside_the_folders_of_cases_are_counted() {
+    let temp = place_all(&[cases("patient_1", 6), cases("patient_2", 6), vec!["stray.png".to_owned()]].concat());
+    let data = opened(temp.path());
+    assert_eq!(shape(&*data), (12, vec![MASK.to_owned()], [0; 3]));
+    assert_eq!(data.reading().unread["an image outside of the layout"].count, 1);
+}
+
+#[test]
 fn a_case_without_a_mask_is_an_image_without_a_label_and_odd_folders_are_counted() {
     let mut files = cases(".", 10);
     files.retain(|file| file != "./c3/mask.png");
@@ -150,7 +172,7 @@ fn a_case_without_a_mask_is_an_image_without_a_label_and_odd_folders_are_counted
     let data = opened(temp.path());
     assert_eq!(shape(&*data), (10, vec![MASK.to_owned()], [0; 3]));
     assert_eq!((0..10).filter(|&row| data.labels(row) == [Labels::Missing]).count(), 1);
-    assert!(lines(&*data).contains("(9 masks, 1 images have none)"), "{}", lines(&*data));
+    assert!(lines(&*data).contains("(9 masks; 1 image has none)"), "{}", lines(&*data));
     let odd = &data.reading().unread["in a folder that does not hold one image with its masks, as the others do"];
     assert_eq!(odd.count, 3);
     // Many such folders: nothing is guessed.

@@ -12,8 +12,8 @@ use crate::reading::Reading;
 const FEWEST: usize = 3;
 /// So many folders with one image and masks are no accident: the others are at fault.
 const CERTAIN: usize = 10;
-/// More folders above those of the cases are no classes.
-const MOST_CLASSES: usize = 20;
+/// More numbered folders of images with masks are no classes.
+pub(super) const MOST_CLASSES: usize = 20;
 
 /// Why an image in a folder among those of cases is left out.
 pub(super) const ODD: &str = "in a folder that does not hold one image with its masks, as the others do";
@@ -27,6 +27,12 @@ pub(super) struct Case {
     pub class: Option<String>,
     /// The other folder that the case lies in, such as that of a patient.
     pub group: Option<String>,
+}
+
+/// The cases in a folder, and the folders that are none.
+pub(super) struct Cases {
+    pub cases: Vec<Case>,
+    pub odd: Vec<PathBuf>,
 }
 
 /// The folders below one folder.
@@ -82,16 +88,13 @@ fn holds_folders(folder: &Path) -> Result<bool, Error> {
 ///
 /// # Errors
 /// Many folders of cases among others; folders around them that may be classes or not.
-pub(super) fn cases(
-    folder: &Path,
-    elsewhere: bool,
-    reading: &mut Reading,
-) -> Result<Option<(Vec<Case>, Vec<PathBuf>)>, Error> {
-    if !walk::images(folder)?.is_empty() {
-        return Ok(None);
-    }
+pub(super) fn cases(folder: &Path, elsewhere: bool, reading: &mut Reading) -> Result<Option<Cases>, Error> {
     let mut looked = Looked::default();
     looked.look(folder)?;
+    // A few images beside the folders are none of the cases; many are a layout of their own.
+    if 10 * walk::images(folder)?.len() > looked.cases.len() {
+        return Ok(None);
+    }
     let masked = looked.cases.iter().filter(|(_, case)| !case.masks.is_empty()).count();
     let enough = looked.used() >= FEWEST && 2 * masked >= looked.used();
     if looked.too_odd() && masked >= CERTAIN && enough {
@@ -117,20 +120,27 @@ pub(super) fn cases(
         Around::Classes => Case { class: top(&path), ..case },
         Around::Groups => Case { group: top(&path), ..case },
     });
-    Ok(Some((cases.collect(), looked.odd)))
+    Ok(Some(Cases { cases: cases.collect(), odd: looked.odd }))
 }
 
 /// Says how the cases are read.
 pub(super) fn describe(cases: &[Case], reading: &mut Reading) {
     let masks: usize = cases.iter().map(|case| case.masks.len()).sum();
     let bare = cases.iter().filter(|case| case.masks.is_empty()).count();
-    let united = if masks + bare > cases.len() {
-        ": those of one image are united, its instances are not told apart"
-    } else {
-        ""
-    };
-    let without = if bare > 0 { format!(", {bare} images have none") } else { String::new() };
     let count = cases.len();
+    if masks == 0 {
+        reading.guess(format!("{count} folders hold one image each and no masks: their masks are missing labels"));
+        return;
+    }
+    let united = match masks + bare > count {
+        true => ": those of one image are united, its instances are not told apart",
+        false => "",
+    };
+    let without = match bare {
+        0 => String::new(),
+        1 => "; 1 image has none".to_owned(),
+        _ => format!("; {bare} images have none"),
+    };
     reading.guess(format!("{count} folders hold one image with its masks each ({masks} masks{without}){united}"));
 }
 

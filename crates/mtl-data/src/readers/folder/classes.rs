@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Found;
+use super::cases::MOST_CLASSES;
 use crate::dataset::Subset;
 use crate::error::Error;
 use crate::readers::{names, subsets};
@@ -46,6 +47,27 @@ pub(super) fn merge_cases(found: &mut [Found], root: &Path, reading: &mut Readin
         ));
     }
     Ok(())
+}
+
+/// Takes many numbered folders of images with masks as groups, such as patients: `TCGA_CS_4941`, `TCGA_CS_4942` are no classes.
+pub(super) fn groups(found: &mut [Found], reading: &mut Reading) {
+    let names: BTreeSet<&String> = found.iter().filter_map(|row| row.class.as_ref()).collect();
+    let numbered = names.iter().all(|name| name.ends_with(|c: char| c.is_ascii_digit()) && !is_number(name));
+    let masked = found.iter().filter(|row| !row.masks.is_empty()).count();
+    if names.len() <= MOST_CLASSES || !numbered || 10 * masked < 9 * found.len() {
+        return;
+    }
+    let first = names.first().map(|name| (*name).clone()).unwrap_or_default();
+    reading.guess(format!(
+        "the {} numbered folders of images with masks, such as {first}/, are no classes: they are groups of images (column \
+         `folder`)",
+        names.len()
+    ));
+    found.iter_mut().for_each(|row| row.group = row.class.take());
+}
+
+fn is_number(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_digit())
 }
 
 /// Refuses classes that are probably parts of a layout that was not recognised.

@@ -7,10 +7,11 @@
 //! | masks next to images | `x.png`, `x_mask.png` (`_seg`, `-label`, `.gt` ...; `_mask_1`, `_mask_2` are united), or `x.jpg`, `x.png` |
 //! | masks per class | `images/x.png`, `masks/CLASS/x.png` or `masks/x/CLASS.png`, binary |
 //! | masks per image | `images/x.png`, `masks/x/*.png` (united) |
-//! | one folder per case | `ID/images/x.png`, `ID/masks/*.png` (united), or `ID/image.png`, `ID/mask.png` |
-//! | subsets around or below any of these | `train/`, `Validation/`, `test_set/` ...; `unlabeled/`; `trainannot/` next to `train/` |
+//! | masks by number | `images/img_1.png`, `masks/mask_001.png`, one to one |
+//! | one folder per case | `ID/images/x.png`, `ID/masks/*.png` (united), or `ID/image.png`, `ID/mask.png`, at any depth |
+//! | subsets around or below any of these | `train/`, `Validation/`, `seg_test/` ...; `unlabeled/`; `trainannot/` next to `train/` |
 //!
-//! Masks are indexed or grey PNG, or colours named in `palette.csv`. Without masks, alpha is the mask if every image has an
+//! Masks are indexed or grey PNG, or colours named in `palette.csv` or another list of classes. Without masks, alpha is the mask if every image has an
 //! alpha channel. Tasks: `class` for two or more class folders, `mask` for masks. Class names in the order of numbers if all are
 //! numbers, else sorted.
 
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use mtl_task::{Task, TaskKind};
 
-use self::cases::Case;
+use self::cases::{Case, Cases};
 use self::pairs::{Beside, Inside, Masks};
 use self::parts::Part;
 use super::draft::{Draft, mask_task};
@@ -80,6 +81,9 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     describe(&parts, root, &mut reading);
     let doubts = pair(gathered, &mut found, &mut left, root, &mut reading)?;
     refuse_unpaired(&found, &left, &doubts, root)?;
+    if options.reader.is_none() {
+        classes::groups(&mut found, &mut reading);
+    }
     classes::merge_cases(&mut found, root, &mut reading)?;
     let rows_of = classes::counts(found.iter().filter_map(|found| found.class.as_ref()));
     if options.reader.is_none() {
@@ -136,7 +140,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         if has_masks && layers.is_empty() { class_list::find(&places, true, &mut tables, &mut reading)? } else { None };
     // Names of the class folders are none of masks; one of many united masks is a foreground.
     let fits = |meaning: &Meaning| match meaning {
-        Meaning::Named(list) => !list.is(&class_names) && !(united && list.is_long()),
+        Meaning::Named(list) => !(list.is(&class_names) || united && list.is_long()),
         _ => true,
     };
     let named = named.filter(fits);
@@ -237,8 +241,9 @@ fn gather(
     left: &mut BTreeMap<PathBuf, &'static str>,
     reading: &mut Reading,
 ) -> Result<Option<Gathered>, Error> {
-    if part.may_hold_cases()
-        && let Some((cases, odd)) = cases::cases(&part.images, with_cases, reading)?
+    if with_cases
+        && part.may_hold_cases()
+        && let Some(Cases { cases, odd }) = cases::cases(&part.images, with_cases, reading)?
     {
         cases::describe(&cases, reading);
         for folder in odd {
