@@ -14,7 +14,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::masks::Meaning;
 use super::{names, walk};
 use crate::error::Error;
 use crate::image::mask::Code;
@@ -24,6 +23,14 @@ use crate::reading::Reading;
 /// The mark of unlabelled pixels where other values are below it.
 const UNLABELLED: u16 = 255;
 const MOST_NAMES: usize = 254;
+
+/// What a file says about the values of masks.
+pub(super) enum Named {
+    /// The class of each value.
+    Values(Palette),
+    /// Names alone.
+    Names(ClassList),
+}
 
 /// Names in the order of the values of masks.
 pub(super) struct ClassList {
@@ -48,7 +55,7 @@ pub(super) fn find(
     lists: bool,
     used: &mut Vec<PathBuf>,
     reading: &mut Reading,
-) -> Result<Option<Meaning>, Error> {
+) -> Result<Option<Named>, Error> {
     let all: Vec<PathBuf> = folders
         .iter()
         .filter(|folder| folder.is_dir())
@@ -57,13 +64,13 @@ pub(super) fn find(
         .concat();
     let named =
         |name: &str| all.iter().find(|path| path.is_file() && walk::name(path).eq_ignore_ascii_case(name)).cloned();
-    let meaning = if let Some(path) = named("palette.csv") {
+    let found = if let Some(path) = named("palette.csv") {
         used.push(path.clone());
-        return Ok(Some(Meaning::Known(Palette::read(&path)?)));
+        return Ok(Some(Named::Values(Palette::read(&path)?)));
     } else if let Some(path) = named("class_dict.csv") {
-        Meaning::Known(say(&path, class_dict(&path)?, reading, used))
+        Named::Values(say(&path, class_dict(&path)?, reading, used))
     } else if let Some(path) = named("labelmap.txt") {
-        Meaning::Known(say(&path, labelmap(&path)?, reading, used))
+        Named::Values(say(&path, labelmap(&path)?, reading, used))
     } else if let Some((path, lines)) = ["classes.txt", "labels.txt"]
         .iter()
         .filter(|_| lists)
@@ -71,14 +78,14 @@ pub(super) fn find(
     {
         if let Some(entries) = numbered(&lines) {
             let palette = Palette::named(entries, is_ignored).map_err(|(line, reason)| fail(&path, line, reason))?;
-            Meaning::Known(say(&path, palette, reading, used))
+            Named::Values(say(&path, palette, reading, used))
         } else {
-            Meaning::Named(ClassList::of(path, lines)?)
+            Named::Names(ClassList::of(path, lines)?)
         }
     } else {
         return Ok(None);
     };
-    Ok(Some(meaning))
+    Ok(Some(found))
 }
 
 fn fail(path: &Path, line: u64, reason: String) -> Error {

@@ -14,7 +14,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::class_list::ClassList;
+use super::class_list::{self, ClassList, Named};
 use super::scan::ScannedRow;
 use crate::error::{Error, Skipped};
 use crate::facts::MaskFacts;
@@ -33,6 +33,19 @@ pub(super) enum Meaning {
     Discover,
     /// The same, with names for the values.
     Named(ClassList),
+}
+
+/// The meaning that a file in one of the folders gives to the values of masks; see [`class_list::find`].
+pub(super) fn named(
+    folders: &[&Path],
+    lists: bool,
+    used: &mut Vec<PathBuf>,
+    reading: &mut Reading,
+) -> Result<Option<Meaning>, Error> {
+    Ok(class_list::find(folders, lists, used, reading)?.map(|named| match named {
+        Named::Values(palette) => Meaning::Known(palette),
+        Named::Names(list) => Meaning::Named(list),
+    }))
 }
 
 /// Values that stand for the foreground where they are the only one beside 0.

@@ -11,10 +11,10 @@ use mtl_task::{Task, TaskKind};
 
 use super::draft::{Draft, mask_task};
 use super::folder::pairs::Masks;
-use super::masks::Meaning;
+use super::masks::{self, Meaning};
 use super::row::{Label, Row};
 use super::wildcard::Wildcard;
-use super::{OpenOptions, ReaderFns, class_list, names, walk};
+use super::{OpenOptions, ReaderFns, names, walk};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::reading::Reading;
@@ -88,7 +88,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         tasks.push(mask_task("mask"));
     }
     let mut tables = Vec::new();
-    let meaning = class_list::find(&[root, &mask_base], false, &mut tables, &mut reading)?.unwrap_or(Meaning::Discover);
+    let meaning = masks::named(&[root, &mask_base], false, &mut tables, &mut reading)?.unwrap_or(Meaning::Discover);
     Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, count_rest: true, reading }
         .build(options)
 }

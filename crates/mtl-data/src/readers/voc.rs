@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, mask_task};
-use super::masks::Meaning;
+use super::masks::{self, Meaning};
 use super::row::{Label, Row};
-use super::{OpenOptions, ReaderFns, class_list, walk};
+use super::{OpenOptions, ReaderFns, walk};
 use crate::dataset::{Dataset, Subset};
 use crate::error::Error;
 use crate::reading::Reading;
@@ -75,7 +75,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     left.extend(unlisted.map(|path| (path, "in no list of ImageSets/Segmentation")));
     left.extend(masks.into_values().map(|path| (path, "a mask that belongs to no image of the lists")));
     let places = [root, &root.join(MASKS)];
-    let meaning = class_list::find(&places, false, &mut tables, &mut reading)?.unwrap_or(Meaning::Discover);
+    let meaning = masks::named(&places, false, &mut tables, &mut reading)?.unwrap_or(Meaning::Discover);
     let tasks = vec![mask_task("mask")];
     Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, count_rest: true, reading }
         .build(options)

@@ -1,7 +1,7 @@
 //! Predictions for folders and patterns: no result is written over another, and one table has them all.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mtl_train::{ErrorKind, Format, PredictRequest, predict};
 
@@ -66,42 +66,4 @@ fn folders_and_patterns_are_predicted_into_one_table() {
         assert!(error.to_string().contains(words) && error.kind() == ErrorKind::Data, "{error}");
     }
     assert!(!run.join("predictions/images-3").exists());
-}
-
-/// Grey images of 16 bits in two classes, with values from 0 to `end`.
-fn deep(folder: &Path, end: u16) {
-    for at in 0..16_u16 {
-        let class = folder.join(["dark", "light"][usize::from(at % 2)]);
-        fs::create_dir_all(&class).unwrap();
-        let level = end / 4 + end / 2 * (at % 2) + end / 100 * at;
-        let pixel = |x: u32, y: u32| image::Luma([if x + y == 0 { end } else { level - (x + y) as u16 }]);
-        image::ImageBuffer::from_fn(32, 32, pixel).save(class.join(format!("{at}.png"))).unwrap();
-    }
-}
-
-#[test]
-fn folders_of_different_ranges_have_one_range_which_predictions_use() {
-    let dir = tempfile::tempdir().unwrap();
-    let folders = ["scanner", "camera"].map(|name| dir.path().join(name));
-    deep(&folders[0], 4095);
-    deep(&folders[1], 60_000);
-    let sources = format!("data.sources=[{{path={:?}}},{{path={:?}}}]", folders[0], folders[1]);
-    let more = [&*sources, "model.trunk.resnet.norm=group", "stages.run=[\"joint\"]"];
-    let run = trained(tiny(&dir.path().join("runs"), &more));
-    let config = fs::read_to_string(run.join("config.toml")).unwrap();
-    assert!(config.contains("largest_value = 65535.0"), "{config}");
-    // An image as it is, and in 8 bits of the range of both folders.
-    let original = folders[0].join("light/1.png");
-    let pixels = image::open(&original).unwrap().to_luma16();
-    let scaled = |x, y| image::Luma([(f32::from(pixels.get_pixel(x, y).0[0]) / 65_535.0 * 255.0).round() as u8]);
-    let copy = dir.path().join("copy.png");
-    image::GrayImage::from_fn(32, 32, scaled).save(&copy).unwrap();
-    let request = PredictRequest { images: vec![original, copy], ..PredictRequest::default() };
-    let found: Vec<String> = predict(&run, &request, None)
-        .unwrap()
-        .images
-        .into_iter()
-        .map(|image| format!("{:?}", image.unwrap().tasks))
-        .collect();
-    assert_eq!(found[0], found[1]);
 }

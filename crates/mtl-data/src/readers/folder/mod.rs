@@ -31,9 +31,9 @@ use self::cases::{Case, Cases};
 use self::pairs::{Beside, Inside, Masks};
 use self::parts::Part;
 use super::draft::{Draft, mask_task};
-use super::masks::Meaning;
+use super::masks::{self, Meaning};
 use super::row::{Label, Row};
-use super::{OpenOptions, ReaderFns, class_list, names, walk};
+use super::{OpenOptions, ReaderFns, names, walk};
 use crate::dataset::{Dataset, Subset};
 use crate::error::Error;
 use crate::reading::Reading;
@@ -137,7 +137,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     }
     let mut tables = Vec::new();
     let named =
-        if has_masks && layers.is_empty() { class_list::find(&places, true, &mut tables, &mut reading)? } else { None };
+        if has_masks && layers.is_empty() { masks::named(&places, true, &mut tables, &mut reading)? } else { None };
     // Names of the class folders are none of masks; one of many united masks is a foreground.
     let fits = |meaning: &Meaning| match meaning {
         Meaning::Named(list) => !(list.is(&class_names) || united && list.is_long()),

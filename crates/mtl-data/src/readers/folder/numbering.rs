@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pairs::last;
 use crate::readers::names;
 
 /// The mask of each image, and the prefixes that were taken off.
@@ -94,6 +93,11 @@ fn keys(all: &[&str], prefix: &str) -> Result<BTreeMap<String, usize>, String> {
         }
     }
     Ok(keys)
+}
+
+/// The part of a path behind its folders.
+pub(super) fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Numbers without the zeros before them.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::numbering::Numbering;
+use super::numbering::{Numbering, last};
 use crate::error::Error;
 use crate::image::{decode, mask};
 use crate::readers::{names, walk};
@@ -179,10 +179,6 @@ impl Masks {
         found.iter().for_each(|&at| self.taken[at] = true);
         found.into_iter().map(|at| self.files[at].clone()).collect()
     }
-}
-
-pub(super) fn last(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Masks next to their images.

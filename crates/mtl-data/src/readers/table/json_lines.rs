@@ -1,21 +1,29 @@
 //! Tables as JSON Lines: one object per line, its keys are the columns.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-
-use super::sheet::{Line, Sheet, fail, places};
-use crate::error::Error;
 
 /// Separates the labels of a list in one cell.
 const LIST: &str = "|";
 
-/// The first `limit` lines. Lists of words become one cell (`cat|dog`); keys with other lists or objects are left out, and said.
+/// The objects of a file as a table.
+#[derive(Debug)]
+pub(super) struct Objects {
+    pub header: Vec<String>,
+    /// The number of each line in the file, and its cells.
+    pub lines: Vec<(u64, Vec<String>)>,
+    /// Keys with values that are no cells, which are left out, and their lines.
+    pub nested: Vec<(String, Vec<u64>)>,
+    /// Keys that some lines lack, and how many.
+    pub missing: Vec<(String, usize)>,
+}
+
+/// The first `limit` lines. Lists of words become one cell (`cat|dog`); keys with other lists or objects are left out.
 ///
 /// # Errors
-/// A line that is no object.
-pub(super) fn parse(path: &Path, text: &str, limit: usize) -> Result<Sheet, Error> {
+/// The number of a line that is no object, and the reason.
+pub(super) fn parse(text: &str, limit: usize) -> Result<Objects, (u64, String)> {
     let mut objects: Vec<(u64, Map<String, Value>)> = Vec::new();
     let filled = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     for (number, line) in filled.take(limit) {
@@ -25,45 +33,34 @@ pub(super) fn parse(path: &Path, text: &str, limit: usize) -> Result<Sheet, Erro
             Err(_) if limit < usize::MAX && !objects.is_empty() => break,
             Err(error) => {
                 let reason = format!("no JSON object ({error}); a table of JSON Lines has one object per line");
-                return Err(fail(path, number, reason));
+                return Err((number, reason));
             }
         }
     }
     let mut header: Vec<String> = Vec::new();
-    let mut seen: BTreeSet<&String> = BTreeSet::new();
-    let (mut nested, mut present) = (BTreeMap::<&String, Vec<u64>>::new(), BTreeMap::<&String, usize>::new());
+    let mut present = BTreeMap::<&String, usize>::new();
+    let mut nested = BTreeMap::<&String, Vec<u64>>::new();
     for (number, object) in &objects {
         for (key, value) in object {
-            if seen.insert(key) {
+            let count = present.entry(key).or_default();
+            if *count == 0 {
                 header.push(key.clone());
             }
-            *present.entry(key).or_default() += 1;
+            *count += 1;
             if cell(value).is_none() {
                 nested.entry(key).or_default().push(*number);
             }
         }
     }
-    let mut said: Vec<String> = nested
-        .iter()
-        .map(|(key, lines)| {
-            format!("key `{key}` holds lists or objects ({}): it is not read", places(lines.iter().copied()))
-        })
-        .collect();
     header.retain(|key| !nested.contains_key(key));
-    for (key, count) in present.iter().filter(|(key, count)| **count < objects.len() && !nested.contains_key(*key)) {
-        said.push(format!(
-            "key `{key}` is missing in {} of {} lines: its cells there are blank",
-            objects.len() - count,
-            objects.len()
-        ));
-    }
-    let line = |(number, object): &(u64, Map<String, Value>)| Line {
-        table: 0,
-        number: *number,
-        cells: header.iter().map(|key| object.get(key).and_then(cell).unwrap_or_default()).collect(),
+    let missing = header.iter().map(|key| (key.clone(), objects.len() - present[key]));
+    let missing = missing.filter(|(_, count)| *count > 0).collect();
+    let cells = |object: &Map<String, Value>| {
+        header.iter().map(|key| object.get(key).and_then(cell).unwrap_or_default()).collect()
     };
-    let lines = objects.iter().map(line).collect();
-    Ok(Sheet { separator: b',', header, lines, blank: 0, utf16: false, said })
+    let lines = objects.iter().map(|(number, object)| (*number, cells(object))).collect();
+    let nested = nested.into_iter().map(|(key, lines)| (key.clone(), lines)).collect();
+    Ok(Objects { header, lines, nested, missing })
 }
 
 /// The text of a value; `None` for a list that is not of words, or an object.
@@ -90,19 +87,16 @@ mod tests {
     fn objects_are_lines_and_keys_columns() {
         let text = "{\"file_name\": \"a.png\", \"kind\": \"x\", \"tags\": [\"p\", \"q\"], \"boxes\": [[1, 2]]}\n\n\
                     {\"file_name\": \"b.png\", \"kind\": null, \"size\": 2.5, \"ok\": true}\n";
-        let sheet = parse(Path::new("m.jsonl"), text, usize::MAX).unwrap();
-        let column = |name: &str| sheet.header.iter().position(|key| key == name);
-        let cell = |line: usize, name: &str| column(name).map(|at| sheet.lines[line].cells[at].as_str());
+        let table = parse(text, usize::MAX).unwrap();
+        let column = |name: &str| table.header.iter().position(|key| key == name);
+        let cell = |line: usize, name: &str| column(name).map(|at| table.lines[line].1[at].as_str());
         assert_eq!((cell(0, "tags"), cell(0, "size"), cell(1, "size")), (Some("p|q"), Some(""), Some("2.5")));
         assert_eq!((cell(1, "kind"), cell(1, "ok"), column("boxes")), (Some(""), Some("true"), None));
-        assert_eq!(sheet.lines[1].number, 3);
-        assert!(sheet.said[0].contains("key `boxes` holds lists or objects (line 1)"), "{:?}", sheet.said);
-        assert!(
-            sheet.said.iter().any(|said| said.contains("key `tags` is missing in 1 of 2 lines")),
-            "{:?}",
-            sheet.said
-        );
-        let error = parse(Path::new("m.jsonl"), "{\"a\": 1}\n[1]\n", 9).unwrap_err().to_string();
-        assert!(error.starts_with("m.jsonl:2: no JSON object"), "{error}");
+        assert_eq!(table.lines[1].0, 3);
+        assert_eq!(table.nested, [("boxes".to_owned(), vec![1])]);
+        assert!(table.missing.contains(&("tags".to_owned(), 1)), "{:?}", table.missing);
+        let (line, reason) = parse("{\"a\": 1}\n[1]\n", usize::MAX).unwrap_err();
+        assert!(line == 2 && reason.starts_with("no JSON object"), "{line}: {reason}");
+        assert_eq!(parse("{\"a\": 1}\n[1]\n", 9).unwrap().lines.len(), 1);
     }
 }

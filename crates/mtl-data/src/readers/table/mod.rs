@@ -17,17 +17,17 @@
 //! | `declared` | `classes.csv`: the classes of columns |
 //! | `rows` | lines to rows; repeated images, groups, generated images |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "parquet")]
 use mtl_task::Task;
 
 use super::draft::Draft;
-use super::masks::Meaning;
+use super::masks::{self, Meaning};
 #[cfg(feature = "parquet")]
 use super::row::Label;
-use super::{OpenOptions, ReaderFns, class_list};
+use super::{OpenOptions, ReaderFns};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::reading::Reading;
@@ -96,7 +96,12 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let mut tables: Vec<PathBuf> = table.files.into_iter().map(|(file, _)| file).collect();
     let mut meaning = None;
     match roles.mask {
-        Some(_) => meaning = class_list::find(&[&table.root], false, &mut tables, &mut reading)?,
+        Some(_) => {
+            let labels: BTreeSet<&Path> =
+                rows.iter().flat_map(|row| row.files().skip(1)).filter_map(|path| path.parent()).collect();
+            let folders: Vec<&Path> = std::iter::once(&*table.root).chain(labels).collect();
+            meaning = masks::named(&folders, false, &mut tables, &mut reading)?;
+        }
         None => tables.push(table.root.join("palette.csv")),
     }
     let meaning = meaning.unwrap_or(Meaning::Discover);

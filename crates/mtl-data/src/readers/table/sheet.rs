@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::super::names::plain;
-use super::json_lines;
+use super::json_lines::{self, Objects};
 use crate::error::Error;
 
 /// Names of the column of images, the surest first, without `_` and in lower case.
@@ -97,7 +97,8 @@ impl Sheet {
 
     fn parse(path: &Path, text: &str, limit: usize) -> Result<Self, Error> {
         if is_json_lines(path) {
-            return json_lines::parse(path, text, limit);
+            let objects = json_lines::parse(text, limit).map_err(|(line, reason)| fail(path, line, reason))?;
+            return Ok(Self::of_objects(objects));
         }
         let (text, named, skipped) = separator_line(text);
         let separator = named.unwrap_or_else(|| find_separator(text));
@@ -121,6 +122,20 @@ impl Sheet {
             }
         }
         Ok(Self { separator, header, lines, blank, utf16: false, said: Vec::new() })
+    }
+
+    fn of_objects(objects: Objects) -> Self {
+        let Objects { header, lines, nested, missing } = objects;
+        let all = lines.len();
+        let of_nested = nested
+            .into_iter()
+            .map(|(key, lines)| format!("key `{key}` holds lists or objects ({}): it is not read", places(lines)));
+        let of_missing = missing
+            .into_iter()
+            .map(|(key, count)| format!("key `{key}` is missing in {count} of {all} lines: its cells there are blank"));
+        let said = of_nested.chain(of_missing).collect();
+        let lines = lines.into_iter().map(|(number, cells)| Line { table: 0, number, cells }).collect();
+        Self { separator: b',', header, lines, blank: 0, utf16: false, said }
     }
 
     /// Checks that every line has as many cells as the header; blank cells may follow if they do in half of
