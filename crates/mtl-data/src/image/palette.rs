@@ -53,30 +53,63 @@ impl Palette {
                     format!("`{value}` is neither a grey value (0 to 65535) nor a colour like \"255,0,0\" or #ff0000"),
                 )
             })?;
-            if name.is_empty() {
-                return Err(fail(line, format!("value {code} has no name")));
-            }
-            if palette.entries.iter().any(|(known, _)| *known == code) {
-                return Err(fail(line, format!("value {code} is named twice")));
-            }
-            let class = if matches!(name, "ignore" | "void") {
-                Target::NO_PIXEL
-            } else if let Some(class) = palette.classes.iter().position(|known| known == name) {
-                class as u8
-            } else {
-                palette.classes.push(name.to_owned());
-                palette.classes.len().wrapping_sub(1) as u8
-            };
-            if palette.classes.len() > usize::from(Target::NO_PIXEL) {
-                return Err(fail(line, "more than 255 classes".into()));
-            }
-            palette.entries.push((code, class));
+            palette.name(code, name, matches!(name, "ignore" | "void")).map_err(|reason| fail(line, reason))?;
         }
-        if palette.classes.len() < 2 {
-            return Err(fail(1, format!("{} named classes; a mask needs at least two", palette.classes.len())));
+        palette.finished().map_err(|reason| fail(1, reason))
+    }
+
+    /// From codes with their names, in the order of the classes, each with the number of its line. `ignored`: whether a name
+    /// marks unlabelled pixels.
+    ///
+    /// # Errors
+    /// The line, and what is wrong there: no name, a value that is named twice, fewer than two classes or more than 255.
+    pub(crate) fn named(
+        entries: impl IntoIterator<Item = (u64, Code, String)>,
+        ignored: fn(&str) -> bool,
+    ) -> Result<Self, (u64, String)> {
+        let mut palette = Self { entries: Vec::new(), classes: Vec::new(), from_half: false };
+        for (line, code, name) in entries {
+            palette.name(code, &name, ignored(&name)).map_err(|reason| (line, reason))?;
         }
-        palette.entries.sort_unstable();
-        Ok(palette)
+        palette.finished().map_err(|reason| (1, reason))
+    }
+
+    /// Names one more value.
+    fn name(&mut self, code: Code, name: &str, ignored: bool) -> Result<(), String> {
+        if name.is_empty() {
+            return Err(format!("value {code} has no name"));
+        }
+        if self.entries.iter().any(|(known, _)| *known == code) {
+            return Err(format!("value {code} is named twice"));
+        }
+        let class = if ignored {
+            Target::NO_PIXEL
+        } else if let Some(class) = self.classes.iter().position(|known| known == name) {
+            class as u8
+        } else {
+            self.classes.push(name.to_owned());
+            self.classes.len().wrapping_sub(1) as u8
+        };
+        if self.classes.len() > usize::from(Target::NO_PIXEL) {
+            return Err("more than 255 classes".into());
+        }
+        self.entries.push((code, class));
+        Ok(())
+    }
+
+    fn finished(mut self) -> Result<Self, String> {
+        if self.classes.len() < 2 {
+            return Err(format!("{} named classes; a mask needs at least two", self.classes.len()));
+        }
+        self.entries.sort_unstable();
+        Ok(self)
+    }
+
+    /// The same with other names for its classes.
+    #[must_use]
+    pub(crate) fn renamed(mut self, classes: [&str; 2]) -> Self {
+        self.classes = classes.map(str::to_owned).to_vec();
+        self
     }
 
     /// From fixed codes, in class order.
@@ -162,6 +195,11 @@ impl Palette {
     /// True if any value is a colour: indexed files then stand for their colours.
     pub fn has_colours(&self) -> bool {
         self.entries.iter().any(|(code, _)| code.as_grey().is_none())
+    }
+
+    /// Whether a value marks unlabelled pixels.
+    pub(crate) fn ignores(&self) -> bool {
+        self.entries.iter().any(|(_, class)| *class == Target::NO_PIXEL)
     }
 
     /// The class of one code; [`Target::NO_PIXEL`] if it is to be ignored, `None` if it is unknown.

@@ -84,7 +84,7 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let drawn = files.iter().any(|file| file.content.annotations.iter().any(is_drawn));
     let found = Images::below(root)?;
     let mut rows = Vec::new();
-    let mut counts = Counts::default();
+    let (mut counts, mut ambiguous) = (Counts::default(), Ambiguous::new());
     for file in &files {
         let mut of_image: BTreeMap<u64, Vec<&Annotation>> = BTreeMap::new();
         file.content.annotations.iter().for_each(|one| of_image.entry(one.image_id).or_default().push(one));
@@ -104,12 +104,19 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
             if classes.len() > 1 {
                 labels.push(Label::YesNo(cells));
             }
-            let (image, notes) = (found.path(image, &file.path, root), RowNotes::default());
+            let (image, notes) = (found.path(image, &file.path, root, &mut ambiguous), RowNotes::default());
             rows.push(Row { image, labels, subset: file.subset, notes });
         }
         counts.orphans += of_image.values().map(Vec::len).sum::<usize>();
     }
     counts.say(drawn, &mut reading);
+    if let Some((name, (files, first))) = ambiguous.first_key_value() {
+        reading.warn(format!(
+            "names of images that several files have: {}, such as {name} ({files} files, such as {first}): which one is meant is \
+             not known; write the folder into file_name",
+            ambiguous.len()
+        ));
+    }
     let mut tasks = Vec::new();
     if drawn {
         tasks.push(mask_task("mask"));
@@ -300,6 +307,9 @@ fn mask(
     Ok(if unknown { Label::Missing } else { Label::Runs(runs) })
 }
 
+/// Names that fit several files, with the number of files and the first.
+type Ambiguous = BTreeMap<String, (usize, String)>;
+
 /// Image files by name.
 struct Images(BTreeMap<String, Vec<PathBuf>>);
 
@@ -312,9 +322,9 @@ impl Images {
         Ok(Self(by_name))
     }
 
-    /// The file of an image: its path from the annotation file or from the root, or the only file of its name, or the one in a
-    /// folder named like the annotation file's subset.
-    fn path(&self, image: &Image, file: &Path, root: &Path) -> PathBuf {
+    /// The file of an image: its path from the annotation file or from the root, or the only file of its name, of its path's end,
+    /// or in a folder named like the annotation file's subset.
+    fn path(&self, image: &Image, file: &Path, root: &Path, ambiguous: &mut Ambiguous) -> PathBuf {
         let name = image.file_name.replace('\\', "/");
         let folders = [file.parent().unwrap_or(root), root];
         let direct = folders.iter().map(|folder| folder.join(&name)).find(|path| path.is_file());
@@ -322,17 +332,27 @@ impl Images {
             return path;
         }
         let last = name.rsplit('/').next().unwrap_or(&name);
-        let same: &[PathBuf] = self.0.get(last).map_or(&[], Vec::as_slice);
+        let same: Vec<&PathBuf> = self.0.get(last).into_iter().flatten().collect();
         let subset = subset_of(file, root);
-        let in_subset = |path: &&PathBuf| {
+        let in_subset = |path: &Path| {
             let below = path.strip_prefix(root).unwrap_or(path);
             let folders = below.parent().into_iter().flat_map(Path::components);
             let mut named = folders.map(|part| names::subset_named(&part.as_os_str().to_string_lossy()));
             subset.is_some() && named.any(|of| of == subset)
         };
-        match same {
-            [only] => only.clone(),
-            several => several.iter().find(in_subset).cloned().unwrap_or_else(|| root.join(&name)),
-        }
+        let only = |fits: &dyn Fn(&Path) -> bool| {
+            let mut fitting = same.iter().filter(|path| fits(path));
+            fitting.next().filter(|_| fitting.next().is_none()).map(|path| (*path).clone())
+        };
+        let of_folder = |path: &Path| path.ends_with(&name);
+        let found = only(&|_| true).or_else(|| only(&of_folder)).or_else(|| only(&in_subset));
+        let found = found.or_else(|| only(&|path| of_folder(path) && in_subset(path)));
+        found.unwrap_or_else(|| {
+            if let [first, _, ..] = &same[..] {
+                let reason = (same.len(), walk::relative(first, root));
+                ambiguous.entry(name.clone()).or_insert(reason);
+            }
+            root.join(&name)
+        })
     }
 }

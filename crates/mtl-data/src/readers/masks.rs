@@ -14,6 +14,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::class_list::{self, ClassList, Named};
 use super::scan::ScannedRow;
 use crate::error::{Error, Skipped};
 use crate::facts::MaskFacts;
@@ -30,12 +31,21 @@ pub(super) enum Meaning {
     Layers(Vec<String>),
     /// From all masks together.
     Discover,
+    /// The same, with names for the values.
+    Named(ClassList),
 }
 
-/// `palette.csv` in one of the folders, if it exists.
-pub(super) fn palette_file(folders: &[&Path]) -> Result<Option<Palette>, Error> {
-    let file = folders.iter().map(|folder| folder.join("palette.csv")).find(|path| path.is_file());
-    file.map(|path| Palette::read(&path)).transpose()
+/// The meaning that a file in one of the folders gives to the values of masks; see [`class_list::find`].
+pub(super) fn named(
+    folders: &[&Path],
+    lists: bool,
+    used: &mut Vec<PathBuf>,
+    reading: &mut Reading,
+) -> Result<Option<Meaning>, Error> {
+    Ok(class_list::find(folders, lists, used, reading)?.map(|named| match named {
+        Named::Values(palette) => Meaning::Known(palette),
+        Named::Names(list) => Meaning::Named(list),
+    }))
 }
 
 /// Values that stand for the foreground where they are the only one beside 0.
@@ -69,13 +79,18 @@ pub(super) fn settle(
         say_alpha(&files, reading);
         match meaning {
             Meaning::Known(palette) => (palette.clone(), BTreeSet::new()),
-            Meaning::Binary | Meaning::Layers(_) | Meaning::Discover => {
-                let union = !matches!(meaning, Meaning::Discover);
+            Meaning::Named(list) if list.is_long() => {
+                let values = files.iter().flat_map(|file| file.facts.codes.iter().map(|(code, _)| *code)).collect();
+                (list.palette(&values, reading)?, BTreeSet::new())
+            }
+            Meaning::Binary | Meaning::Layers(_) | Meaning::Discover | Meaning::Named(_) => {
+                let union = !matches!(meaning, Meaning::Discover | Meaning::Named(_));
                 infer(&files, union, reading)
                     .map_err(|(path, reason)| Error::Mask { path: path.unwrap_or_else(|| root.to_owned()), reason })?
             }
         }
     };
+    let palette = if let Meaning::Named(list) = meaning { list.rename(palette, reading)? } else { palette };
     for row in rows {
         let unknown = |(path, facts): (&PathBuf, &MaskFacts)| {
             let is_odd = odd.contains(path);

@@ -21,6 +21,7 @@ use crate::progress::Progress;
 use crate::reading::Reading;
 
 mod cifar10;
+mod class_list;
 #[cfg(feature = "coco")]
 mod coco;
 mod depth_maps;
@@ -38,6 +39,7 @@ mod parquet;
 mod patterns;
 mod row;
 mod scan;
+mod subsets;
 mod summary;
 mod table;
 mod voc;
@@ -351,7 +353,7 @@ fn unwrapped(
         let mut with_images = folders.iter().filter(|folder| walk::any_image(folder) || folders.len() == 1);
         let (Some(only), None) = (with_images.next(), with_images.next()) else { return Ok((at, detected)) };
         let is_part = names::is_images(&walk::name(only), false) || names::is_masks(&walk::name(only), false);
-        let described = files.iter().any(|path| walk::name(path) == "palette.csv" || walk::is_image_name(path));
+        let described = files.iter().any(|path| class_list::is_named(path) || walk::is_image_name(path));
         if is_part || described || options.expects_class(&walk::name(only)) || walk::folders(only)?.is_empty() {
             return Ok((at, detected));
         }

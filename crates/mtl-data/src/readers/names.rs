@@ -203,6 +203,13 @@ pub(super) fn image_of_mask(stem: &str) -> Option<&str> {
     without_suffix(bare, &MASK_SUFFIXES).or_else(|| without_suffix(stem, &MASK_SUFFIXES))
 }
 
+/// Whether the stem is a word for masks and a number: `mask_1`, `label-002`, `gt3`.
+pub(super) fn is_numbered_mask(stem: &str) -> bool {
+    let word = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    let bare = word.trim_end_matches(['_', '-', '.', ' ']);
+    word.len() < stem.len() && MASK_SUFFIXES.iter().any(|known| bare.eq_ignore_ascii_case(known))
+}
+
 /// A stem without what names it as an image: `x` for `x_image`.
 pub(super) fn image_stem(stem: &str) -> &str {
     without_suffix(stem, &IMAGE_SUFFIXES).unwrap_or(stem)
@@ -268,6 +275,8 @@ mod tests {
         ] {
             assert_eq!(image_of_mask(stem), image, "{stem}");
         }
+        assert!(["mask_1", "Label-002", "gt3"].iter().all(|stem| is_numbered_mask(stem)));
+        assert!(["mask", "masked_1", "1", "mask_a", "unmask_1"].iter().all(|stem| !is_numbered_mask(stem)));
         assert_eq!((image_stem("x_image"), image_stem("x")), ("x", "x"));
         assert_eq!(annotated("trainannot").as_deref(), Some("train"));
         assert_eq!(annotated("val_labels").as_deref(), Some("val"));

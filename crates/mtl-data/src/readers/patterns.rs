@@ -11,7 +11,7 @@ use mtl_task::{Task, TaskKind};
 
 use super::draft::{Draft, mask_task};
 use super::folder::pairs::Masks;
-use super::masks::{Meaning, palette_file};
+use super::masks::{self, Meaning};
 use super::row::{Label, Row};
 use super::wildcard::Wildcard;
 use super::{OpenOptions, ReaderFns, names, walk};
@@ -87,8 +87,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     if masks.is_some() {
         tasks.push(mask_task("mask"));
     }
-    let meaning = palette_file(&[root, &mask_base])?.map_or(Meaning::Discover, Meaning::Known);
-    let tables = vec![root.join("palette.csv"), mask_base.join("palette.csv")];
+    let mut tables = Vec::new();
+    let meaning = masks::named(&[root, &mask_base], false, &mut tables, &mut reading)?.unwrap_or(Meaning::Discover);
     Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, count_rest: true, reading }
         .build(options)
 }

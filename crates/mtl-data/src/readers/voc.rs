@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, mask_task};
-use super::masks::{Meaning, palette_file};
+use super::masks::{self, Meaning};
 use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, walk};
 use crate::dataset::{Dataset, Subset};
@@ -33,7 +33,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let (images, mut masks) = (by_stem(IMAGES)?, by_stem(MASKS)?);
     let mut rows = Vec::new();
     let mut listed: BTreeMap<String, Subset> = BTreeMap::new();
-    let mut tables = vec![root.join("palette.csv")];
+    let mut tables = Vec::new();
     let mut repeated = 0;
     for (name, subset) in LISTS {
         let list = root.join("ImageSets/Segmentation").join(format!("{name}.txt"));
@@ -74,7 +74,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let unlisted = images.values().filter(|path| !used.contains(path)).cloned();
     left.extend(unlisted.map(|path| (path, "in no list of ImageSets/Segmentation")));
     left.extend(masks.into_values().map(|path| (path, "a mask that belongs to no image of the lists")));
-    let meaning = palette_file(&[root, &root.join(MASKS)])?.map_or(Meaning::Discover, Meaning::Known);
+    let places = [root, &root.join(MASKS)];
+    let meaning = masks::named(&places, false, &mut tables, &mut reading)?.unwrap_or(Meaning::Discover);
     let tasks = vec![mask_task("mask")];
     Draft { root: root.to_owned(), tasks, rows, meaning, alpha_as_mask: false, tables, left, count_rest: true, reading }
         .build(options)

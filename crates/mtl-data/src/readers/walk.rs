@@ -156,7 +156,7 @@ pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Re
                 "XML annotations, which are not read; export masks, or a table of labels"
             }
             path if has_extension(path, &["json", "jsonl"]) => {
-                "JSON of another kind than COCO, which is not read; export masks, COCO or a table of labels"
+                "JSON that is neither COCO nor a table of images, which is not read; export masks, COCO or a table of labels"
             }
             path if has_extension(path, &["xlsx", "xls", "ods"]) => "a spreadsheet, which is not read; save it as CSV",
             path if has_extension(path, &["zip", "tar", "tgz", "7z", "rar"]) => {

@@ -89,5 +89,5 @@ fn folders_below_classes_and_names_of_parts_are_said() {
     assert!(data.reading().guesses.iter().any(|line| line.contains("2 folders below class folders, such as cat/a/")));
     let temp = tempfile::tempdir().unwrap();
     place(temp.path(), &["seg_train/1.png", "seg_test/2.png", "seg_pred/3.png"]);
-    assert!(refused(temp.path()).contains("these are names of subsets"), "{}", refused(temp.path()));
+    assert!(refused(temp.path()).contains("seg_pred/ beside them is none"), "{}", refused(temp.path()));
 }

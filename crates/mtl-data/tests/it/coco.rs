@@ -78,6 +78,26 @@ fn files_per_folder_and_boxes_alone() {
 }
 
 #[test]
+fn a_name_that_two_folders_have_is_that_of_no_image() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
+    for (at, name) in ["images/a/x.png", "images/b/x.png", "images/a/y.png"].iter().enumerate() {
+        save(root, name, RgbImage::from_pixel(6, 4, image::Rgb([at as u8, 2, 200])));
+    }
+    let square = json!([[0.0, 0.0, 3.0, 0.0, 3.0, 2.0, 0.0, 2.0]]);
+    write(root, "labels.json", &annotations(&["x.png", "y.png"], json!([one(1, 1, 3, square.clone())])));
+    let options = OpenOptions { max_broken: 1.0, ..OpenOptions::default() };
+    let data = open(root, &options).unwrap();
+    assert_eq!((data.len(), data.row_name(0)), (1, "images/a/y.png".to_owned()));
+    assert!(data.skipped()[0].path.ends_with("x.png"), "{:?}", data.skipped());
+    let words = "names of images that several files have: 1, such as x.png (2 files, such as images/a/x.png)";
+    assert!(data.reading().warnings.iter().any(|line| line.contains(words)), "{:?}", data.reading().warnings);
+    // With its folder the name is that of one file.
+    write(root, "labels.json", &annotations(&["b/x.png", "y.png"], json!([one(1, 1, 3, square)])));
+    assert_eq!(opened(root).row_name(0), "images/b/x.png");
+}
+
+#[test]
 fn mistakes_are_refused_with_their_place() {
     let temp = tempfile::tempdir().unwrap();
     let root = temp.path();

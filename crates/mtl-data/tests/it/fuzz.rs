@@ -106,7 +106,11 @@ fn damaged_tables_and_annotations_never_panic() {
     for (name, text) in [
         ("manifest.csv", table.as_str()),
         ("labels.json", coco.as_str()),
+        ("metadata.jsonl", "{\"file_name\": \"images/0.png\", \"kind\": [\"a\"]}\n{\"file_name\": \"images/1.png\"}\n"),
         ("palette.csv", "value,name\n0,back\n255,front\n"),
+        ("class_dict.csv", "name,r,g,b\nback,0,0,0\nfront,255,255,255\n"),
+        ("labelmap.txt", "# label:color_rgb:parts:actions\nback:0,0,0::\nfront:255,255,255::\n"),
+        ("classes.txt", "back\nfront\n"),
         ("data.yaml", "names: [cat, dog]\n"),
         ("labels/0.txt", "0 0.1 0.1 0.9 0.1 0.5 0.9\n1 0 0 1 0 1 1\n"),
     ] {

@@ -116,22 +116,43 @@ fn masks_may_lie_in_alpha() {
     said(&*data, "8 masks are read from their alpha channel");
 }
 
-/// A JPEG that is turned by EXIF orientation 6.
-fn turned(path: &Path) {
-    let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+/// A JPEG that is turned by an EXIF orientation.
+fn turned(path: &Path, orientation: u8, image: &RgbImage) {
+    let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
-    encoder.set_exif_metadata(exif.split_off(6)).unwrap();
-    encoder.encode_image(&RgbImage::from_fn(24, 16, |x, y| Rgb([(x * 10) as u8, (y * 15) as u8, 9]))).unwrap();
+    encoder.set_exif_metadata(exif).unwrap();
+    encoder.encode_image(image).unwrap();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes.into_inner()).unwrap();
+}
+
+#[test]
+fn masks_drawn_on_images_that_are_upside_down_are_found_by_their_borders() {
+    let temp = tempfile::tempdir().unwrap();
+    for at in 0..16 {
+        let inside = move |x: u32, y: u32| (4 + at..20 + at).contains(&x) && (6 + at / 2..18 + at).contains(&y);
+        let image = RgbImage::from_fn(48, 48, |x, y| Rgb([if inside(x, y) { 230 } else { 40 }, (at * 9) as u8, 60]));
+        turned(&temp.path().join(format!("images/{at}.jpg")), 3, &image);
+        let mask = GrayImage::from_fn(48, 48, |x, y| Luma([if inside(x, y) { 255 } else { 0 }]));
+        save(temp.path(), &format!("masks/{at}.png"), mask);
+    }
+    let words = "over 16 images that EXIF turns, their borders lie on the images' edges better when they are turned";
+    let warned = |options: &OpenOptions| {
+        let warnings = check(temp.path(), options).reading.warnings;
+        warnings.iter().any(|line| line.contains(words) && line.contains("data.open.masks_as_stored = true"))
+    };
+    assert!(warned(&OpenOptions::default()));
+    assert!(!warned(&OpenOptions { masks_as_stored: true, ..OpenOptions::default() }));
 }
 
 #[test]
 fn masks_of_turned_images_need_a_setting() {
     let temp = tempfile::tempdir().unwrap();
     for at in 0..4 {
-        turned(&temp.path().join(format!("images/{at}.jpg")));
+        let image = RgbImage::from_fn(24, 16, |x, y| Rgb([(x * 10) as u8, (y * 15) as u8, 9]));
+        turned(&temp.path().join(format!("images/{at}.jpg")), 6, &image);
         // The upper half of the stored image is the right half of the upright one.
         save(
             temp.path(),

@@ -7,32 +7,37 @@
 //! | masks next to images | `x.png`, `x_mask.png` (`_seg`, `-label`, `.gt` ...; `_mask_1`, `_mask_2` are united), or `x.jpg`, `x.png` |
 //! | masks per class | `images/x.png`, `masks/CLASS/x.png` or `masks/x/CLASS.png`, binary |
 //! | masks per image | `images/x.png`, `masks/x/*.png` (united) |
-//! | one folder per case | `ID/images/x.png`, `ID/masks/*.png` (united), or `ID/image.png`, `ID/mask.png` |
-//! | subsets around or below any of these | `train/`, `Validation/`, `test_set/` ...; `unlabeled/`; `trainannot/` next to `train/` |
+//! | masks by number | `images/img_1.png`, `masks/mask_001.png`, one to one |
+//! | one folder per case | `ID/images/x.png`, `ID/masks/*.png` (united), or `ID/image.png`, `ID/mask.png`, at any depth |
+//! | subsets around or below any of these | `train/`, `Validation/`, `seg_test/` ...; `unlabeled/`; `trainannot/` next to `train/` |
 //!
-//! Masks are indexed or grey PNG, or colours named in `palette.csv`. Without masks, alpha is the mask if every image has an
+//! Masks are indexed or grey PNG, or colours named in `palette.csv` or another list of classes. Without masks, alpha is the mask if every image has an
 //! alpha channel. Tasks: `class` for two or more class folders, `mask` for masks. Class names in the order of numbers if all are
 //! numbers, else sorted.
 
 mod cases;
+mod classes;
+mod numbering;
 pub(super) mod pairs;
 pub(super) mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mtl_task::{Task, TaskKind};
 
-use self::cases::Case;
+use self::cases::{Case, Cases};
 use self::pairs::{Beside, Inside, Masks};
 use self::parts::Part;
 use super::draft::{Draft, mask_task};
-use super::masks::{Meaning, palette_file};
+use super::masks::{self, Meaning};
 use super::row::{Label, Row};
 use super::{OpenOptions, ReaderFns, names, walk};
 use crate::dataset::{Dataset, Subset};
 use crate::error::Error;
 use crate::reading::Reading;
+use crate::row_notes::{NotedColumn, RowNotes};
 
 pub(super) const READER: ReaderFns = ReaderFns { detect, open };
 
@@ -53,6 +58,8 @@ struct Found {
     /// Class and file of binary masks, where each class has a folder of them.
     layers: Vec<(String, PathBuf)>,
     subset: Option<Subset>,
+    /// The folder of a patient or the like.
+    group: Option<String>,
 }
 
 fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
@@ -62,19 +69,28 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let mut gathered = Vec::new();
     let mut waiting = parts::parts(root)?;
     waiting.reverse();
+    // A subset may have no masks at all.
+    let mut with_cases = false;
+    for part in waiting.iter().filter(|part| part.may_hold_cases()) {
+        with_cases = with_cases || cases::cases(&part.images, false, &mut Reading::default())?.is_some();
+    }
     while let Some(part) = waiting.pop() {
-        gathered.extend(gather(&part, &mut waiting, &mut found, &mut reading)?);
+        gathered.extend(gather(&part, with_cases, &mut waiting, &mut found, &mut left, &mut reading)?);
         parts.push(part);
     }
     describe(&parts, root, &mut reading);
-    pair(gathered, &mut found, &mut left, &mut reading)?;
-    refuse_unpaired(&found, &left, root)?;
-    merge_cases(&mut found, root, &mut reading)?;
-    let rows_of = counts(found.iter().filter_map(|found| found.class.as_ref()));
+    let doubts = pair(gathered, &mut found, &mut left, root, &mut reading)?;
+    refuse_unpaired(&found, &left, &doubts, root)?;
     if options.reader.is_none() {
-        suspect(&rows_of, root)?;
+        classes::groups(&mut found, &mut reading);
+    }
+    classes::merge_cases(&mut found, root, &mut reading)?;
+    let rows_of = classes::counts(found.iter().filter_map(|found| found.class.as_ref()));
+    if options.reader.is_none() {
+        classes::suspect(&rows_of, root)?;
     }
     let classes = names::in_order(rows_of.keys().cloned());
+    let class_names = classes.clone();
     let with_class = classes.len() > 1 || classes.iter().any(|class| options.expects_class(class));
     if classes.len() == 1 && !with_class {
         reading.guess(format!("only one class folder (`{}`): no classification task", classes[0]));
@@ -91,7 +107,9 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let has_masks = has_masks || !layers.is_empty();
     let place: BTreeMap<&String, usize> = classes.iter().zip(0..).collect();
     let place_of_layer: BTreeMap<&String, u8> = layers.iter().zip(1..).collect();
+    let columns: Arc<[NotedColumn]> = Arc::new([NotedColumn { name: "folder".into(), names_groups: true }]);
     let rows = found.into_iter().map(|found| {
+        let notes = found.group.map(|group| RowNotes::new(false, Arc::clone(&columns), vec![Some(group)]));
         let class = found.class.and_then(|name| place.get(&name).copied());
         let mut own: Vec<(u8, PathBuf)> =
             found.layers.into_iter().filter_map(|(class, path)| Some((*place_of_layer.get(&class)?, path))).collect();
@@ -103,7 +121,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         };
         let labels = [(with_class, class.map_or(Label::Missing, Label::Class)), (has_masks, mask)];
         let labels = labels.into_iter().filter(|(has, _)| *has).map(|(_, label)| label).collect();
-        Row { image: found.image, labels, subset: found.subset, ..Row::default() }
+        Row { image: found.image, labels, subset: found.subset, notes: notes.unwrap_or_default() }
     });
     let rows: Vec<Row> = rows.collect();
     let mut tasks = Vec::new();
@@ -113,16 +131,27 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     if has_masks {
         tasks.push(mask_task("mask"));
     }
-    let mut places = vec![root];
-    places.extend(parts.iter().filter_map(|part| part.masks.as_deref()));
-    let inferred = match (layers.is_empty(), united) {
+    let mut places: Vec<&Path> = vec![root];
+    for masks in parts.iter().filter_map(|part| part.masks.as_deref()) {
+        places.extend([Some(masks), masks.parent()].into_iter().flatten().filter(|folder| folder.starts_with(root)));
+    }
+    let mut tables = Vec::new();
+    let named =
+        if has_masks && layers.is_empty() { masks::named(&places, true, &mut tables, &mut reading)? } else { None };
+    // Names of the class folders are none of masks; one of many united masks is a foreground.
+    let fits = |meaning: &Meaning| match meaning {
+        Meaning::Named(list) => !(list.is(&class_names) || united && list.is_long()),
+        _ => true,
+    };
+    let named = named.filter(fits);
+    if let Some(Meaning::Named(list)) = &named {
+        tables.push(list.path().to_owned());
+    }
+    let meaning = named.unwrap_or(match (layers.is_empty(), united) {
         (false, _) => Meaning::Layers(layers),
         (true, true) => Meaning::Binary,
         (true, false) => Meaning::Discover,
-    };
-    let tables = places.iter().map(|folder| folder.join("palette.csv")).collect();
-    let palette = palette_file(&places)?.filter(|_| !matches!(inferred, Meaning::Layers(_)));
-    let meaning = palette.map_or(inferred, Meaning::Known);
+    });
     Draft {
         root: root.to_owned(),
         tasks,
@@ -138,14 +167,24 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
 }
 
 /// Refuses masks of which none belongs to an image: all images would be without labels.
-fn refuse_unpaired(found: &[Found], left: &BTreeMap<PathBuf, &'static str>, root: &Path) -> Result<(), Error> {
-    let (Some(mask), Some(image)) = (left.keys().next(), found.first()) else { return Ok(()) };
+fn refuse_unpaired(
+    found: &[Found],
+    left: &BTreeMap<PathBuf, &'static str>,
+    doubts: &[String],
+    root: &Path,
+) -> Result<(), Error> {
+    let left: Vec<&PathBuf> = left.iter().filter(|(_, reason)| **reason == ORPHAN).map(|(path, _)| path).collect();
+    let (Some(mask), Some(image)) = (left.first(), found.first()) else { return Ok(()) };
     if found.iter().any(|found| !found.masks.is_empty() || !found.layers.is_empty()) {
         return Ok(());
     }
+    let by_number = match doubts.first() {
+        Some(doubt) => format!(" Nor do they pair one to one by their numbers: {doubt}."),
+        None => String::new(),
+    };
     let reason = format!(
-        "none of {} masks belongs to an image: a mask such as {} has the name of none of the {} images, such as {}. Give a mask \
-         the name of its image, or that name with `_mask` behind it",
+        "none of {} masks belongs to an image: a mask such as {} has the name of none of the {} images, such as {}.{by_number} Give \
+         a mask the name of its image, or that name with `_mask` behind it",
         left.len(),
         walk::relative(mask, root),
         found.len(),
@@ -170,6 +209,17 @@ fn describe(parts: &[Part], root: &Path, reading: &mut Reading) {
         if let Some(masks) = &part.masks {
             reading.guess(format!("{} holds the masks of the images in {images}", name(masks)));
         }
+        if part.subset.is_some() && !walk::any_image(&part.images) {
+            reading.warn(format!("{images} holds no images"));
+        }
+    }
+    for subset in [Subset::Train, Subset::Validation, Subset::Test] {
+        let of = |part: &&Part| part.subset == Some(subset) && part.class.is_none() && !part.unlabelled;
+        let folders: Vec<String> = parts.iter().filter(of).map(|part| name(&part.images)).collect();
+        if folders.len() > 1 {
+            let (first, count) = (&folders[0], folders.len());
+            reading.guess(format!("the {} subset has {count} folders, such as {first}", subset.name()));
+        }
     }
 }
 
@@ -185,25 +235,27 @@ struct Gathered {
 /// complete and added to `found`.
 fn gather(
     part: &Part,
+    with_cases: bool,
     waiting: &mut Vec<Part>,
     found: &mut Vec<Found>,
+    left: &mut BTreeMap<PathBuf, &'static str>,
     reading: &mut Reading,
 ) -> Result<Option<Gathered>, Error> {
-    if !part.unlabelled
-        && part.masks.is_none()
-        && part.class.is_none()
-        && let Some(cases) = cases::cases(&part.images)?
+    if with_cases
+        && part.may_hold_cases()
+        && let Some(Cases { cases, odd }) = cases::cases(&part.images, with_cases, reading)?
     {
-        let masks: usize = cases.iter().map(|case| case.masks.len()).sum();
-        let united =
-            if masks > cases.len() { ": those of one image are united, its instances are not told apart" } else { "" };
-        reading.guess(format!("{} folders hold one image with its masks each ({masks} masks){united}", cases.len()));
-        let row = |case: Case| Found {
-            image: case.image,
-            class: None,
-            masks: case.masks,
+        cases::describe(&cases, reading);
+        for folder in odd {
+            left.extend(walk::images_below(&folder)?.into_iter().map(|path| (path, cases::ODD)));
+        }
+        let row = |Case { image, masks, class, group }| Found {
+            image,
+            class,
+            masks,
             layers: Vec::new(),
             subset: part.subset,
+            group,
         };
         found.extend(cases.into_iter().map(row));
         return Ok(None);
@@ -245,10 +297,10 @@ fn gather(
     let beside =
         if part.masks.is_none() && !part.unlabelled { Beside::take(&mut images, reading) } else { Beside::default() };
     if !beside.of.is_empty() {
-        let how = if beside.by_values {
-            "have the stem of their image and hold few values"
-        } else {
-            "are named after their image"
+        let how = match (beside.by_values, beside.by_numbers) {
+            (true, _) => "have the stem of their image and hold few values",
+            (_, true) => "have the number of their image, one to one, and hold few values",
+            _ => "are named after their image",
         };
         let count: usize = beside.of.values().map(Vec::len).sum();
         reading.guess(format!("{count} files next to {} images {how}: they are read as masks", beside.of.len()));
@@ -262,13 +314,15 @@ fn gather(
     Ok(Some(Gathered { part: part.clone(), images, class_of, beside }))
 }
 
-/// Finds the mask of every image. Parts may share a folder of masks: a name is then one of all their images.
+/// Finds the mask of every image. Parts may share a folder of masks: a name is then one of all their images. Returns why masks
+/// do not pair by their numbers.
 fn pair(
     gathered: Vec<Gathered>,
     found: &mut Vec<Found>,
     left: &mut BTreeMap<PathBuf, &'static str>,
+    root: &Path,
     reading: &mut Reading,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let mut folders: BTreeMap<PathBuf, Masks> = BTreeMap::new();
     let (mut paths, mut stems) = (BTreeMap::new(), BTreeMap::new());
     let mut images_of: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
@@ -286,9 +340,23 @@ fn pair(
     }
     let inside = folders.iter().map(|(folder, masks)| (folder.clone(), masks.inside(&images_of[folder])));
     let inside: BTreeMap<PathBuf, Inside> = inside.collect();
+    let mut doubts = Vec::new();
     for (folder, inside) in &inside {
         match inside {
-            Inside::Plain => {}
+            Inside::Plain => {
+                let images = &images_of[folder];
+                let alone = paths.iter().all(|((of, _), count)| of != folder || *count == 1);
+                match folders.get_mut(folder).filter(|_| alone).map_or(Ok(None), |masks| masks.renumber(images)) {
+                    Ok(how) => reading.guesses.extend(how.map(|how| {
+                        format!(
+                            "the {} masks in {}/ have other names than their images: they are paired one to one, {how}",
+                            images.len(),
+                            walk::relative(folder, root)
+                        )
+                    })),
+                    Err(doubt) => doubts.push(doubt),
+                }
+            }
             Inside::PerImage => reading.guess(format!(
                 "{} holds a folder of masks per image: the masks of one image are united, its instances are not told apart",
                 folder.display()
@@ -318,68 +386,10 @@ fn pair(
                 }
             }
             let class = class_of.remove(&image);
-            found.push(Found { class, masks: own, layers, subset: part.subset, image });
+            found.push(Found { class, masks: own, layers, subset: part.subset, image, group: None });
         }
         left.extend(beside.left.into_iter().map(|mask| (mask, ORPHAN)));
     }
     left.extend(folders.values().flat_map(Masks::left).map(|mask| (mask.clone(), ORPHAN)));
-    Ok(())
-}
-
-fn counts<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    names.for_each(|name| *counts.entry(name.clone()).or_default() += 1);
-    counts
-}
-
-/// Classes whose names differ in case only are one class if they are in different subsets, and a mistake in one folder.
-fn merge_cases(found: &mut [Found], root: &Path, reading: &mut Reading) -> Result<(), Error> {
-    let mut spellings: BTreeMap<String, BTreeMap<String, BTreeSet<Option<Subset>>>> = BTreeMap::new();
-    for row in found.iter() {
-        let Some(class) = &row.class else { continue };
-        let known = spellings.entry(class.trim().to_lowercase()).or_default();
-        known.entry(class.clone()).or_default().insert(row.subset);
-    }
-    for known in spellings.into_values().filter(|known| known.len() > 1) {
-        let names: Vec<&String> = known.keys().collect();
-        let how = if names.iter().any(|name| name.trim() != name.as_str()) { "case or spaces" } else { "case" };
-        let all: usize = known.values().map(BTreeSet::len).sum();
-        let different: BTreeSet<&Option<Subset>> = known.values().flatten().collect();
-        let shown = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        if different.len() < all {
-            let reason =
-                format!("the class folders {shown} differ in {how} only; merge them, or give them different names");
-            return Err(Error::Layout { path: root.to_owned(), reason });
-        }
-        let Some(first) = names.first().map(|name| (*name).clone()) else { continue };
-        let mut changed = 0;
-        for class in found.iter_mut().filter_map(|row| row.class.as_mut()).filter(|class| known.contains_key(*class)) {
-            changed += usize::from(*class != first);
-            class.clone_from(&first);
-        }
-        reading.warn(format!(
-            "the class folders {shown} of different subsets differ in {how} only: they are one class `{first}` (rows renamed: {changed})"
-        ));
-    }
-    Ok(())
-}
-
-/// Refuses classes that are probably parts of a layout that was not recognised.
-fn suspect(rows_of: &BTreeMap<String, usize>, root: &Path) -> Result<(), Error> {
-    let all = names::are_parts(rows_of.keys());
-    let suspects: Vec<&String> = rows_of.keys().filter(|name| all || names::is_layout(name)).collect();
-    if suspects.is_empty() || rows_of.len() < 2 {
-        return Ok(());
-    }
-    let list = |names: &[&String]| names.iter().take(6).map(|name| format!("{name}/")).collect::<Vec<_>>().join(", ");
-    let others: Vec<&String> = rows_of.keys().filter(|name| !suspects.contains(name)).collect();
-    let beside = if others.is_empty() { String::new() } else { format!(" beside {}", list(&others)) };
-    Err(Error::Layout {
-        path: root.to_owned(),
-        reason: format!(
-            "{}{beside}: these are names of subsets, images or masks, and would become classes. Arrange the folder as \
-             train/CLASS/*, images/* with masks/*, or CLASS/*; or set data.open.reader to \"folder\" if they are classes",
-            list(&suspects)
-        ),
-    })
+    Ok(doubts)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::numbering::{Numbering, last};
 use crate::error::Error;
 use crate::image::{decode, mask};
 use crate::readers::{names, walk};
@@ -60,6 +61,42 @@ impl Masks {
         let found = found.unwrap_or_default();
         found.iter().for_each(|&at| self.taken[at] = true);
         found.into_iter().map(|at| self.files[at].clone()).collect()
+    }
+
+    /// Pairs all masks with all images by their numbers, where some masks have the name of no image. `images`: paths of all images
+    /// below their folder, without extension. How and an example; `None` where names are enough.
+    ///
+    /// # Errors
+    /// The files that do not pair one to one.
+    pub(super) fn renumber(&mut self, images: &BTreeSet<String>) -> Result<Option<String>, String> {
+        let stems: BTreeSet<&str> =
+            images.iter().flat_map(|path| [last(path), last(names::image_stem(path))]).collect();
+        let is_named = |mask: &str| stems.contains(last(mask));
+        let all = self.by_path.keys();
+        if all.clone().all(|key| is_named(key) || names::image_of_mask(key).is_some_and(is_named)) {
+            return Ok(None);
+        }
+        if self.by_path.len() < self.files.len() {
+            return Err("several masks have one name".into());
+        }
+        let images: Vec<&str> = images.iter().map(String::as_str).collect();
+        let masks: Vec<&str> = all.map(String::as_str).collect();
+        let numbering = Numbering::of(&images, &masks)?;
+        let pairs: Vec<(&str, &str)> =
+            images.iter().zip(&numbering.masks).map(|(image, &at)| (*image, masks[at])).collect();
+        // A pair that names and numbers see differently is in doubt.
+        let differs = |(image, mask): &&(&str, &str)| {
+            let named = self.by_path.get_key_value(*image).map(|(key, _)| key.as_str());
+            named.is_some_and(|named| named != *mask)
+        };
+        if let Some((image, mask)) = pairs.iter().find(differs) {
+            return Err(format!("the image {image} has the number of the mask {mask}, and the name of another"));
+        }
+        let example =
+            pairs.iter().find(|(image, mask)| image != mask).map(|(image, mask)| format!("{mask} with {image}"));
+        let by_path = pairs.iter().map(|(image, mask)| ((*image).to_owned(), self.by_path[*mask].clone())).collect();
+        self.by_path = by_path;
+        Ok(example.map(|example| format!("{}, such as {example}", numbering.words())))
     }
 
     fn free(&self, found: Option<&Vec<usize>>) -> Option<Vec<usize>> {
@@ -144,10 +181,6 @@ impl Masks {
     }
 }
 
-fn last(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
 /// Masks next to their images.
 #[derive(Default)]
 pub(super) struct Beside {
@@ -157,6 +190,8 @@ pub(super) struct Beside {
     pub left: Vec<PathBuf>,
     /// Whether masks were recognised by their values, not by their names.
     pub by_values: bool,
+    /// Whether masks were paired by numbers.
+    pub by_numbers: bool,
 }
 
 impl Beside {
@@ -174,7 +209,9 @@ impl Beside {
         let image_of = |path: &Path| by_stem.get(&key(path, names::image_of_mask(&walk::stem(path))?)).cloned();
         let pairs: Vec<&PathBuf> = images.iter().filter(|path| image_of(path).is_some()).collect();
         if pairs.is_empty() {
-            beside.same_stem(images, reading);
+            if !beside.numbered(images, reading) {
+                beside.same_stem(images, reading);
+            }
             return beside;
         }
         // A few pairs among many images may be an accident of names.
@@ -198,6 +235,47 @@ impl Beside {
             false
         });
         beside
+    }
+
+    /// Masks that a word and a number name (`mask_1` beside `img_1`), if they hold the values of masks. In each folder they pair
+    /// one to one with all images, or belong to none.
+    fn numbered(&mut self, images: &mut Vec<PathBuf>, reading: &mut Reading) -> bool {
+        let (masks, others): (Vec<PathBuf>, Vec<PathBuf>) =
+            images.iter().cloned().partition(|path| names::is_numbered_mask(&walk::stem(path)));
+        if masks.is_empty() || others.is_empty() || !look_like_masks(&masks.iter().collect::<Vec<_>>()) {
+            return false;
+        }
+        let mut folders: BTreeMap<&Path, [Vec<&PathBuf>; 2]> = BTreeMap::new();
+        for (at, paths) in [&others, &masks].into_iter().enumerate() {
+            let below = paths.iter().filter_map(|path| Some((path.parent()?, path)));
+            below.for_each(|(folder, path)| folders.entry(folder).or_default()[at].push(path));
+        }
+        let mut reasons = Vec::new();
+        for [images, masks] in folders.into_values().filter(|[_, masks]| !masks.is_empty()) {
+            let stems = |paths: &[&PathBuf]| paths.iter().map(|path| walk::stem(path)).collect::<Vec<_>>();
+            let (image_stems, mask_stems) = (stems(&images), stems(&masks));
+            let image_stems: Vec<&str> = image_stems.iter().map(String::as_str).collect();
+            let mask_stems: Vec<&str> = mask_stems.iter().map(String::as_str).collect();
+            match Numbering::of(&image_stems, &mask_stems) {
+                Ok(numbering) => {
+                    let pairs = images
+                        .iter()
+                        .zip(&numbering.masks)
+                        .map(|(image, &at)| ((*image).clone(), vec![masks[at].clone()]));
+                    self.of.extend(pairs);
+                }
+                Err(reason) => {
+                    self.left.extend(masks.iter().map(|path| (*path).clone()));
+                    reasons.push(reason);
+                }
+            }
+        }
+        if let Some(first) = reasons.first() {
+            reading.warn(format!("masks beside images are not paired by their numbers: {first}"));
+        }
+        self.by_numbers = true;
+        *images = others;
+        true
     }
 
     /// Masks with the stem of their image and another extension (`x.jpg`, `x.png`), if most images have one and the first few

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::pairs::look_like_masks;
 use crate::dataset::Subset;
 use crate::error::Error;
+use crate::readers::subsets::{self, SubsetFolder};
 use crate::readers::{names, walk};
 
 /// One folder of images and where their masks are.
@@ -23,6 +24,11 @@ impl Part {
     fn new(images: PathBuf) -> Self {
         Self { images, masks: None, subset: None, class: None, unlabelled: false }
     }
+
+    /// Whether its folders may be those of one image each.
+    pub(super) fn may_hold_cases(&self) -> bool {
+        !self.unlabelled && self.masks.is_none() && self.class.is_none()
+    }
 }
 
 /// The parts of a data set.
@@ -37,7 +43,7 @@ pub(in crate::readers) fn parts(root: &Path) -> Result<Vec<Part>, Error> {
 
 /// Subsets above `images/`, then images and masks, then subsets below them. `at.images` is the folder to look into.
 fn collect(at: &Part, parts: &mut Vec<Part>) -> Result<(), Error> {
-    let folder = &at.images;
+    let folder = &if at.subset.is_some() { entered(&at.images)? } else { at.images.clone() };
     if at.subset.is_none()
         && let Some(found) = subsets(folder)?
     {
@@ -80,30 +86,22 @@ pub(super) fn of_class(folder: &Path, part: &Part) -> Result<Option<Vec<Part>>, 
     Ok(Some(parts))
 }
 
-/// The subsets, if the folder holds two or more folders and all are called like subsets, their annotations or `unlabeled`.
+/// The parts of a folder whose folders are subsets.
 fn subsets(folder: &Path) -> Result<Option<Vec<Part>>, Error> {
-    let folders = walk::folders(folder)?;
-    let all: Vec<String> = folders.iter().map(|path| walk::name(path)).collect();
-    let eval_is_test = names::eval_is_test(all.iter().map(String::as_str));
-    let (mut found, mut annotations) = (Vec::new(), Vec::new());
-    for (path, name) in folders.into_iter().zip(&all) {
-        if let Some(subset) = names::subset_named(name) {
-            let subset = if eval_is_test && names::is_eval(name) { Subset::Test } else { subset };
-            found.push(Part { subset: Some(subset), ..Part::new(path) });
-        } else if names::is_unlabelled(name) {
-            found.push(Part { subset: Some(Subset::Train), unlabelled: true, ..Part::new(path) });
-        } else if let Some(of) = names::annotated(name).filter(|of| names::subset_named(of).is_some()) {
-            annotations.push((of, path));
-        } else if walk::any_image(&path) {
-            return Ok(None);
-        }
-    }
-    for (of, path) in annotations {
-        if let Some(part) = found.iter_mut().find(|part| names::plain(&walk::name(&part.images)) == of) {
-            part.masks = Some(path);
-        }
-    }
-    Ok(Some(found).filter(|found| found.len() > 1))
+    let part = |found: SubsetFolder| Part {
+        subset: Some(found.subset),
+        unlabelled: found.unlabelled,
+        masks: found.masks,
+        ..Part::new(found.path)
+    };
+    Ok(subsets::subsets(folder)?.map(|found| found.into_iter().map(part).collect()))
+}
+
+/// Steps into the only folder of a subset's folder that has its name, as archives often hold them: `seg_train/seg_train/*`.
+fn entered(folder: &Path) -> Result<PathBuf, Error> {
+    let inside = folder.join(walk::name(folder));
+    let only = walk::folders(folder)?.len() == 1 && inside.is_dir() && walk::images(folder)?.is_empty();
+    Ok(if only { inside } else { folder.to_owned() })
 }
 
 /// The folder that holds images and the one that holds masks, by their names: the folder itself and none without such names.
@@ -147,11 +145,10 @@ fn holds_masks(folder: &Path) -> bool {
 
 /// The masks of the subset that `images` is named after: a folder below `masks`; all of `masks` if it has no subset folders.
 fn of_subset(masks: &Path, images: &Path) -> Result<Option<PathBuf>, Error> {
-    let wanted = names::subset_named(&walk::name(images));
-    let mut folders = walk::folders(masks)?.into_iter().filter(|path| names::subset_named(&walk::name(path)).is_some());
-    let all: Vec<PathBuf> = folders.by_ref().collect();
-    if all.is_empty() {
-        return Ok(Some(masks.to_owned()));
-    }
-    Ok(all.into_iter().find(|path| names::subset_named(&walk::name(path)) == wanted))
+    let folders = walk::folders(masks)?;
+    let Some(found) = folders.iter().find(|path| subsets::same(&walk::name(path), &walk::name(images))) else {
+        let is_subset = |path: &PathBuf| subsets::same(&walk::name(path), &walk::name(path));
+        return Ok((!folders.iter().any(is_subset)).then(|| masks.to_owned()));
+    };
+    Ok(Some(found.clone()))
 }

@@ -22,14 +22,14 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn read(files: Vec<Named>, reading: &mut Reading) -> Result<Self, Error> {
-        let root = files.first().and_then(|(path, _)| path.parent()).unwrap_or(Path::new("")).to_owned();
-        let mut table = Self { files, root, separator: b',', header: Vec::new(), lines: Vec::new() };
+    /// `root`: the folder of all files.
+    pub(super) fn read(files: Vec<Named>, root: &Path, reading: &mut Reading) -> Result<Self, Error> {
+        let mut table = Self { files, root: root.to_owned(), separator: b',', header: Vec::new(), lines: Vec::new() };
         for at in 0..table.files.len() {
             let path = table.files[at].0.clone();
             let sheet = Sheet::read(&path)?;
             refuse_repeated(&path, &sheet.header)?;
-            say_form(&walk::name(&path), &sheet, reading);
+            say_form(&walk::relative(&path, root), &sheet, reading);
             table.append(at, sheet, reading);
         }
         Ok(table)
@@ -37,7 +37,7 @@ impl Table {
 
     /// Adds the lines of a file below the others; cells of columns that it lacks are blank.
     fn append(&mut self, at: usize, sheet: Sheet, reading: &mut Reading) {
-        let name = walk::name(&self.files[at].0);
+        let name = walk::relative(&self.files[at].0, &self.root);
         if at == 0 {
             self.separator = sheet.separator;
             self.header = sheet.header;
@@ -75,6 +75,11 @@ impl Table {
         self.files[line.table].1
     }
 
+    /// The folder of a line's file: its paths are relative to it.
+    pub(super) fn folder(&self, line: &Line) -> &Path {
+        self.files[line.table].0.parent().unwrap_or(&self.root)
+    }
+
     pub(super) fn fail(&self, line: &Line, reason: String) -> Error {
         sheet::fail(&self.files[line.table].0, line.number, reason)
     }
@@ -104,6 +109,7 @@ fn say_form(name: &str, sheet: &Sheet, reading: &mut Reading) {
         let lines = if sheet.blank == 1 { "1 line has" } else { &format!("{} lines have", sheet.blank) };
         reading.guess(format!("`{name}`: {lines} blank cells only: left out"));
     }
+    sheet.said.iter().for_each(|said| reading.guess(format!("`{name}`: {said}")));
 }
 
 /// `1 row` or `7 rows`.

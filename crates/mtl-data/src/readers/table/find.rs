@@ -1,9 +1,10 @@
 //! Which files of a folder are the table: by name, and by whether their first lines name images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::super::names::{eval_is_test, is_eval, plain, subset_named};
+use super::super::subsets::subsets;
 use super::super::walk;
 use super::paths::{Kind, Paths};
 use super::sheet::{Sheet, is_image_column};
@@ -45,10 +46,13 @@ pub(super) fn tables(
     let fail = |reason| Err(Error::Layout { path: path.to_owned(), reason });
     let tables = match found(path) {
         Found::Nothing => {
-            return fail(format!("no table that names images (looked for {}, each .csv or .tsv)", NAMES.join(", ")));
+            return fail(format!(
+                "no table that names images (looked for {}, each .csv, .tsv or .jsonl)",
+                NAMES.join(", ")
+            ));
         }
         Found::Several(tables) => {
-            let names: Vec<String> = tables.iter().map(|table| format!("`{}`", walk::name(table))).collect();
+            let names: Vec<String> = tables.iter().map(|table| format!("`{}`", walk::relative(table, path))).collect();
             return fail(format!(
                 "several tables name images: {}; give the path of one of them instead of the folder's, or rename one to \
                  manifest.csv",
@@ -57,7 +61,14 @@ pub(super) fn tables(
         }
         Found::One(table) => {
             if path.is_dir() && plain(&walk::stem(&table)) != "manifest" {
-                reading.guess(format!("`{}` names the images: it is read as the table", walk::name(&table)));
+                reading.guess(format!("`{}` names the images: it is read as the table", walk::relative(&table, path)));
+            }
+            if path.is_dir() && table.parent() != Some(path) {
+                let folder = table.parent().map(walk::name).unwrap_or_default();
+                reading.warn(format!(
+                    "only {folder}/ has a table: the images of the folders beside it are not read, and subsets are drawn from \
+                     {folder}/"
+                ));
             }
             vec![(table, None)]
         }
@@ -66,13 +77,15 @@ pub(super) fn tables(
             vec![(table, None)]
         }
         Found::Split(tables) => {
-            let names: Vec<String> = tables.iter().map(|(table, _)| format!("`{}`", walk::name(table))).collect();
+            let names: Vec<String> =
+                tables.iter().map(|(table, _)| format!("`{}`", walk::relative(table, path))).collect();
             reading.guess(format!("{} are read as one data set, and each is one subset", names.join(", ")));
             tables
         }
     };
     if path.is_dir() {
-        for other in with_ending(path, &["csv", "tsv"]) {
+        let folders: BTreeSet<&Path> = tables.iter().filter_map(|(table, _)| table.parent()).chain([path]).collect();
+        for other in folders.iter().flat_map(|folder| with_ending(folder, &["csv", "tsv", "jsonl"])) {
             if tables.iter().all(|(table, _)| *table != other)
                 && !walk::name(&other).eq_ignore_ascii_case("palette.csv")
             {
@@ -85,10 +98,37 @@ pub(super) fn tables(
 
 fn found(path: &Path) -> Found {
     if path.is_file() {
-        let table = has_ending(path, &["csv", "tsv"]) || (is_plain_text(path) && names_images(path, false));
+        let table = has_ending(path, &["csv", "tsv", "jsonl"]) || (is_plain_text(path) && names_images(path, false));
         return if table { Found::One(path.to_owned()) } else { Found::Nothing };
     }
-    let texts = with_ending(path, &["csv", "tsv", "txt"]);
+    match in_folder(path) {
+        Found::Nothing => in_subsets(path),
+        found => found,
+    }
+}
+
+/// One table in each of the folders of subsets, at least in one.
+fn in_subsets(path: &Path) -> Found {
+    let Ok(Some(folders)) = subsets(path) else { return Found::Nothing };
+    let (mut tables, mut several) = (Vec::new(), Vec::new());
+    for folder in folders {
+        match in_folder(&folder.path) {
+            Found::One(table) | Found::Other(table) => tables.push((table, Some(folder.subset))),
+            Found::Several(found) => several.extend(found),
+            Found::Split(found) => several.extend(found.into_iter().map(|(table, _)| table)),
+            Found::Nothing => {}
+        }
+    }
+    match (several.is_empty(), tables.len()) {
+        (false, _) => Found::Several(several),
+        (true, 0) => Found::Nothing,
+        (true, 1) => Found::One(tables.remove(0).0),
+        (true, _) => Found::Split(tables),
+    }
+}
+
+fn in_folder(path: &Path) -> Found {
+    let texts = with_ending(path, &["csv", "tsv", "jsonl", "txt"]);
     if texts.iter().any(|table| walk::name(table) == "manifest.csv") {
         return Found::One(path.join("manifest.csv"));
     }

@@ -10,21 +10,21 @@
 //! | file | contents |
 //! |---|---|
 //! | `find` | which files are the table |
-//! | `sheet` | text to lines of cells |
+//! | `sheet`, `json_lines` | text to lines of cells |
 //! | `paths` | cells to files |
 //! | `roles`, `splits` | the purpose of each column |
 //! | `values`, `lists`, `numbers`, `tasks` | cells to labels |
 //! | `declared` | `classes.csv`: the classes of columns |
 //! | `rows` | lines to rows; repeated images, groups, generated images |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "parquet")]
 use mtl_task::Task;
 
 use super::draft::Draft;
-use super::masks::{Meaning, palette_file};
+use super::masks::{self, Meaning};
 #[cfg(feature = "parquet")]
 use super::row::Label;
 use super::{OpenOptions, ReaderFns};
@@ -35,6 +35,7 @@ use crate::reading::Reading;
 mod contents;
 mod declared;
 mod find;
+mod json_lines;
 mod lists;
 mod numbers;
 mod paths;
@@ -83,7 +84,8 @@ pub(super) fn tasks_of(
 fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let (mut reading, mut left) = (Reading::default(), BTreeMap::new());
     let files = find::tables(path, &mut left, &mut reading)?;
-    let table = Table::read(files, &mut reading)?;
+    let root = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    let table = Table::read(files, root, &mut reading)?;
     let mut paths = paths::Paths::new(&table.root);
     let declared = declared::Declared::read(&table.root)?;
     let roles = roles::Roles::of(&table, &declared, &mut paths, &mut reading)?;
@@ -91,13 +93,20 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let rows = rows::rows(&table, &roles, &columns, &mut paths, &mut reading)?;
     paths.say(&mut reading);
     let tasks = columns.into_iter().map(|column| column.task).collect();
-    let meaning = palette_file(&[&table.root])?.map_or(Meaning::Discover, Meaning::Known);
     let mut tables: Vec<PathBuf> = table.files.into_iter().map(|(file, _)| file).collect();
-    tables.push(table.root.join("palette.csv"));
-    if let Some(path) = declared.path() {
-        left.remove(path);
-        tables.push(path.to_owned());
+    let mut meaning = None;
+    match roles.mask {
+        Some(_) => {
+            let labels: BTreeSet<&Path> =
+                rows.iter().flat_map(|row| row.files().skip(1)).filter_map(|path| path.parent()).collect();
+            let folders: Vec<&Path> = std::iter::once(&*table.root).chain(labels).collect();
+            meaning = masks::named(&folders, false, &mut tables, &mut reading)?;
+        }
+        None => tables.push(table.root.join("palette.csv")),
     }
+    let meaning = meaning.unwrap_or(Meaning::Discover);
+    tables.extend(declared.path().map(Path::to_owned));
+    left.retain(|path, _| !tables.contains(path));
     // Next to a table that is named by its own path anything may lie.
     let count_rest = path.is_dir();
     let draft =

@@ -112,8 +112,8 @@ fn is_extension(end: &str) -> bool {
 pub(super) struct Paths {
     root: PathBuf,
     listings: HashMap<PathBuf, Listing>,
-    /// Folders in the root, by name.
-    folders: Option<Vec<String>>,
+    /// Folders in each root, by name.
+    folders: HashMap<PathBuf, Vec<String>>,
     /// Whether one of several files of a name is enough: to recognise a column, not to read it.
     any: bool,
     counts: BTreeMap<Said, (usize, String)>,
@@ -132,7 +132,20 @@ enum Said {
 
 impl Paths {
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), listings: HashMap::new(), folders: None, any: false, counts: BTreeMap::new() }
+        Self {
+            root: root.to_owned(),
+            listings: HashMap::new(),
+            folders: HashMap::new(),
+            any: false,
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the next cells as relative to this folder.
+    pub fn enter(&mut self, folder: &Path) {
+        if self.root != folder {
+            folder.clone_into(&mut self.root);
+        }
     }
 
     /// The file of a cell, or the path where it should be. Differences are counted. Folders named like another subset
@@ -271,8 +284,8 @@ impl Paths {
 
     /// Folders of the root that a cell may leave out, and whether they are usual.
     fn folders_of(&mut self, kind: Kind, subset: Option<Subset>) -> Vec<(bool, String)> {
-        let folders = self.folders.get_or_insert_with(|| {
-            let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root };
+        let folders = self.folders.entry(self.root.clone()).or_insert_with_key(|root| {
+            let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
             let folders = walk::folders(root).unwrap_or_default();
             folders.iter().filter_map(|path| path.file_name().and_then(OsStr::to_str).map(str::to_owned)).collect()
         });

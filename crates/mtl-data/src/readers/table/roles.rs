@@ -163,7 +163,10 @@ fn no_image_column(table: &Table) -> Error {
 
 /// Whether one of the first cells names a file.
 fn names_files(table: &Table, at: usize, kind: Kind, paths: &mut Paths) -> bool {
-    table.cells(at).filter(|cell| !is_missing(cell)).take(LOOKED_UP).any(|cell| paths.finds(cell, kind))
+    table.lines.iter().filter(|line| !is_missing(&line.cells[at])).take(LOOKED_UP).any(|line| {
+        paths.enter(table.folder(line));
+        paths.finds(&line.cells[at], kind)
+    })
 }
 
 /// Takes out the first column with one of these names whose cells name files.

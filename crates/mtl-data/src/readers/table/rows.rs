@@ -40,6 +40,7 @@ pub(super) fn rows(
             let cells = line.cells.iter().enumerate().filter(|(at, _)| *at != roles.image);
             let cells = cells.map(|(_, cell)| (!is_missing(cell)).then(|| cell.clone())).collect();
             let notes = RowNotes::new(generated, Arc::clone(&noted), cells);
+            paths.enter(table.folder(line));
             let image = paths.path(&line.cells[roles.image], Kind::Image, subset);
             Row { image, labels: columns.iter().map(|column| column.labels[at].clone()).collect(), subset, notes }
         })

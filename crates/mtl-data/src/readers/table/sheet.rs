@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::super::names::plain;
+use super::json_lines::{self, Objects};
 use crate::error::Error;
 
 /// Names of the column of images, the surest first, without `_` and in lower case.
@@ -61,6 +62,8 @@ pub(super) struct Sheet {
     pub blank: usize,
     /// Whether the text was UTF-16.
     pub utf16: bool,
+    /// What else was inferred, one sentence each.
+    pub said: Vec<String>,
 }
 
 impl Sheet {
@@ -69,7 +72,8 @@ impl Sheet {
         let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         let text = decode(&bytes).map_err(|(line, reason)| fail(path, line, reason))?;
         let sheet = Self::parse(path, &text, usize::MAX)?;
-        if text.matches('"').count() % 2 == 1
+        if !is_json_lines(path)
+            && text.matches('"').count() % 2 == 1
             && let Some(line) = sheet.lines.iter().find(|line| line.cells.iter().any(|cell| cell.contains('\n')))
         {
             return Err(fail(path, line.number, "a quote (\") opens here or below and is never closed".into()));
@@ -92,6 +96,10 @@ impl Sheet {
     }
 
     fn parse(path: &Path, text: &str, limit: usize) -> Result<Self, Error> {
+        if is_json_lines(path) {
+            let objects = json_lines::parse(text, limit).map_err(|(line, reason)| fail(path, line, reason))?;
+            return Ok(Self::of_objects(objects));
+        }
         let (text, named, skipped) = separator_line(text);
         let separator = named.unwrap_or_else(|| find_separator(text));
         let mut records = reader(text, separator).into_records();
@@ -113,7 +121,21 @@ impl Sheet {
                 lines.push(Line { table: 0, number, cells });
             }
         }
-        Ok(Self { separator, header, lines, blank, utf16: false })
+        Ok(Self { separator, header, lines, blank, utf16: false, said: Vec::new() })
+    }
+
+    fn of_objects(objects: Objects) -> Self {
+        let Objects { header, lines, nested, missing } = objects;
+        let all = lines.len();
+        let of_nested = nested
+            .into_iter()
+            .map(|(key, lines)| format!("key `{key}` holds lists or objects ({}): it is not read", places(lines)));
+        let of_missing = missing
+            .into_iter()
+            .map(|(key, count)| format!("key `{key}` is missing in {count} of {all} lines: its cells there are blank"));
+        let said = of_nested.chain(of_missing).collect();
+        let lines = lines.into_iter().map(|(number, cells)| Line { table: 0, number, cells }).collect();
+        Self { separator: b',', header, lines, blank: 0, utf16: false, said }
     }
 
     /// Checks that every line has as many cells as the header; blank cells may follow if they do in half of
@@ -162,6 +184,10 @@ pub(super) fn separator_name(separator: u8) -> &'static str {
 
 pub(super) fn fail(path: &Path, line: u64, reason: String) -> Error {
     Error::Table { path: PathBuf::from(path), line, reason }
+}
+
+fn is_json_lines(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("jsonl"))
 }
 
 fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {

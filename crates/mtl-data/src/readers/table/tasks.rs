@@ -89,9 +89,10 @@ pub(super) fn label_columns(
 }
 
 fn files(table: &Table, task: Task, at: usize, paths: &mut Paths, label: fn(std::path::PathBuf) -> Label) -> Column {
-    let labels = table.cells(at).map(|cell| match is_missing(cell) {
-        true => Label::Missing,
-        false => label(paths.path(cell, Kind::Label, None)),
+    let labels = table.lines.iter().map(|line| {
+        paths.enter(table.folder(line));
+        let cell = &line.cells[at];
+        if is_missing(cell) { Label::Missing } else { label(paths.path(cell, Kind::Label, None)) }
     });
     Column { task, labels: labels.collect() }
 }
