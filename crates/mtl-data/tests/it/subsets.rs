@@ -185,3 +185,13 @@ fn a_case_without_a_mask_is_an_image_without_a_label_and_odd_folders_are_counted
         "{refusal}"
     );
 }
+
+#[test]
+fn a_folder_named_like_the_masks_of_another_is_no_class() {
+    let temp = placed(&["seq1/1.png", "seq1/2.png", "seq1/3.png", "seq1_mask/1.png", "seq1_mask/2.png"]);
+    let reason = refused(temp.path());
+    assert!(reason.contains("seq1_mask/ is named like the masks of seq1/, and 2 of its 2 files"), "{reason}");
+    // Faces, and faces with a mask: other files.
+    let temp = placed(&["face/1.png", "face/2.png", "face_mask/3.png", "face_mask/4.png"]);
+    assert_eq!(shape(&*opened(temp.path())), (4, vec!["class: face face_mask".to_owned()], [0; 3]));
+}

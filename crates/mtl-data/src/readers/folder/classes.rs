@@ -7,7 +7,7 @@ use super::Found;
 use super::cases::MOST_CLASSES;
 use crate::dataset::Subset;
 use crate::error::Error;
-use crate::readers::{names, subsets};
+use crate::readers::{names, subsets, walk};
 use crate::reading::Reading;
 
 /// How often each name occurs.
@@ -95,4 +95,31 @@ pub(super) fn suspect(rows_of: &BTreeMap<String, usize>, root: &Path) -> Result<
             list(&suspects)
         ),
     })
+}
+
+/// Refuses a class whose folder is named like the masks of another one (`scans_mask` beside `scans`) and holds files of the same
+/// names.
+pub(super) fn suspect_masks(found: &[Found], root: &Path) -> Result<(), Error> {
+    let mut stems: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for row in found {
+        if let Some(class) = &row.class {
+            stems.entry(class).or_default().insert(walk::stem(&row.image));
+        }
+    }
+    for (name, own) in &stems {
+        let Some((images, others)) = names::image_of_mask(name).and_then(|of| stems.get_key_value(of)) else {
+            continue;
+        };
+        let common = own.intersection(others).count();
+        if 2 * common >= own.len() {
+            let reason = format!(
+                "{name}/ is named like the masks of {images}/, and {common} of its {} files have the names of files there: they \
+                 would become classes. Arrange them as images/{images}/* with masks/{images}/*; or set data.open.reader to \
+                 \"folder\" if they are classes",
+                own.len()
+            );
+            return Err(Error::Layout { path: root.to_owned(), reason });
+        }
+    }
+    Ok(())
 }

@@ -88,6 +88,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let rows_of = classes::counts(found.iter().filter_map(|found| found.class.as_ref()));
     if options.reader.is_none() {
         classes::suspect(&rows_of, root)?;
+        classes::suspect_masks(&found, root)?;
     }
     let classes = names::in_order(rows_of.keys().cloned());
     let class_names = classes.clone();
