@@ -4,6 +4,7 @@ mod arranged;
 mod bad;
 mod cases;
 mod coco;
+mod columns;
 mod concerns;
 mod events;
 mod folders;

@@ -72,11 +72,10 @@ fn parts(cell: &str, separator: char) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reading::Reading;
 
     fn separator(cells: &[&str]) -> Option<char> {
         let cells = cells.iter().map(|cell| Some((*cell).to_owned())).collect();
-        Lists::of(&Values { name: String::new(), cells, said: Reading::default() }).map(|lists| lists.separator)
+        Lists::of(&Values { cells, ..Values::default() }).map(|lists| lists.separator)
     }
 
     #[test]

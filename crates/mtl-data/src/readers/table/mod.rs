@@ -13,7 +13,7 @@
 //! | `sheet` | text to lines of cells |
 //! | `paths` | cells to files |
 //! | `roles`, `splits` | the purpose of each column |
-//! | `values`, `lists`, `numbers`, `tasks` | cells to labels |
+//! | `values`, `forms`, `lists`, `numbers`, `yes_no`, `tasks` | cells to labels |
 //! | `declared` | `classes.csv`: the classes of columns |
 //! | `rows` | lines to rows; repeated images, groups, generated images |
 
@@ -35,6 +35,7 @@ use crate::reading::Reading;
 mod contents;
 mod declared;
 mod find;
+mod forms;
 mod lists;
 mod numbers;
 mod paths;
@@ -44,6 +45,7 @@ mod sheet;
 mod splits;
 mod tasks;
 mod values;
+mod yes_no;
 
 use self::contents::Table;
 #[cfg(feature = "parquet")]
@@ -70,7 +72,8 @@ pub(super) fn tasks_of(
     };
     let root = file.parent().unwrap_or(Path::new("")).to_owned();
     let lines = (0..rows).map(line).collect();
-    let table = Table { files: vec![(file.to_owned(), None)], root, separator: b',', header, lines };
+    let table =
+        Table { files: vec![(file.to_owned(), None)], root, separator: b',', decimal_commas: false, header, lines };
     let (groups, labels): (Vec<usize>, Vec<usize>) =
         (0..table.header.len()).partition(|&at| roles::is_group(&table.header[at]));
     for at in groups {
