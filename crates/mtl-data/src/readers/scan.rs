@@ -163,24 +163,8 @@ impl Scanner<'_> {
         // The time of last change is taken before the bytes: a change in between makes the facts stale, not wrong.
         let stamp = stamp(path);
         let bytes = read(path)?;
-        let words = |problem: Problem| problem.to_string();
-        let header = decode::inspect(&bytes).map_err(words)?;
-        let orientation = header.orientation.to_exif();
-        let Header { grey, alpha, deep, .. } = header;
-        let mut facts = ImageFacts { grey, alpha, deep, orientation, decoded: None };
-        if self.verify {
-            let notes = decode::verify(&bytes).map_err(words)?;
-            let image = decode::decode(&bytes).map_err(words)?;
-            facts.grey = decode::is_grey(&image);
-            let all = header.size.pixels() as u64;
-            let largest = range::largest_value(&image).map_err(words)?;
-            let opaque = decode::alpha_mask(&image).map_or(all, |mask| mask.iter().map(|&one| u64::from(one)).sum());
-            // In its own range, so that dark images of few bits do not look alike.
-            let small = resize::planes(&range::eight_bits(image, largest.map(range::range_end)), 3, SMALL);
-            let fingerprint = Fingerprint::from_planes(&small, 3, SMALL, Some(hash(&bytes)));
-            facts.decoded = Some(DecodedFacts { fingerprint, opaque, largest, notes });
-        }
-        Ok(self.facts(stamp, header.size, FileContent::Image(facts)))
+        let (size, facts) = image_facts(&bytes, self.verify)?;
+        Ok(self.facts(stamp, size, FileContent::Image(facts)))
     }
 
     /// `of_image`: the EXIF code of its image.
@@ -235,9 +219,43 @@ impl Scanner<'_> {
     }
 }
 
-/// A stamp that no file has stands for an unknown one.
+/// Size and facts of an encoded image; `verify`: decode it.
+fn image_facts(bytes: &[u8], verify: bool) -> Result<(Size, ImageFacts), String> {
+    let words = |problem: Problem| problem.to_string();
+    let header = decode::inspect(bytes).map_err(words)?;
+    let orientation = header.orientation.to_exif();
+    let Header { grey, alpha, deep, .. } = header;
+    let mut facts = ImageFacts { grey, alpha, deep, orientation, decoded: None };
+    if verify {
+        let notes = decode::verify(bytes).map_err(words)?;
+        let image = decode::decode(bytes).map_err(words)?;
+        facts.grey = decode::is_grey(&image);
+        let all = header.size.pixels() as u64;
+        let largest = range::largest_value(&image).map_err(words)?;
+        let opaque = decode::alpha_mask(&image).map_or(all, |mask| mask.iter().map(|&one| u64::from(one)).sum());
+        // In its own range, so that dark images of few bits do not look alike.
+        let small = resize::planes(&range::eight_bits(image, largest.map(range::range_end)), 3, SMALL);
+        let fingerprint = Fingerprint::from_planes(&small, 3, SMALL, Some(hash(bytes)));
+        facts.decoded = Some(DecodedFacts { fingerprint, opaque, largest, notes });
+    }
+    Ok((header.size, facts))
+}
+
+/// The same for an image that is no file of its own, under the name `path`.
+#[cfg(feature = "parquet")]
+pub(super) fn packed_image(path: &Path, bytes: &[u8], verify: bool) -> ScannedRow {
+    let (image, broken) = match image_facts(bytes, verify) {
+        Ok((size, facts)) => (Some(FileFacts { stamp: UNKNOWN, size, content: FileContent::Image(facts) }), Vec::new()),
+        Err(reason) => (None, vec![Skipped { path: path.to_owned(), reason }]),
+    };
+    ScannedRow { image, labels: Vec::new(), broken }
+}
+
+/// A stamp that no file has.
+const UNKNOWN: Stamp = Stamp { bytes: u64::MAX, modified_ns: u64::MAX, changed_ns: u64::MAX };
+
 fn stamp(path: &Path) -> Stamp {
-    Stamp::of(path).unwrap_or(Stamp { bytes: u64::MAX, modified_ns: u64::MAX, changed_ns: u64::MAX })
+    Stamp::of(path).unwrap_or(UNKNOWN)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
