@@ -9,15 +9,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use ::parquet::data_type::ByteArray;
-use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::SerializedFileReader;
 use mtl_task::Task;
 use rayon::prelude::*;
 
-use self::columns::{class_names, read};
+use self::columns::{Columns, class_names, read};
 use super::cifar10;
 use super::draft::allowed_broken;
 use super::names::subset_named;
@@ -73,11 +73,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let (mut rows, mut named) = (Vec::new(), BTreeMap::new());
     let mut columns: Vec<(String, Vec<String>)> = Vec::new();
     for (path, subset) in &files {
-        let packed = |error: ParquetError| Error::Packed { path: path.clone(), reason: error.to_string() };
-        let file = File::open(path).map_err(|source| Error::Io { path: path.clone(), source })?;
-        let reader = SerializedFileReader::new(file).map_err(packed)?;
-        named.extend(class_names(&reader));
-        let (images, labels) = read(&reader, path, &mut reading)?;
+        let (names, (images, labels)) = read_file(path, &mut reading)?;
+        named.extend(names);
         let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         for (at, image) in images.into_iter().enumerate() {
             let image = image.unwrap_or_default();
@@ -124,6 +121,19 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         skipped,
         reading,
     }))
+}
+
+/// Names of classes, images and labels of one file.
+fn read_file(path: &Path, reading: &mut Reading) -> Result<(BTreeMap<String, Vec<String>>, Columns), Error> {
+    let fail = |reason: String| Error::Packed { path: path.to_owned(), reason };
+    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let read = || -> Result<_, Error> {
+        let reader = SerializedFileReader::new(file).map_err(|error| fail(error.to_string()))?;
+        Ok((class_names(&reader), read(&reader, path, reading)?))
+    };
+    // The decoder panics on some damaged pages.
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(fail("a page is damaged: copy or download it again".into())))
 }
 
 /// Adds the cells of one file below those of the others; `rows`: how many there are then.

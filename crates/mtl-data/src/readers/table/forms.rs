@@ -238,7 +238,7 @@ impl Form {
                 let (first, more) = groups.split_first()?;
                 let sound = (1..=3).contains(&first.len())
                     && digits(first)
-                    && !(first.starts_with('0') && !more.is_empty())
+                    && (more.is_empty() || !first.starts_with('0'))
                     && more.iter().all(|group| group.len() == 3 && digits(group))
                     && digits(fraction);
                 sound.then(|| groups.concat())?

@@ -193,8 +193,8 @@ fn exclusive_rows(members: &[usize], cells: &[Vec<Option<bool>>]) -> Option<usiz
     let lines = cells.first().map_or(0, Vec::len);
     let mut rows = 0;
     let mut seen = BTreeSet::new();
-    for line in 0..lines {
-        let row: Vec<Option<bool>> = members.iter().map(|&at| cells[at][line]).collect();
+    let all = (0..lines).map(|line| members.iter().map(|&at| cells[at][line]).collect::<Vec<Option<bool>>>());
+    for row in all {
         if row.iter().all(Option::is_none) {
             continue;
         }
