@@ -282,7 +282,7 @@ pub enum Data {
         /// Reader; see `mtl list readers` [default: detected from the folder].
         #[arg(long, value_name = "NAME")]
         reader: Option<String>,
-        /// Settings of `data.open`, as KEY=VALUE (several may follow).
+        /// Settings of `data.open` and `data.split`, as KEY=VALUE (several may follow).
         #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
         set: Vec<String>,
         /// Write a contact sheet to this folder: a few images of each class, with masks and labels drawn over.

@@ -74,6 +74,8 @@ fn rows_of_one_group_are_in_one_subset() {
             "data.split.group = \"patient_id\"",
         ],
     );
+    let (report, _) = check::open_and_check(temp.path(), &Default::default(), &by("patient_id"));
+    says(&report.to_string(), &["column `patient_id` names 12 groups: each is in one subset"]);
 }
 
 #[test]
