@@ -288,7 +288,7 @@ pub enum Data {
         /// Write a contact sheet to this folder: a few images of each class, with masks and labels drawn over.
         #[arg(long, value_name = "DIR")]
         pictures: Option<PathBuf>,
-        /// List the labels that are most probably wrong, as this trained run sees them on images it was not trained on.
+        /// List the labels that are most probably wrong by this trained run, and classes that its features do not separate.
         #[arg(long, value_name = "RUN")]
         run: Option<PathBuf>,
         /// Print the report as JSON.

@@ -81,7 +81,7 @@ fn a_comma_is_a_decimal_point_where_semicolons_separate() {
     says(
         &lines(&*data),
         &[
-            "`.` separates thousands in 1 numbers",
+            "`.` separates thousands in 1 number,",
             "`length`: `1.250` may be a decimal or have a separator of thousands",
         ],
     );

@@ -4,8 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::numbers::{MAX_NUMBERS, is_unit};
-use super::values::number;
+use super::units::is_unit;
+
+/// More different whole numbers than these are measured values, unless they count from 0 or 1 without gaps.
+pub(super) const MAX_NUMBERS: usize = 20;
+
+/// A finite number, written with digits.
+pub(super) fn number(cell: &str) -> Option<f64> {
+    let number: f64 = cell.parse().ok()?;
+    (number.is_finite() && cell.contains(|c: char| c.is_ascii_digit())).then_some(number)
+}
 
 /// How a number is written: the decimal point, and the separator of thousands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,10 +155,10 @@ fn numbers(cells: &[Option<String>], form: Form, parts: &[Parts], unit: String) 
     };
     if let Some((count, example)) = form.thousands.and_then(example) {
         let mark = form.thousands.unwrap_or_default();
-        said.push(format!("`{mark}` separates thousands in {count} numbers, such as `{example}`"));
+        said.push(format!("`{mark}` separates thousands in {}, such as `{example}`", numbers_words(count)));
     }
     if let Some((count, _)) = example(',').filter(|_| form.point == ',') {
-        said.push(format!("the comma is the decimal point of {count} numbers"));
+        said.push(format!("the comma is the decimal point of {}", numbers_words(count)));
     }
     let first = cells.iter().flatten().next().map_or("", String::as_str);
     if !unit.is_empty() {
@@ -159,6 +167,10 @@ fn numbers(cells: &[Option<String>], form: Form, parts: &[Parts], unit: String) 
     let mut plain = parts.iter().map(|parts| form.read(&parts.body).map(|body| format!("{}{body}", parts.sign)));
     let cells = cells.iter().map(|cell| cell.as_ref().and_then(|_| plain.next().flatten())).collect();
     Written::Numbers { cells, unit, thousands: form.thousands.is_some(), said }
+}
+
+fn numbers_words(count: usize) -> String {
+    if count == 1 { "1 number".to_owned() } else { format!("{count} numbers") }
 }
 
 /// A cell taken apart.

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::values::{Values, number};
+use super::forms::number;
+use super::values::Values;
 
 /// Separators, the surest first.
 const SEPARATORS: [char; 3] = ['|', ';', ','];

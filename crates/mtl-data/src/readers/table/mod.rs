@@ -13,7 +13,8 @@
 //! | `sheet` | text to lines of cells |
 //! | `paths` | cells to files |
 //! | `roles`, `splits` | the purpose of each column |
-//! | `values`, `forms`, `lists`, `numbers`, `yes_no`, `tasks` | cells to labels |
+//! | `values`, `forms`, `units`, `lists`, `numbers`, `yes_no`, `tasks` | cells to labels |
+//! | `choices` | settings for columns |
 //! | `declared` | `classes.csv`: the classes of columns |
 //! | `rows` | lines to rows; repeated images, groups, generated images |
 
@@ -32,6 +33,8 @@ use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::reading::Reading;
 
+mod choices;
+mod column;
 mod contents;
 mod declared;
 mod find;
@@ -44,6 +47,7 @@ mod rows;
 mod sheet;
 mod splits;
 mod tasks;
+mod units;
 mod values;
 mod yes_no;
 

@@ -1,79 +1,19 @@
-//! Columns of numbers: which are measured, in what unit, and what the settings make of them.
+//! Columns of numbers: which are measured, and in what unit.
 
 use std::collections::BTreeSet;
 
 use mtl_task::{Task, TaskKind};
 
-use super::super::OpenOptions;
 use super::super::row::Label;
 use super::contents::{Table, rows_words};
-use super::values::{Values, number};
+use super::forms::{MAX_NUMBERS, number};
+use super::units::unit_of;
+use super::values::Values;
 use crate::error::Error;
 use crate::reading::Reading;
 
-/// More different whole numbers than these are measured values, unless they count from 0 or 1 without gaps.
-pub(super) const MAX_NUMBERS: usize = 20;
-/// Units that end a column's name, as in `yield_kg`, in lower case.
-const UNITS: [&str; 60] = [
-    "kg", "g", "mg", "t", "lb", "lbs", "oz", "mm", "cm", "dm", "m", "km", "um", "nm", "in", "inch", "inches", "ft",
-    "px", "pixels", "mm2", "cm2", "m2", "km2", "ha", "acre", "ml", "l", "ul", "m3", "s", "sec", "seconds", "min",
-    "minutes", "h", "hours", "days", "weeks", "months", "years", "yr", "yrs", "ms", "hz", "khz", "mhz", "celsius",
-    "kelvin", "deg", "degrees", "percent", "pct", "ppm", "pa", "kpa", "hpa", "bar", "db", "mol",
-];
 /// Numbers that often stand for a missing label where all others are at least 0.
 const SENTINELS: [f64; 6] = [-1.0, -9.0, -99.0, -999.0, -9999.0, -32768.0];
-
-/// What a setting makes of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    Regression,
-    Classification,
-}
-
-/// The choice of the settings for every column of labels, in the order of `names`. A name may hold `*`.
-pub(super) fn choices(
-    names: &[&str],
-    options: &OpenOptions,
-    reading: &mut Reading,
-) -> Result<Vec<Option<Choice>>, Error> {
-    let lists = [("regression", &options.regression), ("classification", &options.classification)];
-    for (key, list) in lists {
-        for pattern in list.iter().filter(|pattern| !names.iter().any(|name| matches(pattern, name))) {
-            reading.warn(format!(
-                "data.open.{key}: `{pattern}` is no column of labels (columns: {})",
-                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-            ));
-        }
-    }
-    let chosen = |name: &&str| {
-        let [regression, classification] = lists.map(|(_, list)| list.iter().any(|pattern| matches(pattern, name)));
-        match (regression, classification) {
-            (true, true) => Err(Error::Option {
-                key: "regression",
-                value: (*name).to_owned(),
-                reason: "a column that `classification` does not name too".into(),
-            }),
-            (true, false) => Ok(Some(Choice::Regression)),
-            (false, true) => Ok(Some(Choice::Classification)),
-            (false, false) => Ok(None),
-        }
-    };
-    names.iter().map(chosen).collect()
-}
-
-/// Whether a name is the pattern, in which `*` stands for any characters.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let (Some(first), true) = (parts.next(), pattern != name) else { return pattern == name };
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return false };
-    for part in middle {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
 
 /// What the numbers of a column look like.
 pub(super) enum Look {
@@ -195,71 +135,9 @@ pub(super) fn regression(
     Ok((Task::new(name, TaskKind::Regression { unit }), labels))
 }
 
-/// Whether a word is a unit: a known one, a composed one such as `t/ha`, `%` or a currency.
-pub(super) fn is_unit(word: &str) -> bool {
-    let composed = word.contains(['/', '%', '‰', '°', '²', '³', '^', 'µ', 'μ']) && word.chars().count() <= 8;
-    UNITS.contains(&word.to_lowercase().as_str()) || composed || matches!(word, "$" | "€" | "£" | "¥")
-}
-
-/// The unit in a column's name: `age [years]`, `height (cm)`, `yield_kg`, `speed_km_h`; empty without one.
-fn unit_of(name: &str) -> String {
-    let name = name.trim();
-    let within = |open: char, close: char| {
-        let (_, unit) = name.strip_suffix(close)?.rsplit_once(open)?;
-        Some(unit.trim()).filter(|unit| !unit.is_empty() && !unit.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    let known = |word: &str| UNITS.contains(&word.to_lowercase().as_str());
-    if let Some(unit) = within('[', ']').or_else(|| within('(', ')').filter(|unit| is_unit(unit))) {
-        return unit.to_owned();
-    }
-    let words: Vec<&str> = name.split(['_', ' ', '-', '.']).filter(|word| !word.is_empty()).collect();
-    match words[..] {
-        [_, .., over, under] if words.len() > 2 && known(over) && known(under) => format!("{over}/{under}"),
-        [.., _, last] if known(last) => last.to_owned(),
-        _ => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn units_are_read_from_names() {
-        for (name, unit) in [
-            ("yield_kg", "kg"),
-            ("age [years]", "years"),
-            ("height (cm)", "cm"),
-            ("speed_km_h", "km/h"),
-            ("yield (t/ha)", "t/ha"),
-            ("Weight-G", "G"),
-            ("moisture (%)", "%"),
-            ("score (0-10)", ""),
-            ("intensity (mean)", ""),
-            ("weight", ""),
-            ("m", ""),
-            ("vitamin_c", ""),
-        ] {
-            assert_eq!(unit_of(name), unit, "{name}");
-        }
-    }
-
-    #[test]
-    fn patterns_match_whole_names() {
-        for (pattern, name, expected) in [
-            ("age", "age", true),
-            ("age", "age2", false),
-            ("age [years]", "age [years]", true),
-            ("yield_*", "yield_kg", true),
-            ("*_kg", "yield_kg", true),
-            ("*ield*k*", "yield_kg", true),
-            ("*_g", "yield_kg", false),
-            ("a*a", "a", false),
-            ("*", "anything", true),
-        ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn names_of_identifiers() {

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::row::Row;
+use super::column::Column;
 use super::contents::{Table, rows_words};
 use super::paths::{Kind, Paths};
 use super::roles::Roles;
 use super::sheet::{Line, places};
-use super::tasks::Column;
 use super::values::{is_missing, yes_no};
 use crate::dataset::Subset;
 use crate::error::Error;

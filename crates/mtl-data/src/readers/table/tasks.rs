@@ -8,22 +8,19 @@ use super::super::OpenOptions;
 use super::super::draft::mask_task;
 use super::super::names::in_order;
 use super::super::row::Label;
+use super::choices::{Choice, choices};
+use super::column::Column;
 use super::contents::{Table, rows_words};
 use super::declared::{Declared, Labelled};
+use super::forms::number;
 use super::lists::Lists;
-use super::numbers::{Choice, Look, choices, is_identifier, look, regression};
+use super::numbers::{Look, is_identifier, look, regression};
 use super::paths::{Kind, Paths};
 use super::roles::Roles;
-use super::values::{Values, is_missing, number, spellings};
+use super::values::{Values, is_missing, spellings};
 use super::yes_no;
 use crate::error::Error;
 use crate::reading::Reading;
-
-/// A task and its label in every line.
-pub(super) struct Column {
-    pub task: Task,
-    pub labels: Vec<Label>,
-}
 
 /// The tasks in the order of their (first) columns, then masks and depth maps.
 pub(super) fn columns(

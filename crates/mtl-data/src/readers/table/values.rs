@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::choices::Choice;
 use super::contents::{Table, rows_words};
-use super::forms::{self, Around, Written};
-use super::numbers::Choice;
+use super::forms::{self, Around, Written, number};
 use crate::reading::Reading;
 
 /// Words that are classes as written, although they often mean that the label is missing.
@@ -159,12 +159,6 @@ pub(super) fn is_missing(cell: &str) -> bool {
 fn is_infinite(cell: &str) -> bool {
     let words = cell.trim_start_matches(['+', '-']).to_ascii_lowercase();
     matches!(words.as_str(), "inf" | "infinity" | "∞" | "1.#inf" | "1.#ind" | "1.#qnan")
-}
-
-/// A finite number, written with digits.
-pub(super) fn number(cell: &str) -> Option<f64> {
-    let number: f64 = cell.parse().ok()?;
-    (number.is_finite() && cell.contains(|c: char| c.is_ascii_digit())).then_some(number)
 }
 
 /// Yes or no in its usual words.

@@ -6,10 +6,10 @@ use mtl_task::{Task, TaskKind};
 
 use super::super::OpenOptions;
 use super::super::row::Label;
+use super::choices::matches;
+use super::column::Column;
 use super::contents::{Table, rows_words};
-use super::numbers::matches;
 use super::sheet::{Line, places};
-use super::tasks::Column;
 use super::values::Values;
 use crate::error::Error;
 use crate::reading::Reading;
