@@ -2,7 +2,7 @@
 //!
 //! The same sentences are part of a data check and of the start of a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mtl_task::{Task, TaskKind};
 
@@ -42,9 +42,6 @@ pub fn concerns(
         said.extend(of_task.unbalanced(&subsets[0]));
         said.extend(of_task.unlabelled(&subsets));
         said.extend(of_task.constant_masks());
-    }
-    if split.is_none() && subsets[1..].iter().any(Vec::is_empty) {
-        said.extend(groups_apart(dataset));
     }
     said
 }
@@ -165,29 +162,4 @@ impl OfTask<'_> {
             )
         })
     }
-}
-
-/// Says that there are groups, and that subsets that are drawn do not keep them together unless that is set.
-fn groups_apart(dataset: &dyn Dataset) -> Vec<String> {
-    let mut groups: BTreeMap<&str, BTreeMap<(usize, &str), usize>> = BTreeMap::new();
-    for row in 0..dataset.len() {
-        let Some(notes) = dataset.row_notes(row) else { continue };
-        for column in notes.columns().iter().filter(|column| column.names_groups) {
-            if let Some(cell) = notes.cell(&column.name) {
-                *groups.entry(&column.name).or_default().entry((dataset.origin(row), cell)).or_default() += 1;
-            }
-        }
-    }
-    let repeated = |groups: &BTreeMap<(usize, &str), usize>| groups.values().any(|count| *count > 1);
-    let named: BTreeSet<&str> = groups.iter().filter(|(_, groups)| repeated(groups)).map(|(name, _)| *name).collect();
-    named
-        .into_iter()
-        .map(|name| {
-            format!(
-                "column `{name}` names {} groups, and rows of one group may come into different subsets: \
-                 data.split.group = \"{name}\" keeps them together",
-                groups[name].len()
-            )
-        })
-        .collect()
 }

@@ -67,6 +67,9 @@ pub struct Confused {
     pub images: usize,
     /// Mean recall of the two where only they are to be distinguished: 0.5 is chance.
     pub balanced_accuracy: f64,
+    /// 95 % confidence interval of [`Confused::balanced_accuracy`]: normal approximation, with two images added to each class
+    /// (Agresti and Caffo 2000).
+    pub interval: [f64; 2],
 }
 
 /// Pairs of classes with at least `least` images each whose balanced accuracy is at most `worst`, the worst first.
@@ -93,12 +96,21 @@ pub fn confused(
             let recall = |side: usize| right[side] as f64 / count[side] as f64;
             let balanced_accuracy = (recall(0) + recall(1)) / 2.0;
             if balanced_accuracy <= worst {
-                found.push(Confused { classes: [a, b], images: count[0] + count[1], balanced_accuracy });
+                let interval = interval(right, count);
+                found.push(Confused { classes: [a, b], images: count[0] + count[1], balanced_accuracy, interval });
             }
         }
     }
     found.sort_by(|a, b| a.balanced_accuracy.total_cmp(&b.balanced_accuracy));
     found
+}
+
+/// 95 % interval of the mean of two proportions.
+fn interval(right: [usize; 2], count: [usize; 2]) -> [f64; 2] {
+    let share = |side: usize| (right[side] as f64 + 1.0) / (count[side] as f64 + 2.0);
+    let variance = |side: usize| share(side) * (1.0 - share(side)) / (count[side] as f64 + 2.0);
+    let (mean, half) = ((share(0) + share(1)) / 2.0, 0.98 * (variance(0) + variance(1)).sqrt());
+    [(mean - half).max(0.0), (mean + half).min(1.0)]
 }
 
 /// Temperature of the soft minimum, as in the paper.
@@ -132,7 +144,11 @@ mod tests {
         let same = [0.45, 0.55, 0.0, 0.55, 0.45, 0.0, 0.45, 0.55, 0.0, 0.55, 0.45, 0.0];
         let probabilities = [&same[..], &[0.0, 0.0, 1.0, 0.0, 0.0, 1.0]].concat();
         let found = confused(&labels, &probabilities, 3, 2, 0.6);
-        assert_eq!(found, [Confused { classes: [0, 1], images: 4, balanced_accuracy: 0.5 }]);
+        // By hand: 2 of 4 in each class with two added, 0.98 * sqrt(2 * 0.25 / 4).
+        let half = 0.98 * 0.125_f64.sqrt();
+        let expected =
+            Confused { classes: [0, 1], images: 4, balanced_accuracy: 0.5, interval: [0.5 - half, 0.5 + half] };
+        assert_eq!(found, [expected]);
         assert!(confused(&labels, &probabilities, 3, 3, 0.6).is_empty());
     }
 

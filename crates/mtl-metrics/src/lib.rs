@@ -50,6 +50,7 @@ mod mask;
 mod metric_set;
 mod multi_label;
 mod primary;
+pub mod probe;
 mod psnr;
 mod regression;
 mod score;

@@ -36,7 +36,7 @@ pub use config::Config;
 pub use error::{Error, ErrorKind, Origin, Remedy, Result};
 pub use eval::evaluate::{Evaluation, evaluate};
 pub use eval::generate::{GenerateRequest, Generated, generate};
-pub use eval::label_quality::{LabelQuality, SuspectLabel, label_quality};
+pub use eval::label_quality::{Judge, LabelQuality, SuspectLabel, label_quality};
 pub use eval::predict::{PredictRequest, Predictions, predict};
 pub use eval::prediction::{Predicted, TaskPrediction};
 pub use eval::prediction_table::Format;

@@ -8,7 +8,7 @@ use mtl_data::check;
 use mtl_data::check::Report;
 use mtl_data::check::sheet::{examples, sheet, sheet_with_remarks};
 use mtl_train::config::load;
-use mtl_train::{LabelQuality, SuspectLabel, label_quality};
+use mtl_train::{Judge, LabelQuality, SuspectLabel, label_quality};
 use serde::Serialize;
 
 use crate::args::{Data, Display};
@@ -33,14 +33,13 @@ pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
     if let Some(name) = reader {
         mtl_registry::find("reader", mtl_data::READERS, name).map_err(|error| Failure::Usage(error.to_string()))?;
     }
-    // A key of `data.open` may be written without it.
-    let full = |text: &String| if text.starts_with("data.") { text.clone() } else { format!("data.open.{text}") };
-    let set: Vec<String> = set.iter().map(full).collect();
-    let mut options = load::load("standard", None, &set)?.data.open;
+    let set: Vec<String> = set.iter().map(|text| full_key(text)).collect::<Result<_, _>>()?;
+    let config = load::load("standard", None, &set)?.data;
+    let mut options = config.open;
     options.reader = reader.clone().or(options.reader);
     let console = Console::new(display);
     options.progress = console.progress();
-    let (report, dataset) = check::open_and_check(dir, &options);
+    let (report, dataset) = check::open_and_check(dir, &options, &config.split);
     console.clear();
     if let (Some(folder), Some(dataset)) = (pictures, &dataset) {
         write(folder, SHEET, &sheet(&**dataset, &examples(&**dataset)))?;
@@ -73,6 +72,20 @@ pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
     }
 }
 
+/// The whole key of a setting. A key of `data.open` may be written without it, one of `data.split` without `data`.
+fn full_key(text: &str) -> Result<String, Failure> {
+    if text.starts_with("data.open.") || text.starts_with("data.split.") {
+        Ok(text.to_owned())
+    } else if text.starts_with("split.") {
+        Ok(format!("data.{text}"))
+    } else if text.starts_with("data.") {
+        let key = text.split('=').next().unwrap_or_default();
+        Err(Failure::Usage(format!("--set {key} has no effect on a data check: keys of data.open and data.split have")))
+    } else {
+        Ok(format!("data.open.{text}"))
+    }
+}
+
 #[derive(Serialize)]
 struct Output<'a> {
     #[serde(flatten)]
@@ -95,14 +108,22 @@ const SHOWN: usize = 20;
 
 fn print(found: &LabelQuality) -> std::io::Result<()> {
     out("")?;
-    let which = if found.trained_on_known { " that the run was not trained on" } else { "" };
-    out(format_args!("labels, judged on {} of {} images{which}:", found.judged, found.images))?;
+    let which = if found.trained_on_known { " that it was not trained on" } else { "" };
+    out(format_args!(
+        "labels of {} of {} images are judged by the run's predictions{which}",
+        found.judged, found.images
+    ))?;
+    out(format_args!(
+        "labels of {} of {} images are judged by a linear probe on the run's features (5 folds)",
+        found.judged_by_probe, found.images
+    ))?;
     let tasks: BTreeSet<&str> = found.suspects.iter().map(|one| one.task.as_str()).collect();
     for task in tasks {
         let of_task: Vec<_> = found.suspects.iter().filter(|one| one.task == task).collect();
         out(format_args!("{task}: {} suspicious, the surest first", of_task.len()))?;
         for one in of_task.iter().take(SHOWN) {
-            out(format_args!("  {}: {}", one.image, one.words))?;
+            let judge = if one.judge == Judge::Probe { ", by the probe" } else { "" };
+            out(format_args!("  {}: {}{judge}", one.image, one.words))?;
         }
         if of_task.len() > SHOWN {
             out(format_args!("  ... and {} more", of_task.len() - SHOWN))?;
@@ -112,4 +133,20 @@ fn print(found: &LabelQuality) -> std::io::Result<()> {
         out("no suspicious labels")?;
     }
     found.confused.iter().chain(&found.notes).try_for_each(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_without_effect_on_a_check_are_refused() {
+        let full = |text: &str| full_key(text).map_err(|failure| format!("{failure:?}"));
+        assert_eq!(full("resize_masks=true").unwrap(), "data.open.resize_masks=true");
+        assert_eq!(full("data.open.channels=1").unwrap(), "data.open.channels=1");
+        assert_eq!(full("split.group=site").unwrap(), "data.split.group=site");
+        assert_eq!(full("data.split.test=0.3").unwrap(), "data.split.test=0.3");
+        let refused = full("data.augment=none").unwrap_err();
+        assert!(refused.contains("--set data.augment has no effect on a data check"), "{refused}");
+    }
 }

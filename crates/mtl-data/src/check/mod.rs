@@ -29,11 +29,15 @@ pub use report::{ClassReport, Crossing, Report, Sizes, Splits, TaskReport};
 
 /// Opens the data set at `path` as leniently as possible and stats at all of it.
 pub fn check(path: &Path, options: &OpenOptions) -> Report {
-    open_and_check(path, options).0
+    open_and_check(path, options, &split::Config::default()).0
 }
 
-/// The same, with the data set if it could be opened: without the rows of broken files.
-pub fn open_and_check(path: &Path, options: &OpenOptions) -> (Report, Option<Box<dyn Dataset>>) {
+/// The same with the settings of a split, and with the data set if it could be opened: without the rows of broken files.
+pub fn open_and_check(
+    path: &Path,
+    options: &OpenOptions,
+    config: &split::Config,
+) -> (Report, Option<Box<dyn Dataset>>) {
     let lenient = OpenOptions { max_broken: 1.0, ..options.clone() };
     match readers::open(path, &lenient) {
         Ok(dataset) => {
@@ -52,7 +56,7 @@ pub fn open_and_check(path: &Path, options: &OpenOptions) -> (Report, Option<Box
                 });
             }
             if report.refused.is_none() && report.rows > 0 {
-                let split = split::Splits::new(&*dataset, &split::Config::default(), mtl_rng::Seed::new(0));
+                let split = split::Splits::new(&*dataset, config, mtl_rng::Seed::new(0));
                 if let Ok(split) = &split {
                     report.reading.warnings.extend(split.notes.iter().cloned());
                 }

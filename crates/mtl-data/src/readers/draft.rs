@@ -47,7 +47,7 @@ pub(super) fn mask_task(name: &str) -> Task {
 }
 
 /// How many rows with broken files may be skipped; see [`OpenOptions::max_broken`].
-fn allowed_broken(rows: usize, share: f64) -> usize {
+pub(super) fn allowed_broken(rows: usize, share: f64) -> usize {
     if share == 0.0 { 0 } else { ((rows as f64 * share) as usize).max(1) }
 }
 

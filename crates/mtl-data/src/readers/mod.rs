@@ -86,6 +86,9 @@ pub struct OpenOptions {
     /// Columns of a table that are to be classifications, such as a column of a few decimals. Default: none, columns of words or
     /// of a few whole numbers are.
     pub classification: Vec<String>,
+    /// Columns of 0 and 1, of which exactly one is 1 in every row, that are to be one classification: all names without `*`
+    /// together, and those of each pattern with `*` (`kind_*`). Default: none, they are one multi-label task.
+    pub one_hot: Vec<String>,
     /// Stored numbers of depth maps that mean "not measured". Default: `[0]`, as in the PNGs of NYU Depth and KITTI.
     pub depth_invalid: Vec<f64>,
     /// Depth of the stored number 1, in `depth_unit`, above 0. Default: 1, depths as stored. For millimetres in metres: 0.001.
@@ -140,6 +143,7 @@ impl Default for OpenOptions {
             ignore: Vec::new(),
             regression: Vec::new(),
             classification: Vec::new(),
+            one_hot: Vec::new(),
             depth_invalid: vec![0.0],
             depth_scale: 1.0,
             depth_unit: String::new(),

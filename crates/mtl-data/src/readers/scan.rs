@@ -147,11 +147,6 @@ impl Scanner<'_> {
         scanned
     }
 
-    /// Channels of images that are neither grey nor RGB.
-    fn multi(&self) -> Option<usize> {
-        Some(self.channels).filter(|&channels| is_multi_channel(channels))
-    }
-
     fn known(&self, path: &Path, enough: impl Fn(&FileContent) -> bool) -> Option<FileFacts> {
         let facts = self.known?.unchanged(path).filter(|facts| enough(&facts.content)).cloned()?;
         self.reused.fetch_add(1, Ordering::Relaxed);
@@ -164,33 +159,16 @@ impl Scanner<'_> {
     }
 
     fn image(&self, path: &Path) -> Result<FileFacts, String> {
-        let enough = |content: &FileContent| matches!(content, FileContent::Image(image) if image.decoded.is_some() == self.verify && image.channels == self.multi());
+        let multi = Some(self.channels).filter(|&channels| is_multi_channel(channels));
+        let enough = |content: &FileContent| matches!(content, FileContent::Image(image) if image.decoded.is_some() == self.verify && image.channels == multi);
         if let Some(facts) = self.known(path, enough) {
             return Ok(facts);
         }
         // The time of last change is taken before the bytes: a change in between makes the facts stale, not wrong.
         let stamp = stamp(path);
         let bytes = read(path)?;
-        let words = |problem: Problem| problem.to_string();
-        let header = decode::inspect(&bytes).map_err(words)?;
-        let orientation = header.orientation.to_exif();
-        check_channels(&header, self.channels).map_err(words)?;
-        let Header { grey, alpha, deep, .. } = header;
-        let (alpha, channels) = (alpha && self.multi().is_none(), self.multi());
-        let mut facts = ImageFacts { grey, alpha, deep, orientation, channels, decoded: None };
-        if self.verify {
-            let notes = decode::verify(&bytes).map_err(words)?;
-            let picture = Picture::decode(&bytes, self.channels).map_err(words)?;
-            facts.grey = picture.is_grey();
-            let all = header.size.pixels() as u64;
-            let largest = picture.largest_value().map_err(words)?;
-            let opaque = picture.alpha_mask().map_or(all, |mask| mask.iter().map(|&one| u64::from(one)).sum());
-            // In its own range, so that dark images of few bits do not look alike.
-            let small = picture.thumbnail(SMALL);
-            let fingerprint = Fingerprint::from_planes(&small, 3, SMALL, Some(hash(&bytes)));
-            facts.decoded = Some(DecodedFacts { fingerprint, opaque, largest, notes });
-        }
-        Ok(self.facts(stamp, header.size, FileContent::Image(facts)))
+        let (size, facts) = image_facts(&bytes, self.verify, self.channels)?;
+        Ok(self.facts(stamp, size, FileContent::Image(facts)))
     }
 
     /// `of_image`: the EXIF code of its image.
@@ -245,9 +223,46 @@ impl Scanner<'_> {
     }
 }
 
-/// A stamp that no file has stands for an unknown one.
+/// Size and facts of an encoded image; `verify`: decode it.
+fn image_facts(bytes: &[u8], verify: bool, channels: usize) -> Result<(Size, ImageFacts), String> {
+    let words = |problem: Problem| problem.to_string();
+    let header = decode::inspect(bytes).map_err(words)?;
+    check_channels(&header, channels).map_err(words)?;
+    let Header { grey, alpha, deep, .. } = header;
+    let multi = Some(channels).filter(|&channels| is_multi_channel(channels));
+    let orientation = header.orientation.to_exif();
+    let mut facts =
+        ImageFacts { grey, alpha: alpha && multi.is_none(), deep, orientation, channels: multi, decoded: None };
+    if verify {
+        let notes = decode::verify(bytes).map_err(words)?;
+        let picture = Picture::decode(bytes, channels).map_err(words)?;
+        facts.grey = picture.is_grey();
+        let all = header.size.pixels() as u64;
+        let largest = picture.largest_value().map_err(words)?;
+        let opaque = picture.alpha_mask().map_or(all, |mask| mask.iter().map(|&one| u64::from(one)).sum());
+        // In its own range, so that dark images of few bits do not look alike.
+        let small = picture.thumbnail(SMALL);
+        let fingerprint = Fingerprint::from_planes(&small, 3, SMALL, Some(hash(bytes)));
+        facts.decoded = Some(DecodedFacts { fingerprint, opaque, largest, notes });
+    }
+    Ok((header.size, facts))
+}
+
+/// The same for an image that is no file of its own, under the name `path`.
+#[cfg(feature = "parquet")]
+pub(super) fn packed_image(path: &Path, bytes: &[u8], verify: bool, channels: usize) -> ScannedRow {
+    let (image, broken) = match image_facts(bytes, verify, channels) {
+        Ok((size, facts)) => (Some(FileFacts { stamp: UNKNOWN, size, content: FileContent::Image(facts) }), Vec::new()),
+        Err(reason) => (None, vec![Skipped { path: path.to_owned(), reason }]),
+    };
+    ScannedRow { image, labels: Vec::new(), broken }
+}
+
+/// A stamp that no file has.
+const UNKNOWN: Stamp = Stamp { bytes: u64::MAX, modified_ns: u64::MAX, changed_ns: u64::MAX };
+
 fn stamp(path: &Path) -> Stamp {
-    Stamp::of(path).unwrap_or(Stamp { bytes: u64::MAX, modified_ns: u64::MAX, changed_ns: u64::MAX })
+    Stamp::of(path).unwrap_or(UNKNOWN)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

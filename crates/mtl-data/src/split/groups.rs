@@ -7,6 +7,7 @@ use mtl_rng::Seed;
 use super::duplicates;
 use crate::dataset::{Dataset, Labels, Subset};
 use crate::error::Error;
+use crate::row_notes::NotedColumn;
 
 /// For each row the lowest row of its group, through chains of equal images and of equal cells. Each source has groups of its
 /// own; a row without a cell is in no group but that of its image.
@@ -91,36 +92,40 @@ fn kinds(labels: &[Labels], stratify: Option<usize>) -> Vec<usize> {
 pub(super) fn notes(dataset: &dyn Dataset, subsets: [&[usize]; 3], chosen: Option<&str>) -> Vec<String> {
     let mut columns: BTreeSet<&str> = BTreeSet::new();
     for notes in (0..dataset.len()).filter_map(|row| dataset.row_notes(row)) {
-        let named = notes.columns().iter().filter(|column| column.names_groups || Some(&*column.name) == chosen);
+        let wanted = |column: &&NotedColumn| chosen.map_or(column.names_groups, |chosen| *column.name == *chosen);
+        let named = notes.columns().iter().filter(wanted);
         columns.extend(named.map(|column| column.name.as_str()));
     }
     let names = [Subset::Train, Subset::Validation, Subset::Test];
     let of = |column: &str| {
-        let mut groups: BTreeMap<(usize, &str), (usize, BTreeSet<Subset>)> = BTreeMap::new();
+        let mut groups: BTreeMap<(usize, &str), BTreeSet<Subset>> = BTreeMap::new();
+        let mut drawn = false;
         for (rows, subset) in subsets.into_iter().zip(names) {
             for &row in rows {
                 if let Some(cell) = dataset.row_notes(row).and_then(|notes| notes.cell(column)) {
-                    let (count, of_group) = groups.entry((dataset.origin(row), cell)).or_default();
-                    *count += 1;
-                    of_group.insert(subset);
+                    groups.entry((dataset.origin(row), cell)).or_default().insert(subset);
+                    drawn |= dataset.subset(row).is_none();
                 }
             }
         }
-        let (all, crossing) = (groups.len(), groups.values().filter(|(_, subsets)| subsets.len() > 1).count());
-        let repeated = groups.values().any(|(count, _)| *count > 1);
-        if chosen == Some(column) {
-            let kept = match crossing {
-                0 => "each is in one subset".to_owned(),
-                crossing => format!("{crossing} are in more than one subset, as the data set's own subsets are kept"),
-            };
-            return Some(format!("column `{column}` names {all} groups: {kept}"));
-        }
-        (chosen.is_none() && repeated && crossing > 0).then(|| {
-            format!(
-                "{crossing} of {all} groups of column `{column}` are in more than one subset, so that scores may be better than on \
-                 new groups: data.split.group = \"{column}\" draws subsets that keep groups together"
-            )
-        })
+        let chosen = chosen == Some(column);
+        let mut crossing = groups.iter().filter(|(_, subsets)| subsets.len() > 1);
+        let Some(((_, example), of_example)) = crossing.next() else {
+            return chosen.then(|| format!("column `{column}` names {} groups: each is in one subset", groups.len()));
+        };
+        let of_example: Vec<&str> = of_example.iter().map(|subset| subset.name()).collect();
+        let remedy = if drawn && !chosen {
+            format!("data.split.group = \"{column}\" keeps groups together")
+        } else {
+            "the data set's own subsets are kept".to_owned()
+        };
+        Some(format!(
+            "{} of {} groups of column `{column}` are in more than one subset, such as `{example}` ({}), so that scores may be \
+             better than on new groups: {remedy}",
+            1 + crossing.count(),
+            groups.len(),
+            of_example.join(", ")
+        ))
     };
     columns.into_iter().filter_map(of).collect()
 }

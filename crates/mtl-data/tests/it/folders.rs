@@ -197,7 +197,10 @@ fn manifests_give_tasks_by_their_columns() {
         assert_eq!(first[4].present(), 0);
         assert!(matches!(&second[1], Target::MultiLabel(values) if values[0] == 0.0 && values[1].is_nan()));
         let notes = data.reading().lines().join("\n");
-        assert!(notes.contains("`id` has 4 different values in 4 rows") && notes.contains("`site` holds only `s`"));
+        assert!(
+            notes.contains("`id` is an identifier by its name (4 different values in 4 rows)")
+                && notes.contains("`site` holds only `s`")
+        );
     }
 }
 

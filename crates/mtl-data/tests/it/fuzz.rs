@@ -8,10 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use mtl_data::image::{decode, mask, range, resize};
-use mtl_data::{OpenOptions, Size, open};
+use mtl_data::{OpenOptions, Size, Wanted, open};
 use mtl_rng::{Seed, Stream};
 
 use crate::folders::{colour, left, save};
+use crate::packed::{cifar_records, idx};
 
 fn rounds() -> u64 {
     std::env::var("MTL_FUZZ_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(12)
@@ -41,6 +42,32 @@ fn damaged(bytes: &[u8], stream: &mut Stream) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Opens a folder and reads every row, if it can be opened.
+fn read_all(root: &Path) {
+    if let Ok(data) = open(root, &OpenOptions { max_broken: 1.0, ..OpenOptions::default() }) {
+        for row in 0..data.len() {
+            let _ = data.sample(row, Size { height: 4, width: 6 });
+            let _ = data.facts(row, Wanted { content: true, fingerprint: true, labels: true });
+        }
+    }
+}
+
+/// Opens a folder with damaged copies of each of these of its files, one at a time.
+fn survive_in(root: &Path, files: &[&str]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for name in files {
+        let path = root.join(name);
+        let sound = fs::read(&path).unwrap();
+        assert!(open(root, &OpenOptions::default()).is_ok(), "{name}");
+        faults.extend(survive(name, &sound, |bytes| {
+            fs::write(&path, bytes).unwrap();
+            read_all(root);
+        }));
+        fs::write(&path, sound).unwrap();
+    }
+    faults
 }
 
 /// Runs `read` on damaged copies and collects what panicked.
@@ -118,13 +145,74 @@ fn damaged_tables_and_annotations_never_panic() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         faults.extend(survive(name, text.as_bytes(), |bytes| {
             fs::write(&path, bytes).unwrap();
-            if let Ok(data) = open(root, &OpenOptions { max_broken: 1.0, ..OpenOptions::default() }) {
-                for row in 0..data.len() {
-                    let _ = data.sample(row, Size { height: 4, width: 6 });
-                }
-            }
+            read_all(root);
         }));
         fs::remove_file(&path).unwrap();
     }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn damaged_packed_files_never_panic() {
+    let mut faults = Vec::new();
+    #[cfg(feature = "parquet")]
+    {
+        let temp = tempfile::tempdir().unwrap();
+        let schema = "message rows { required binary image; required int64 label; required binary tree (UTF8); \
+                      optional double height_m; }";
+        let names = r#"{"info":{"features":{"label":{"names":["no","yes","maybe"]}}}}"#;
+        crate::parquet::write(temp.path(), schema, Some(names));
+        faults.extend(survive_in(temp.path(), &["train-00000-of-00001.parquet"]));
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
+    fs::write(root.join("data_batch_1.bin"), cifar_records(&[3, 0])).unwrap();
+    fs::write(root.join("batches.meta.txt"), "a b c d e f g h i j").unwrap();
+    faults.extend(survive_in(root, &["data_batch_1.bin", "batches.meta.txt"]));
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
+    fs::write(root.join("train-images-idx3-ubyte"), idx(&[2, 2, 3], &(0..12).collect::<Vec<u8>>())).unwrap();
+    fs::write(root.join("train-labels-idx1-ubyte"), idx(&[2], &[4, 1])).unwrap();
+    faults.extend(survive_in(root, &["train-images-idx3-ubyte", "train-labels-idx1-ubyte"]));
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn damaged_layouts_never_panic() {
+    let mut faults = Vec::new();
+    // PASCAL VOC.
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
+    for at in 0..4_u8 {
+        save(root, &format!("JPEGImages/{at}.jpg"), colour(at * 9));
+        save(root, &format!("SegmentationClass/{at}.png"), left(2, 1));
+    }
+    fs::create_dir_all(root.join("ImageSets/Segmentation")).unwrap();
+    fs::write(root.join("ImageSets/Segmentation/train.txt"), "0\n1\n").unwrap();
+    fs::write(root.join("ImageSets/Segmentation/val.txt"), "2 1\n3 -1\n").unwrap();
+    fs::write(root.join("palette.csv"), "value,name\n0,back\n1,front\n").unwrap();
+    let lists = ["ImageSets/Segmentation/train.txt", "ImageSets/Segmentation/val.txt"];
+    faults.extend(survive_in(root, &[&lists[..], &["palette.csv", "SegmentationClass/0.png"]].concat()));
+    // nnU-Net.
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
+    for at in 0..4_u8 {
+        save(root, &format!("imagesTr/c_{at}_0000.png"), colour(at * 9));
+        save(root, &format!("labelsTr/c_{at}.png"), left(2, 1));
+    }
+    let labels = r#"{"labels":{"background":0,"lesion":1},"file_ending":".png","channel_names":{"0":"R"}}"#;
+    fs::write(root.join("dataset.json"), labels).unwrap();
+    faults.extend(survive_in(root, &["dataset.json", "labelsTr/c_0.png"]));
+    // YOLO: names and outlines together.
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path();
+    fs::create_dir_all(root.join("labels")).unwrap();
+    for at in 0..4_u8 {
+        save(root, &format!("images/{at}.png"), colour(at * 9));
+        let outlines = "0 0.1 0.1 0.9 0.1 0.5 0.9\n1 0 0 1 0 1 1\n";
+        fs::write(root.join(format!("labels/{at}.txt")), outlines).unwrap();
+    }
+    fs::write(root.join("data.yaml"), "path: .\ntrain: images\nnc: 2\nnames: [cat, dog]\n").unwrap();
+    faults.extend(survive_in(root, &["data.yaml", "labels/0.txt", "labels/3.txt"]));
     assert!(faults.is_empty(), "{faults:#?}");
 }

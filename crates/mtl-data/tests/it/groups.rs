@@ -69,8 +69,13 @@ fn rows_of_one_group_are_in_one_subset() {
     says(&plain.notes.join("\n"), &[&expected, "data.split.group = \"patient_id\""]);
     says(
         &check::check(temp.path(), &Default::default()).to_string(),
-        &["column `patient_id` names 12 groups, and rows of one group may", "data.split.group = \"patient_id\""],
+        &[
+            "of 12 groups of column `patient_id` are in more than one subset, such as",
+            "data.split.group = \"patient_id\"",
+        ],
     );
+    let (report, _) = check::open_and_check(temp.path(), &Default::default(), &by("patient_id"));
+    says(&report.to_string(), &["column `patient_id` names 12 groups: each is in one subset"]);
 }
 
 #[test]
@@ -119,8 +124,14 @@ fn given_subsets_are_kept_and_crossing_groups_are_said() {
     let (train, validation) = (&split.train, &split.validation);
     assert!(!validation.is_empty() && train.len() + validation.len() == 24);
     assert!(train.iter().all(|row| validation.iter().all(|other| row / 3 != other / 3)), "{validation:?}");
-    says(&split.notes.join("\n"), &["1 are in more than one subset, as the data set's own subsets are kept"]);
-    says(&data.reading().warnings.join("\n"), &["1 of 9 groups of column `subject` are in more than one subset"]);
+    says(
+        &split.notes.join("\n"),
+        &[
+            "1 of 9 groups of column `subject` are in more than one subset, such as `5` (training, ",
+            "own subsets are kept",
+        ],
+    );
+    assert_eq!(data.reading().warnings, [""; 0], "one sentence about groups");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod cases;
 mod channels;
 mod class_lists;
 mod coco;
+mod columns;
 mod concerns;
 mod events;
 mod folders;

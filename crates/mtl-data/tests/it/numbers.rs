@@ -12,7 +12,7 @@ use crate::folders::{colour, opened, save};
 use crate::tables::says;
 
 /// A table of these lines, the image before each.
-fn table(root: &Path, columns: &str, lines: &[&str]) {
+pub fn table(root: &Path, columns: &str, lines: &[&str]) {
     let mut text = format!("image,{columns}\n");
     for (at, line) in lines.iter().enumerate() {
         save(root, &format!("{at}.png"), colour(at as u8));
@@ -28,11 +28,11 @@ fn with(root: &Path, regression: &[&str], classification: &[&str]) -> Result<Box
     open(root, &options)
 }
 
-fn kinds(data: &dyn Dataset) -> Vec<(String, &'static str)> {
+pub fn kinds(data: &dyn Dataset) -> Vec<(String, &'static str)> {
     data.schema().tasks.iter().map(|task| (task.name.clone(), task.kind.name())).collect()
 }
 
-fn refusal(found: Result<Box<dyn Dataset>, mtl_data::Error>) -> String {
+pub fn refusal(found: Result<Box<dyn Dataset>, mtl_data::Error>) -> String {
     found.err().unwrap().to_string()
 }
 
@@ -132,7 +132,7 @@ fn identifiers_are_no_task_and_numbers_for_missing_are_warned_of() {
         &data.reading().lines().join("\n"),
         &[
             "`serial` has 48 different values in 48 rows: no task (data.open.regression = [\"serial\"]",
-            "`image_id` has 24",
+            "`image_id` is an identifier by its name (24 different values",
         ],
     );
     let temp = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ fn refusal(root: &Path) -> String {
     open(root, &OpenOptions::default()).err().expect("a refusal").to_string()
 }
 
-fn cifar_records(classes: &[u8]) -> Vec<u8> {
+pub fn cifar_records(classes: &[u8]) -> Vec<u8> {
     let record = |&class: &u8| std::iter::once(class).chain((0..3072).map(move |at| class * 10 + (at / 1024) as u8));
     classes.iter().flat_map(record).collect()
 }
@@ -43,7 +43,7 @@ fn cifar10_binary_files() {
     assert!(refusal(temp.path()).contains("record 0 is of class 10"));
 }
 
-fn idx(sizes: &[u32], bytes: &[u8]) -> Vec<u8> {
+pub fn idx(sizes: &[u32], bytes: &[u8]) -> Vec<u8> {
     let mut file = vec![0, 0, 8, sizes.len() as u8];
     sizes.iter().for_each(|size| file.extend(size.to_be_bytes()));
     file.extend(bytes);

@@ -5,10 +5,12 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use image::{ImageFormat, Rgb, RgbImage};
-use mtl_data::{Labels, Size};
+use image::{ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
+use mtl_data::{Labels, OpenOptions, Size, open};
 use mtl_task::{Target, TaskKind};
-use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::data_type::{
+    ByteArray, ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, Int64Type, Int96, Int96Type,
+};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -24,7 +26,7 @@ fn png(level: u8) -> ByteArray {
 }
 
 /// Eight rows: image, integer label, text, number (with a gap).
-fn write(root: &Path, schema: &str, metadata: Option<&str>) {
+pub fn write(root: &Path, schema: &str, metadata: Option<&str>) {
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let pairs = metadata.map(|text| vec![KeyValue::new("huggingface".to_owned(), text.to_owned())]);
     let properties = Arc::new(WriterProperties::builder().set_key_value_metadata(pairs).build());
@@ -83,4 +85,116 @@ fn a_file_without_images_is_refused() {
     write(temp.path(), schema, None);
     let words = refused(temp.path());
     assert!(words.contains("no column of images") && words.contains("columns: name, label"), "{words}");
+}
+
+/// A column of a parquet file: its type, and its values.
+enum Cells<'a> {
+    Bytes(&'a str, Vec<ByteArray>),
+    Whole(&'a str, Vec<i64>),
+    Fixed(&'a str, Vec<FixedLenByteArray>),
+    Old(&'a str, Vec<Int96>),
+}
+
+fn write_columns(root: &Path, columns: &[Cells]) {
+    let types = columns.iter().map(|column| match column {
+        Cells::Bytes(text, _) | Cells::Whole(text, _) | Cells::Fixed(text, _) | Cells::Old(text, _) => *text,
+    });
+    let schema = format!("message rows {{ {} }}", types.map(|text| format!("required {text};")).collect::<String>());
+    let file = File::create(root.join("train.parquet")).unwrap();
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for cells in columns {
+        let mut column = group.next_column().unwrap().unwrap();
+        match cells {
+            Cells::Bytes(_, values) => column.typed::<ByteArrayType>().write_batch(values, None, None),
+            Cells::Whole(_, values) => column.typed::<Int64Type>().write_batch(values, None, None),
+            Cells::Fixed(_, values) => column.typed::<FixedLenByteArrayType>().write_batch(values, None, None),
+            Cells::Old(_, values) => column.typed::<Int96Type>().write_batch(values, None, None),
+        }
+        .unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+const IMAGE: &str = "binary image";
+
+fn deep(value: u16) -> ByteArray {
+    let mut bytes = Cursor::new(Vec::new());
+    ImageBuffer::from_pixel(4, 4, Luma([value])).write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner().into()
+}
+
+#[test]
+fn images_of_12_bits_have_their_own_range() {
+    let temp = tempfile::tempdir().unwrap();
+    let images = [0, 2048, 4000, 4095].map(deep).to_vec();
+    write_columns(temp.path(), &[Cells::Bytes(IMAGE, images), Cells::Whole("int64 label", vec![0, 1, 0, 1])]);
+    let data = opened(temp.path());
+    assert_eq!((data.schema().channels, data.largest_value()), (1, Some(4095.0)));
+    assert_eq!(data.sample(1, Size { height: 2, width: 2 }).unwrap().image, [128; 4]);
+    let said = data.reading().lines().join("\n");
+    assert!(said.contains("4 of 4 images have more than 8 bits: their values are divided by 4095"), "{said}");
+}
+
+#[test]
+fn a_blank_or_broken_image_leaves_out_its_row() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut images: Vec<ByteArray> = (0..8).map(png).collect();
+    images[2] = Vec::new().into();
+    images[5] = b"no image".to_vec().into();
+    let labels = || Cells::Whole("int64 label", vec![0, 1, 2, 0, 1, 2, 0, 1]);
+    write_columns(temp.path(), &[Cells::Bytes(IMAGE, images.clone()), labels()]);
+    let words = refused(temp.path());
+    assert!(words.contains("2 of 8 rows") && words.contains("train row 2"), "{words}");
+    let lenient = OpenOptions { max_broken: 0.25, ..OpenOptions::default() };
+    let data = open(temp.path(), &lenient).unwrap();
+    assert_eq!((data.len(), data.skipped().len()), (6, 2));
+    assert_eq!((data.row_name(2), data.labels(2)), ("train row 3".to_owned(), vec![Labels::Class(0)]));
+    images[5] = png(5);
+    write_columns(temp.path(), &[Cells::Bytes(IMAGE, images), labels()]);
+    assert_eq!(opened(temp.path()).len(), 7, "one row may be broken");
+}
+
+#[test]
+fn columns_that_are_not_read_are_named() {
+    let temp = tempfile::tempdir().unwrap();
+    let fixed = |at: u8| FixedLenByteArray::from(vec![at; 4]);
+    let columns = [
+        Cells::Bytes(IMAGE, (0..4).map(png).collect()),
+        Cells::Whole("int64 taken (TIMESTAMP_MILLIS)", vec![1, 2, 3, 4]),
+        Cells::Fixed("fixed_len_byte_array(4) code", (0..4).map(fixed).collect()),
+        Cells::Old("int96 when", vec![Int96::new(); 4]),
+        Cells::Whole("int64 price (DECIMAL(9,2))", vec![1, 2, 3, 4]),
+    ];
+    write_columns(temp.path(), &columns);
+    let data = opened(temp.path());
+    assert!(data.schema().tasks.is_empty());
+    let said = data.reading().lines().join("\n");
+    for words in [
+        "column `taken` holds dates or times: it is not read",
+        "column `code` holds bytes of a fixed length",
+        "column `when` holds dates or times",
+        "column `price` holds decimal numbers of fixed precision",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn several_columns_of_labels_keep_their_names() {
+    let temp = tempfile::tempdir().unwrap();
+    let columns = [
+        Cells::Bytes(IMAGE, (0..4).map(png).collect()),
+        Cells::Whole("int64 fine_label", vec![0, 1, 2, -1]),
+        Cells::Whole("int64 coarse_label", vec![0, 0, 1, 1]),
+    ];
+    write_columns(temp.path(), &columns);
+    let data = opened(temp.path());
+    assert_eq!(shape(&*data).1, ["fine_label: 0 1 2", "coarse_label: 0 1"]);
+    assert_eq!(data.labels(3), [Labels::Missing, Labels::Class(1)]);
+    let said = data.reading().lines().join("\n");
+    assert!(said.contains("column `fine_label`: -1 means that the label is missing (1 times)"), "{said}");
 }

@@ -57,7 +57,7 @@ type Case = (&'static str, &'static [&'static str], &'static str, &'static [&'st
 const COLUMNS: &[Case] = &[
     // As they should be: nothing to say.
     ("image,class", &[",cat", ",dog"], "class: cat dog", &[]),
-    ("image,a,b", &[",0,1", ",1,0", ",,1"], "labels? a b", &[]),
+    ("image,a,b", &[",0,1", ",1,0", ",,1"], "labels? a b", &["2 columns hold yes and no (`0`, `1`) and are one multi"]),
     ("image,sick", &[",0", ",1"], "sick: 0 1", &[]),
     // Separators, and columns of images under other names.
     ("image;class", &[";cat", ";dog"], "class: cat dog", &["columns are separated by `;`"]),
@@ -68,8 +68,8 @@ const COLUMNS: &[Case] = &[
     (
         "path,class,image_id",
         &[",cat,7", ",dog,8"],
-        "class: cat dog; image_id: 7 8",
-        &["column `path` names the images"],
+        "class: cat dog",
+        &["column `path` names the images", "`image_id` is an identifier by its name (2 different values in 12 rows)"],
     ),
     // Missing labels.
     ("image,class", &[",cat", ",dog", ",nan", ",N/A", ","], "class: cat dog", &["4 cells mean", "`N/A` 2, `nan` 2"]),
@@ -80,8 +80,8 @@ const COLUMNS: &[Case] = &[
     ("image,reaction", &[",+", ",-"], "reaction: + -", &[]),
     // Yes and no.
     ("image,a,b", &[",1.0,0.0", ",0.0,", ",,1.0"], "labels? a b", &["`a`: whole numbers such as `1.0`"]),
-    ("image,a,b", &[",True,no", ",False,yes", ",,"], "labels? a b", &["columns `a`, `b` hold yes and no", "`True`"]),
-    ("image,a,b", &[",-1,1", ",1,-1"], "labels? a b", &["columns `a`, `b` hold yes and no (`-1`, `1`)"]),
+    ("image,a,b", &[",True,no", ",False,yes", ",,"], "labels? a b", &["2 columns hold yes and no", "`True`"]),
+    ("image,a,b", &[",-1,1", ",1,-1"], "labels? a b", &["2 columns hold yes and no (`-1`, `1`)"]),
     ("image,a", &[",yes", ",no", ","], "a: no yes", &[]),
     // Several labels in a cell.
     (
@@ -286,19 +286,19 @@ fn groups_and_unlabelled_subsets_are_warned_of() {
     images(temp.path(), 12);
     let endings = [",cat,train,p,x", ",dog,train,q,y", ",,val,p,x", ",,test,r,y"];
     fs::write(temp.path().join("manifest.csv"), table("image,class,split,patient,kind", &endings, 12)).unwrap();
-    let warnings = opened(temp.path()).reading().warnings.join("\n");
+    let checked_warnings = checked(temp.path());
     says(
-        &warnings,
+        &checked_warnings,
         &["1 of 3 groups of column `patient` are in more than one subset, such as `p` (training, validation)"],
     );
-    let checked_warnings = checked(temp.path());
+    assert_eq!(checked_warnings.matches("groups of column").count(), 1, "{checked_warnings}");
     says(
         &checked_warnings,
         &["task `class` has no label in the validation subset (3 rows)", "in the test subset (3 rows)"],
     );
     assert!(!checked_warnings.contains("task `kind` has no"), "{checked_warnings}");
     fs::write(temp.path().join("manifest.csv"), table("image,class,Group", &[",a,1", ",b,2"], 12)).unwrap();
-    says(&checked(temp.path()), &["column `Group` names 2 groups", "data.split.group = \"Group\""]);
+    says(&checked(temp.path()), &["2 of 2 groups of column `Group`", "data.split.group = \"Group\""]);
 }
 
 #[test]

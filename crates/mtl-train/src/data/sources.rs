@@ -7,7 +7,7 @@ use mtl_data::concat::Component;
 use mtl_data::split::Splits;
 use mtl_data::{ConcatDataset, Dataset, MatchedDataset, OpenOptions, Sampling};
 use mtl_model::Schema;
-use mtl_task::Task;
+use mtl_task::{Task, TaskKind};
 use mtl_tensor::layers::NormKind;
 
 use super::labels::is_labelled;
@@ -41,6 +41,7 @@ pub(crate) fn open(data: &Data) -> Result<Arc<dyn Dataset>> {
     for folder in &data.sources {
         opened.push(open(folder, None)?);
     }
+    one_depth_scale(data, &opened)?;
     // Images of more than 8 bits have one range in all folders, as they will in predictions.
     let range = opened.iter().filter_map(|dataset| dataset.largest_value()).reduce(f32::max);
     let mut sources = Vec::new();
@@ -70,10 +71,40 @@ pub(crate) fn folders(config: &Config) -> impl Iterator<Item = &PathBuf> {
     config.data.path.iter().chain(config.data.sources.iter().map(|source| &source.path))
 }
 
-/// Depth of the stored number 1 of the run's depth files.
+/// Depth of the stored number 1 of the run's depth files: the same in all sources ([`one_depth_scale`]), where one without depth
+/// maps may have the default.
 pub(crate) fn depth_scale(config: &Config) -> f64 {
-    let own = config.data.sources.iter().find_map(|source| source.open.as_ref());
-    own.unwrap_or(&config.data.open).depth_scale
+    let data = &config.data;
+    if data.sources.is_empty() {
+        return data.open.depth_scale;
+    }
+    data.sources.iter().map(|source| scale(data, source)).find(|&scale| scale != 1.0).unwrap_or(1.0)
+}
+
+fn scale(data: &Data, source: &SourceFolder) -> f64 {
+    source.open.as_ref().unwrap_or(&data.open).depth_scale
+}
+
+/// Refuses sources whose depth maps are encoded differently: predictions are written in one encoding.
+fn one_depth_scale(data: &Data, opened: &[Box<dyn Dataset>]) -> Result<()> {
+    let is_depth = |task: &Task| matches!(&task.kind, TaskKind::Dense { unit } if unit != TaskKind::RELATIVE);
+    let with_depth = opened.iter().map(|dataset| dataset.schema().tasks.iter().any(is_depth));
+    let sources: Vec<(&SourceFolder, bool)> = data.sources.iter().zip(with_depth).collect();
+    let Some((first, _)) = sources.iter().find(|(_, with_depth)| *with_depth) else { return Ok(()) };
+    let known = scale(data, first);
+    let differs = |(source, with_depth): &&(&SourceFolder, bool)| {
+        let own = scale(data, source);
+        own != known && (own != 1.0 || *with_depth)
+    };
+    let Some((other, _)) = sources.iter().find(differs) else { return Ok(()) };
+    let problem = format!(
+        "open.depth_scale is {known} for {} and {} for {}: predictions of depth are written in one encoding; store the depth maps \
+         of both in one, and give both the same depth_scale",
+        first.path.display(),
+        scale(data, other),
+        other.path.display()
+    );
+    Err(Error::setting("data.sources", problem))
 }
 
 /// Opens other data with a run's settings, for the tasks of its model. A folder that is one of its sources keeps the names of

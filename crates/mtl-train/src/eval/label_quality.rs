@@ -1,16 +1,21 @@
-//! Labels of a data set that are probably wrong, as a trained run sees them on images it was not trained on.
+//! Labels of a data set that are probably wrong.
+//!
+//! Images that a run was not trained on are judged by its predictions. Classes of the others are judged by a linear probe on its
+//! trunk's features, fitted without the image that it judges; the trunk has still seen that image with its label, so the probe
+//! finds fewer wrong labels.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use mtl_data::{Dataset, Labels, Loader, loader};
-use mtl_metrics::label_quality::{confused, mask_quality, suspects};
+use mtl_metrics::label_quality::{Suspect, confused, mask_quality, suspects};
 use mtl_rng::Seed;
-use mtl_task::{Target, TaskKind};
+use mtl_task::{Target, Task, TaskKind};
 use mtl_tensor::{Tensor, to_f64};
 use serde::Serialize;
 
+use super::leakage::TrainedOn;
+use super::linear_probe::{FOLDS, Features};
 use crate::data::{Plan, identity, size_of, sources};
 use crate::error::Result;
 use crate::store::LoadedRun;
@@ -24,18 +29,30 @@ const WORST_MASKS: f64 = 0.03;
 /// What was found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LabelQuality {
-    /// Images that were judged, and all images.
+    /// Images that the run was not trained on: judged by its predictions.
     pub judged: usize,
-    /// See `judged`.
+    /// Images that the run was trained on and that have a class: judged by a linear probe.
+    pub judged_by_probe: usize,
+    /// All images.
     pub images: usize,
-    /// Whether it is known which images the run was trained on; those are not judged.
+    /// Whether it is known which images the run, and those whose weights it began with, were trained on.
     pub trained_on_known: bool,
     /// Suspicious labels, per task the surest first.
     pub suspects: Vec<SuspectLabel>,
-    /// Classes that the run does not tell apart, one sentence per pair.
+    /// Classes that the linear probe does not tell apart, one sentence per pair.
     pub confused: Vec<String>,
     /// What limits the result.
     pub notes: Vec<String>,
+}
+
+/// Where the probability of a label comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judge {
+    /// The run's prediction for an image that it was not trained on.
+    Run,
+    /// The linear probe, fitted without the image.
+    Probe,
 }
 
 /// A label that is probably wrong.
@@ -49,6 +66,8 @@ pub struct SuspectLabel {
     pub words: String,
     /// Probability of the label that was given; for masks their quality, 0 to 1.
     pub given_probability: f64,
+    /// Where the probability comes from.
+    pub judge: Judge,
 }
 
 /// Judges the labels of the data at `path` by the run.
@@ -65,32 +84,142 @@ pub fn label_quality(run: &Path, path: &Path, device: Option<&str>) -> Result<La
     let mut found = LabelQuality { images: dataset.len(), notes: differences, ..LabelQuality::default() };
     let own = Plan::new(config.clone()).ok().filter(|plan| plan.schema == *schema);
     let own = own.or_else(|| identity::moved(config, schema, path));
-    found.trained_on_known = own.is_some();
-    let mut learned = HashSet::new();
-    match &own {
-        Some(plan) => {
-            for &row in &plan.split.train {
-                learned.extend(plan.dataset.content_hash(row)?);
-            }
-        }
-        None => found.notes.push(
-            "the run's own data is gone or has changed: images it was trained on cannot be told, and their labels seem right"
-                .into(),
-        ),
+    let trained_on = TrainedOn::of(config, schema, own.as_ref())?;
+    let doubts: Vec<String> = trained_on.doubts("the judged images").collect();
+    found.trained_on_known = doubts.is_empty();
+    if !doubts.is_empty() {
+        found.notes.extend(doubts);
+        found.notes.push("labels of images that were trained on seem right".into());
     }
-    let mut rows = Vec::new();
+    let mut learned = Vec::with_capacity(dataset.len());
     for row in 0..dataset.len() {
-        if dataset.content_hash(row)?.is_none_or(|hash| !learned.contains(&hash)) {
-            rows.push(row);
-        }
+        learned.push(trained_on.learned(dataset.content_hash(row)?));
     }
+    let rows: Vec<usize> = (0..dataset.len()).filter(|&row| !learned[row]).collect();
     found.judged = rows.len();
     if rows.is_empty() {
-        found.notes.push("the run was trained on all of these images: no label can be judged".into());
-        return Ok(found);
+        found
+            .notes
+            .push("the run was trained on all of these images: its predictions cannot judge their labels".into());
+    } else {
+        judge(&trained, &dataset, &columns, rows, &mut found)?;
     }
-    judge(&trained, &dataset, &columns, rows, &mut found)?;
+    probe(&trained, &dataset, &columns, &learned, &mut found)?;
     Ok(found)
+}
+
+/// Judges classes, and yes and no, by a linear probe.
+fn probe(
+    trained: &LoadedRun,
+    dataset: &Arc<dyn Dataset>,
+    columns: &[Option<usize>],
+    learned: &[bool],
+    found: &mut LabelQuality,
+) -> Result<()> {
+    let is_class = |kind: &TaskKind| matches!(kind, TaskKind::Classification { .. } | TaskKind::MultiLabel { .. });
+    let tasks: Vec<(&Task, usize)> =
+        trained.schema.tasks.iter().zip(columns).filter_map(|(task, at)| Some((task, (*at)?))).collect();
+    if !tasks.iter().any(|(task, _)| is_class(&task.kind)) {
+        return Ok(());
+    }
+    let features = Features::of(trained, dataset)?;
+    let mut judged = vec![false; dataset.len()];
+    for (task, column) in tasks {
+        let of_row: Vec<Labels> = (0..dataset.len()).map(|row| dataset.labels(row)[column].clone()).collect();
+        for question in Question::of(task) {
+            let labels: Vec<Option<usize>> = of_row.iter().map(|label| question.label(label)).collect();
+            let name = format!("{}/{}", task.name, question.cell.unwrap_or(0));
+            let Some(probed) = features.probe(&name, &labels, question.classes.len()) else {
+                let what = question.name(task);
+                found.notes.push(format!("{what}: too few labelled images for a linear probe of {FOLDS} folds"));
+                continue;
+            };
+            if !probed.rare.is_empty() {
+                let rare: Vec<&str> = probed.rare.iter().map(|&class| &*question.classes[class]).collect();
+                let what = question.name(task);
+                found.notes.push(format!("{what}: too few images for the linear probe: `{}`", rare.join("`, `")));
+            }
+            for (row, label) in probed.labels.iter().enumerate().filter(|(row, _)| learned[*row]) {
+                judged[row] |= label.is_some();
+            }
+            let suspects = suspects(&probed.labels, &probed.probabilities, question.classes.len());
+            for one in suspects.into_iter().filter(|one| learned[one.at]) {
+                let words = question.words(&one);
+                found.suspects.push(SuspectLabel {
+                    image: dataset.row_name(one.at),
+                    task: task.name.clone(),
+                    words,
+                    given_probability: one.given_probability,
+                    judge: Judge::Probe,
+                });
+            }
+            let classes = question.classes.len();
+            for pair in confused(&probed.labels, &probed.probabilities, classes, FEWEST, CONFUSED) {
+                let [a, b] = pair.classes.map(|class| &question.classes[class]);
+                found.confused.push(format!(
+                    "{}: a linear probe confuses `{a}` and `{b}` in {:.0} % of {} images (95 % interval {:.0} to {:.0} %, 50 % is \
+                     chance)",
+                    question.name(task),
+                    100.0 * (1.0 - pair.balanced_accuracy),
+                    pair.images,
+                    100.0 * (1.0 - pair.interval[1]),
+                    100.0 * (1.0 - pair.interval[0])
+                ));
+            }
+        }
+    }
+    found.judged_by_probe = judged.into_iter().filter(|judged| *judged).count();
+    Ok(())
+}
+
+/// One choice between classes: a classification, or a label of a multi-label task.
+struct Question<'a> {
+    classes: Vec<String>,
+    /// The label of a multi-label task, and its name.
+    cell: Option<usize>,
+    label: Option<&'a str>,
+}
+
+impl<'a> Question<'a> {
+    fn of(task: &'a Task) -> Vec<Self> {
+        match &task.kind {
+            TaskKind::Classification { classes } => vec![Self { classes: classes.clone(), cell: None, label: None }],
+            TaskKind::MultiLabel { labels } => labels
+                .iter()
+                .enumerate()
+                .map(|(cell, label)| Self {
+                    classes: vec!["no".into(), "yes".into()],
+                    cell: Some(cell),
+                    label: Some(label),
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn name(&self, task: &Task) -> String {
+        self.label.map_or_else(|| format!("`{}`", task.name), |label| format!("`{label}` of `{}`", task.name))
+    }
+
+    /// The class of a row.
+    fn label(&self, label: &Labels) -> Option<usize> {
+        match (label, self.cell) {
+            (Labels::Class(class), None) => Some(*class),
+            (Labels::MultiLabel(cells), Some(cell)) => cells[cell].map(usize::from),
+            _ => None,
+        }
+    }
+
+    fn words(&self, one: &Suspect) -> String {
+        let (given, suggested) = (&self.classes[one.given], &self.classes[one.suggested]);
+        match self.label {
+            None => format!("labelled `{given}`, probably `{suggested}` ({:.2})", one.suggested_probability),
+            Some(name) => format!(
+                "`{name}` is {given} ({:.2}), probably {suggested} ({:.2})",
+                one.given_probability, one.suggested_probability
+            ),
+        }
+    }
 }
 
 /// Probabilities and labels of one task.
@@ -130,53 +259,37 @@ fn judge(
     for ((task, column), judged) in schema.tasks.iter().zip(columns).zip(&judged) {
         let Some(column) = *column else { continue };
         let labels: Vec<Labels> = rows.iter().map(|&row| dataset.labels(row)[column].clone()).collect();
+        let LabelQuality { suspects: found_suspects, notes: found_notes, .. } = found;
         let mut add = |at: usize, words: String, given_probability: f64| {
-            found.suspects.push(SuspectLabel {
+            found_suspects.push(SuspectLabel {
                 image: dataset.row_name(rows[at]),
                 task: task.name.clone(),
                 words,
                 given_probability,
+                judge: Judge::Run,
             });
         };
         match &task.kind {
-            TaskKind::Classification { classes } => {
-                let class = |label: &Labels| match label {
-                    Labels::Class(class) => Some(*class),
-                    _ => None,
-                };
-                let labels: Vec<Option<usize>> = labels.iter().map(class).collect();
-                found.notes.extend(strength(&task.name, &labels, &judged.probabilities, classes.len()));
-                for one in suspects(&labels, &judged.probabilities, classes.len()) {
-                    let (given, suggested) = (&classes[one.given], &classes[one.suggested]);
-                    let words =
-                        format!("labelled `{given}`, probably `{suggested}` ({:.2})", one.suggested_probability);
-                    add(one.at, words, one.given_probability);
-                }
-                for pair in confused(&labels, &judged.probabilities, classes.len(), FEWEST, CONFUSED) {
-                    let [a, b] = pair.classes.map(|class| &classes[class]);
-                    found.confused.push(format!(
-                        "`{}`: `{a}` and `{b}` are not told apart (balanced accuracy {:.2} on {} images; 0.5 is chance)",
-                        task.name, pair.balanced_accuracy, pair.images
-                    ));
-                }
-            }
-            TaskKind::MultiLabel { labels: names } => {
-                for (cell, name) in names.iter().enumerate() {
-                    let yes = |label: &Labels| match label {
-                        Labels::MultiLabel(cells) => cells[cell].map(usize::from),
-                        _ => None,
+            TaskKind::Classification { .. } | TaskKind::MultiLabel { .. } => {
+                for question in Question::of(task) {
+                    let labels: Vec<Option<usize>> = labels.iter().map(|label| question.label(label)).collect();
+                    let probabilities = match question.cell {
+                        None => {
+                            found_notes.extend(strength(
+                                &task.name,
+                                &labels,
+                                &judged.probabilities,
+                                question.classes.len(),
+                            ));
+                            judged.probabilities.clone()
+                        }
+                        Some(cell) => {
+                            let of_cell = judged.probabilities.iter().skip(cell).step_by(task.kind.outputs());
+                            of_cell.flat_map(|&p| [1.0 - p, p]).collect()
+                        }
                     };
-                    let labels: Vec<Option<usize>> = labels.iter().map(yes).collect();
-                    let of_cell = judged.probabilities.iter().skip(cell).step_by(names.len());
-                    let both: Vec<f64> = of_cell.flat_map(|&p| [1.0 - p, p]).collect();
-                    for one in suspects(&labels, &both, 2) {
-                        let word = |class: usize| if class == 1 { "yes" } else { "no" };
-                        let (given, other) = (word(one.given), word(one.suggested));
-                        let words = format!(
-                            "`{name}` is {given} ({:.2}), probably {other} ({:.2})",
-                            one.given_probability, one.suggested_probability
-                        );
-                        add(one.at, words, one.given_probability);
+                    for one in suspects(&labels, &probabilities, question.classes.len()) {
+                        add(one.at, question.words(&one), one.given_probability);
                     }
                 }
             }

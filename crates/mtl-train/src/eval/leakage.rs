@@ -21,6 +21,8 @@ pub(crate) const LONGEST_CHAIN: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct TrainedOn {
     images: HashSet<u64>,
+    /// Those of them that gradients came from.
+    learned: HashSet<u64>,
     /// All images of data that is gone or has changed, as far as the run's inventory has them.
     recorded: HashSet<u64>,
     /// Data that is gone or has changed, so that nobody can say which of its images were learnt from.
@@ -76,10 +78,19 @@ impl TrainedOn {
             self.recorded.extend(rows.filter_map(|row| row.content));
             return Ok(());
         };
-        for &row in plan.split.train.iter().chain(&plan.split.validation) {
+        for &row in &plan.split.train {
+            self.learned.extend(plan.dataset.content_hash(row)?);
+        }
+        for &row in &plan.split.validation {
             self.images.extend(plan.dataset.content_hash(row)?);
         }
+        self.images.extend(&self.learned);
         Ok(())
+    }
+
+    /// Whether an image was trained on; one that only chose the best weights was not.
+    pub(crate) fn learned(&self, hash: Option<u64>) -> bool {
+        hash.is_some_and(|hash| self.learned.contains(&hash))
     }
 
     /// What a reader of scores on these rows must know: `what` names them ("images of photos").

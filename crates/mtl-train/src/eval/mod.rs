@@ -6,6 +6,7 @@ pub(crate) mod generate;
 mod inputs;
 pub(crate) mod label_quality;
 pub(crate) mod leakage;
+mod linear_probe;
 pub(crate) mod pictures;
 pub(crate) mod predict;
 pub(crate) mod prediction;

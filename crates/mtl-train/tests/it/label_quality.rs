@@ -1,9 +1,9 @@
-//! Wrong labels are found on images that a run was not trained on.
+//! Wrong labels are found by the run on images that it was not trained on, and by a probe on the others.
 
 use std::fs;
 
 use image::{Rgb, RgbImage};
-use mtl_train::label_quality;
+use mtl_train::{Judge, label_quality};
 
 use crate::{tiny, trained};
 
@@ -27,11 +27,15 @@ fn swapped_labels_of_held_out_images_are_the_suspects() {
     let path = format!("data.path=\"{}\"", data.display());
     let run = trained(tiny(dir.path(), &[&path, "stages.run=[\"joint\"]", "budget.steps=60", "data.augment=none"]));
     let found = label_quality(&run, &data, None).unwrap();
-    assert_eq!((found.judged, found.images), (40, 80));
-    let images: Vec<&str> = found.suspects.iter().map(|one| one.image.as_str()).collect();
-    let mut sorted = images.clone();
-    sorted.sort_unstable();
-    assert_eq!(sorted, ["44.png", "71.png"], "{found:?}");
+    assert_eq!((found.judged, found.judged_by_probe, found.images), (40, 40, 80));
+    let by = |judge: Judge| {
+        let suspects = found.suspects.iter().filter(|one| one.judge == judge);
+        let mut images: Vec<&str> = suspects.map(|one| one.image.as_str()).collect();
+        images.sort_unstable();
+        images
+    };
+    assert_eq!(by(Judge::Run), ["44.png", "71.png"], "{found:?}");
+    assert_eq!(by(Judge::Probe), ["3.png"], "{found:?}");
     assert!(found.suspects[0].words.contains("labelled `") && found.confused.is_empty(), "{found:?}");
     assert!(found.notes[0].contains("agrees with 95 % of these labels"), "{:?}", found.notes);
 }

@@ -249,3 +249,41 @@ fn tasks_are_chosen_and_renamed_per_folder() {
     both.data.path = Some(scans.into());
     assert!(refused(both).contains("data.path is given too"));
 }
+
+#[test]
+fn depth_maps_of_all_folders_have_one_encoding() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders = ["near", "far", "plain"].map(|name| dir.path().join(name));
+    for folder in &folders {
+        fs::create_dir_all(folder).unwrap();
+        let with_depth = !folder.ends_with("plain");
+        let mut table = String::from(if with_depth { "image,depth\n" } else { "image\n" });
+        for row in 0..10_u8 {
+            let grey = image::RgbImage::from_pixel(SIDE, SIDE, image::Rgb([row * 20; 3]));
+            grey.save(folder.join(format!("{row}.png"))).unwrap();
+            let depth = image::ImageBuffer::from_pixel(SIDE, SIDE, image::Luma([1000 + u16::from(row)]));
+            depth.save(folder.join(format!("d{row}.png"))).unwrap();
+            let cell = if with_depth { format!(",d{row}.png") } else { String::new() };
+            table += &format!("{row}.png{cell}\n");
+        }
+        fs::write(folder.join("manifest.csv"), table).unwrap();
+    }
+    let plan = |scales: [f64; 3]| {
+        let entry = |(folder, scale): (&PathBuf, f64)| {
+            format!("{{path=\"{}\",open={{depth_scale={scale:?},depth_unit=\"m\"}}}}", folder.display())
+        };
+        let entries: Vec<String> = folders.iter().zip(scales).map(entry).collect();
+        Plan::new(tiny(dir.path(), &[&format!("data.sources=[{}]", entries.join(",")), GROUP, JOINT]))
+    };
+    for (scales, words) in [
+        ([0.001, 0.01, 1.0], ["open.depth_scale is 0.001", "near and 0.01 for"]),
+        ([1.0, 0.01, 1.0], ["open.depth_scale is 1 ", "near and 0.01 for"]),
+        ([0.001, 0.001, 0.5], ["near and 0.5 for", "plain: predictions of depth are written in one encoding"]),
+    ] {
+        let error = plan(scales).err().unwrap().to_string();
+        assert!(words.iter().all(|words| error.contains(words)), "{error}");
+    }
+    // A folder without depth maps needs no scale.
+    let same = plan([0.001, 0.001, 1.0]).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(!same.contains("depth_scale"), "{same}");
+}

@@ -17,6 +17,8 @@ pub(super) struct Table {
     /// The folder of the tables.
     pub(super) root: PathBuf,
     pub(super) separator: u8,
+    /// Whether some cell is a number with a decimal comma.
+    pub(super) decimal_commas: bool,
     pub(super) header: Vec<String>,
     pub(super) lines: Vec<Line>,
 }
@@ -24,14 +26,17 @@ pub(super) struct Table {
 impl Table {
     /// `root`: the folder of all files.
     pub(super) fn read(files: Vec<Named>, root: &Path, reading: &mut Reading) -> Result<Self, Error> {
-        let mut table = Self { files, root: root.to_owned(), separator: b',', header: Vec::new(), lines: Vec::new() };
+        let root = root.to_owned();
+        let mut table =
+            Self { files, root, separator: b',', decimal_commas: false, header: Vec::new(), lines: Vec::new() };
         for at in 0..table.files.len() {
             let path = table.files[at].0.clone();
             let sheet = Sheet::read(&path)?;
             refuse_repeated(&path, &sheet.header)?;
-            say_form(&walk::relative(&path, root), &sheet, reading);
+            say_form(&walk::relative(&path, &table.root), &sheet, reading);
             table.append(at, sheet, reading);
         }
+        table.decimal_commas = table.lines.iter().flat_map(|line| &line.cells).any(|cell| has_decimal_comma(cell));
         Ok(table)
     }
 
@@ -87,6 +92,13 @@ impl Table {
     pub(super) fn fail_in_header(&self, reason: String) -> Error {
         sheet::fail(self.files.first().map_or(Path::new(""), |(path, _)| path), 1, reason)
     }
+}
+
+/// `12,5`; not `1,234`, which may be a number of thousands.
+fn has_decimal_comma(cell: &str) -> bool {
+    let Some((whole, fraction)) = cell.split_once(',') else { return false };
+    let digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    digits(whole.trim_start_matches(['-', '+'])) && digits(fraction) && (fraction.len() != 3 || whole == "0")
 }
 
 fn refuse_repeated(path: &Path, header: &[String]) -> Result<(), Error> {

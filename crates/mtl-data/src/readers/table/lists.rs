@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::values::{Values, number};
+use super::forms::number;
+use super::values::Values;
 
 /// Separators, the surest first.
 const SEPARATORS: [char; 3] = ['|', ';', ','];
@@ -72,11 +73,10 @@ fn parts(cell: &str, separator: char) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reading::Reading;
 
     fn separator(cells: &[&str]) -> Option<char> {
         let cells = cells.iter().map(|cell| Some((*cell).to_owned())).collect();
-        Lists::of(&Values { name: String::new(), cells, said: Reading::default() }).map(|lists| lists.separator)
+        Lists::of(&Values { cells, ..Values::default() }).map(|lists| lists.separator)
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! | `sheet`, `json_lines` | text to lines of cells |
 //! | `paths` | cells to files |
 //! | `roles`, `splits` | the purpose of each column |
-//! | `values`, `lists`, `numbers`, `tasks` | cells to labels |
+//! | `values`, `forms`, `units`, `lists`, `numbers`, `yes_no`, `tasks` | cells to labels |
+//! | `choices` | settings for columns |
 //! | `declared` | `classes.csv`: the classes of columns |
 //! | `rows` | lines to rows; repeated images, groups, generated images |
 
@@ -32,9 +33,12 @@ use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::reading::Reading;
 
+mod choices;
+mod column;
 mod contents;
 mod declared;
 mod find;
+mod forms;
 mod json_lines;
 mod lists;
 mod numbers;
@@ -44,7 +48,9 @@ mod rows;
 mod sheet;
 mod splits;
 mod tasks;
+mod units;
 mod values;
+mod yes_no;
 
 use self::contents::Table;
 #[cfg(feature = "parquet")]
@@ -71,7 +77,8 @@ pub(super) fn tasks_of(
     };
     let root = file.parent().unwrap_or(Path::new("")).to_owned();
     let lines = (0..rows).map(line).collect();
-    let table = Table { files: vec![(file.to_owned(), None)], root, separator: b',', header, lines };
+    let table =
+        Table { files: vec![(file.to_owned(), None)], root, separator: b',', decimal_commas: false, header, lines };
     let (groups, labels): (Vec<usize>, Vec<usize>) =
         (0..table.header.len()).partition(|&at| roles::is_group(&table.header[at]));
     for at in groups {

@@ -1,79 +1,19 @@
-//! Columns of numbers: which are measured, in what unit, and what the settings make of them.
+//! Columns of numbers: which are measured, and in what unit.
 
 use std::collections::BTreeSet;
 
 use mtl_task::{Task, TaskKind};
 
-use super::super::OpenOptions;
 use super::super::row::Label;
 use super::contents::{Table, rows_words};
-use super::values::{Values, number};
+use super::forms::{MAX_NUMBERS, number};
+use super::units::unit_of;
+use super::values::Values;
 use crate::error::Error;
 use crate::reading::Reading;
 
-/// More different whole numbers than these are measured values, unless they count from 0 or 1 without gaps.
-const MAX_NUMBERS: usize = 20;
-/// Units that end a column's name, as in `yield_kg`, in lower case.
-const UNITS: [&str; 60] = [
-    "kg", "g", "mg", "t", "lb", "lbs", "oz", "mm", "cm", "dm", "m", "km", "um", "nm", "in", "inch", "inches", "ft",
-    "px", "pixels", "mm2", "cm2", "m2", "km2", "ha", "acre", "ml", "l", "ul", "m3", "s", "sec", "seconds", "min",
-    "minutes", "h", "hours", "days", "weeks", "months", "years", "yr", "yrs", "ms", "hz", "khz", "mhz", "celsius",
-    "kelvin", "deg", "degrees", "percent", "pct", "ppm", "pa", "kpa", "hpa", "bar", "db", "mol",
-];
 /// Numbers that often stand for a missing label where all others are at least 0.
 const SENTINELS: [f64; 6] = [-1.0, -9.0, -99.0, -999.0, -9999.0, -32768.0];
-
-/// What a setting makes of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    Regression,
-    Classification,
-}
-
-/// The choice of the settings for every column of labels, in the order of `names`. A name may hold `*`.
-pub(super) fn choices(
-    names: &[&str],
-    options: &OpenOptions,
-    reading: &mut Reading,
-) -> Result<Vec<Option<Choice>>, Error> {
-    let lists = [("regression", &options.regression), ("classification", &options.classification)];
-    for (key, list) in lists {
-        for pattern in list.iter().filter(|pattern| !names.iter().any(|name| matches(pattern, name))) {
-            reading.warn(format!(
-                "data.open.{key}: `{pattern}` is no column of labels (columns: {})",
-                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-            ));
-        }
-    }
-    let chosen = |name: &&str| {
-        let [regression, classification] = lists.map(|(_, list)| list.iter().any(|pattern| matches(pattern, name)));
-        match (regression, classification) {
-            (true, true) => Err(Error::Option {
-                key: "regression",
-                value: (*name).to_owned(),
-                reason: "a column that `classification` does not name too".into(),
-            }),
-            (true, false) => Ok(Some(Choice::Regression)),
-            (false, true) => Ok(Some(Choice::Classification)),
-            (false, false) => Ok(None),
-        }
-    };
-    names.iter().map(chosen).collect()
-}
-
-/// Whether a name is the pattern, in which `*` stands for any characters.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let (Some(first), true) = (parts.next(), pattern != name) else { return pattern == name };
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return false };
-    for part in middle {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
 
 /// What the numbers of a column look like.
 pub(super) enum Look {
@@ -89,12 +29,15 @@ pub(super) enum Look {
 pub(super) fn look(values: &Values) -> Option<Look> {
     let numbers = values.numbers()?;
     let different: BTreeSet<u64> = numbers.iter().map(|number| number.to_bits()).collect();
-    if numbers.iter().any(|number| number.fract() != 0.0) {
+    if values.measured || numbers.iter().any(|number| number.fract() != 0.0) {
         return Some(Look::Measured);
     }
     let many = different.len() > MAX_NUMBERS;
-    let everywhere = different.len() == numbers.len();
-    let identifier = everywhere || is_identifier(&values.name);
+    let nearly_all = different.len() > 2 && 2 * different.len() > numbers.len();
+    if (many || nearly_all) && !unit_of(&values.name).is_empty() {
+        return Some(Look::Measured);
+    }
+    let identifier = different.len() == numbers.len() || is_number_of_row(&values.name);
     Some(match (many, counts_up(&numbers)) {
         (true, false) if identifier => Look::Identifier,
         (true, false) => Look::Measured,
@@ -110,13 +53,28 @@ fn counts_up(numbers: &[f64]) -> bool {
         && usize::try_from(last.saturating_sub(first)).is_ok_and(|range| range == different.len() - 1)
 }
 
-/// `id`, `image_id`, `ImageID`, `serial no`.
-fn is_identifier(name: &str) -> bool {
-    let lower = name.to_lowercase();
-    let last = lower.split(|c: char| !c.is_alphanumeric()).next_back().unwrap_or_default();
-    matches!(last, "id" | "ids" | "index" | "idx" | "no" | "nr" | "number" | "serial")
-        || name.ends_with("ID")
-        || name.ends_with("Id")
+/// `index`, `serial no`: numbers that tell rows apart, if there are many.
+fn is_number_of_row(name: &str) -> bool {
+    matches!(words(name).last().map_or("", String::as_str), "index" | "idx" | "no" | "nr" | "number" | "serial")
+}
+
+/// `id`, `image_id`, `ImageID`, `id_plot`, `uuid`; not `class_id`, whose numbers are classes.
+pub(super) fn is_identifier(name: &str) -> bool {
+    let words = words(name);
+    let is_id = |word: Option<&String>| word.is_some_and(|word| matches!(word.as_str(), "id" | "ids"));
+    let by_case = name.ends_with("ID") || name.ends_with("Id");
+    let of_class = words.iter().any(|word| LABEL_WORDS.iter().any(|label| word.trim_end_matches("id") == *label));
+    let unique = words.iter().any(|word| matches!(word.as_str(), "uuid" | "guid"));
+    (is_id(words.first()) || is_id(words.last()) || by_case || unique) && !of_class
+}
+
+/// Words of columns whose identifiers are those of classes.
+const LABEL_WORDS: [&str; 6] = ["class", "label", "category", "target", "cls", "cat"];
+
+/// The words of a name, in lower case.
+fn words(name: &str) -> Vec<String> {
+    let parts = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    parts.map(str::to_lowercase).collect()
 }
 
 /// The regression task of a column whose cells are all numbers; `chosen` by a setting.
@@ -136,7 +94,10 @@ pub(super) fn regression(
         let fail = |reason: &str| {
             table.fail(line, format!("column `{name}` holds `{cell}`, {reason}: correct it, or leave the cell blank"))
         };
-        let value = number(cell).ok_or_else(|| fail("which is no number, and is to be a regression"))? as f32;
+        let value = number(cell).ok_or_else(|| match &values.unclear {
+            Some(reason) => table.fail_in_header(format!("{reason} (data.open.regression)")),
+            None => fail("which is no number, and is to be a regression"),
+        })? as f32;
         if !value.is_finite() {
             return Err(fail("which is beyond the numbers of 32 bits"));
         }
@@ -145,8 +106,14 @@ pub(super) fn regression(
     let numbers = values.numbers().unwrap_or_default();
     let (low, high) =
         numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &n| (low.min(n), high.max(n)));
-    let unit = unit_of(name);
+    let of_name = unit_of(name);
+    let unit = if values.unit.is_empty() { of_name.clone() } else { values.unit.clone() };
     reading.extend(values.said.clone());
+    if !of_name.is_empty() && of_name != unit {
+        reading.warn(format!(
+            "column `{name}`: its cells have the unit `{unit}`, its name has `{of_name}`: `{unit}` is taken"
+        ));
+    }
     let range = format!("from {low} to {high}{}{unit}", if unit.is_empty() { "" } else { " " });
     if chosen {
         reading.guess(format!("column `{name}` is a regression task (data.open.regression): numbers {range}"));
@@ -168,70 +135,16 @@ pub(super) fn regression(
     Ok((Task::new(name, TaskKind::Regression { unit }), labels))
 }
 
-/// The unit in a column's name: `age [years]`, `height (cm)`, `yield_kg`, `speed_km_h`; empty without one.
-fn unit_of(name: &str) -> String {
-    let name = name.trim();
-    let within = |open: char, close: char| {
-        let (_, unit) = name.strip_suffix(close)?.rsplit_once(open)?;
-        Some(unit.trim()).filter(|unit| !unit.is_empty() && !unit.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    let known = |word: &str| UNITS.contains(&word.to_lowercase().as_str());
-    let composed = |unit: &&str| known(unit) || unit.contains(['/', '%', '°', '²', '³', '^', 'µ']);
-    if let Some(unit) = within('[', ']').or_else(|| within('(', ')').filter(composed)) {
-        return unit.to_owned();
-    }
-    let words: Vec<&str> = name.split(['_', ' ', '-', '.']).filter(|word| !word.is_empty()).collect();
-    match words[..] {
-        [_, .., over, under] if words.len() > 2 && known(over) && known(under) => format!("{over}/{under}"),
-        [.., _, last] if known(last) => last.to_owned(),
-        _ => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn units_are_read_from_names() {
-        for (name, unit) in [
-            ("yield_kg", "kg"),
-            ("age [years]", "years"),
-            ("height (cm)", "cm"),
-            ("speed_km_h", "km/h"),
-            ("yield (t/ha)", "t/ha"),
-            ("Weight-G", "G"),
-            ("moisture (%)", "%"),
-            ("score (0-10)", ""),
-            ("intensity (mean)", ""),
-            ("weight", ""),
-            ("m", ""),
-            ("vitamin_c", ""),
-        ] {
-            assert_eq!(unit_of(name), unit, "{name}");
-        }
-    }
-
-    #[test]
-    fn patterns_match_whole_names() {
-        for (pattern, name, expected) in [
-            ("age", "age", true),
-            ("age", "age2", false),
-            ("age [years]", "age [years]", true),
-            ("yield_*", "yield_kg", true),
-            ("*_kg", "yield_kg", true),
-            ("*ield*k*", "yield_kg", true),
-            ("*_g", "yield_kg", false),
-            ("a*a", "a", false),
-            ("*", "anything", true),
-        ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
-        }
-    }
-
-    #[test]
     fn names_of_identifiers() {
-        ["id", "image_id", "ImageID", "Serial No"].iter().for_each(|name| assert!(is_identifier(name), "{name}"));
-        ["width", "paid", "height_cm", "grid"].iter().for_each(|name| assert!(!is_identifier(name), "{name}"));
+        let identifiers = ["id", "image_id", "ImageID", "id_plot", "uuid", "row_uuid", "Site ID"];
+        identifiers.iter().for_each(|name| assert!(is_identifier(name), "{name}"));
+        let others = ["width", "paid", "height_cm", "grid", "class_id", "CategoryID", "idle", "Serial No"];
+        others.iter().for_each(|name| assert!(!is_identifier(name), "{name}"));
+        assert!(is_number_of_row("Serial No") && !is_number_of_row("width"));
     }
 }

@@ -7,10 +7,11 @@ use mtl_registry::nearest;
 use super::super::names::plain;
 use super::contents::{Table, rows_words};
 use super::declared::Declared;
+use super::forms::number;
 use super::paths::{Kind, Paths};
 use super::sheet::IMAGE_NAMES;
 use super::splits::SplitColumns;
-use super::values::{is_missing, number, yes_no};
+use super::values::{is_missing, yes_no};
 use crate::error::Error;
 use crate::reading::Reading;
 

@@ -1,15 +1,15 @@
 //! Lines to rows; images that are named twice, groups across subsets.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::row::Row;
+use super::column::Column;
 use super::contents::{Table, rows_words};
 use super::paths::{Kind, Paths};
 use super::roles::Roles;
 use super::sheet::{Line, places};
-use super::tasks::Column;
 use super::values::{is_missing, yes_no};
 use crate::dataset::Subset;
 use crate::error::Error;
@@ -50,7 +50,7 @@ pub(super) fn rows(
         reading.warn(format!("{rows} of generated images {verb} moved from validation or test to training"));
     }
     for &at in &roles.groups {
-        say_groups(table, at, &lines, reading);
+        say_groups(table, at, reading);
     }
     without_repeated(table, lines, reading)
 }
@@ -117,30 +117,10 @@ fn refuse_different(table: &Table, rows: &[Row], first: usize, second: usize, co
     table.fail(later, format!("this image {what} in {place}{more}: {remedy}"))
 }
 
-/// Says that a column names groups, and whether the subsets keep them together.
-fn say_groups(table: &Table, at: usize, rows: &[Row], reading: &mut Reading) {
+/// Says that a column names groups.
+fn say_groups(table: &Table, at: usize, reading: &mut Reading) {
     let name = &table.header[at];
-    let mut groups: BTreeMap<&str, (usize, BTreeSet<Subset>)> = BTreeMap::new();
-    for (cell, row) in table.cells(at).zip(rows).filter(|(cell, _)| !is_missing(cell)) {
-        let (count, subsets) = groups.entry(cell).or_default();
-        *count += 1;
-        subsets.extend(row.subset);
-    }
-    let count: usize = groups.values().map(|(count, _)| count).sum();
-    reading.guess(format!("column `{name}` names groups ({} groups in {}): no task", groups.len(), rows_words(count)));
-    let crossing: Vec<(&&str, &BTreeSet<Subset>)> = groups
-        .iter()
-        .filter(|(_, (_, subsets))| subsets.len() > 1)
-        .map(|(group, (_, subsets))| (group, subsets))
-        .collect();
-    if let Some((group, subsets)) = crossing.first() {
-        let subsets: Vec<&str> = subsets.iter().map(|&subset| subset.name()).collect();
-        reading.warn(format!(
-            "{} of {} groups of column `{name}` are in more than one subset, such as `{group}` ({}): scores are better than \
-             they will be on new groups",
-            crossing.len(),
-            groups.len(),
-            subsets.join(", ")
-        ));
-    }
+    let cells: Vec<&str> = table.cells(at).filter(|cell| !is_missing(cell)).collect();
+    let groups = cells.iter().collect::<BTreeSet<_>>().len();
+    reading.guess(format!("column `{name}` names groups ({groups} groups in {}): no task", rows_words(cells.len())));
 }

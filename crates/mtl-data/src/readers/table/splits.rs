@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::names::{eval_is_test, is_eval, plain, subset_named};
 use super::contents::{Table, rows_words};
+use super::forms::number;
 use super::sheet::places;
-use super::values::{is_missing, number, yes_no};
+use super::values::{is_missing, yes_no};
 use crate::dataset::Subset;
 use crate::error::Error;
 use crate::reading::Reading;

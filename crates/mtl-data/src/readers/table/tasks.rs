@@ -8,21 +8,19 @@ use super::super::OpenOptions;
 use super::super::draft::mask_task;
 use super::super::names::in_order;
 use super::super::row::Label;
+use super::choices::{Choice, choices};
+use super::column::Column;
 use super::contents::{Table, rows_words};
 use super::declared::{Declared, Labelled};
+use super::forms::number;
 use super::lists::Lists;
-use super::numbers::{Choice, Look, choices, look, regression};
+use super::numbers::{Look, is_identifier, look, regression};
 use super::paths::{Kind, Paths};
 use super::roles::Roles;
-use super::values::{Values, is_missing, number, spellings};
+use super::values::{Values, is_missing, spellings};
+use super::yes_no;
 use crate::error::Error;
 use crate::reading::Reading;
-
-/// A task and its label in every line.
-pub(super) struct Column {
-    pub task: Task,
-    pub labels: Vec<Label>,
-}
 
 /// The tasks in the order of their (first) columns, then masks and depth maps.
 pub(super) fn columns(
@@ -57,27 +55,45 @@ pub(super) fn label_columns(
 ) -> Result<Vec<Column>, Error> {
     let names: Vec<&str> = labels.iter().map(|&at| table.header[at].as_str()).collect();
     let mut chosen = choices(&names, options, reading)?;
+    let one_hot = yes_no::one_hot(&names, options, reading)?;
     for (choice, name) in chosen.iter_mut().zip(&names).filter(|(choice, _)| choice.is_none()) {
         // A few numbers look like classes: a column that is a regression in the model is one here too.
-        *choice = matches!(options.expects(name), Some(TaskKind::Regression { .. })).then_some(Choice::Regression);
+        *choice = match options.expects(name) {
+            Some(TaskKind::Regression { .. }) => Some(Choice::Regression),
+            _ => None,
+        };
     }
-    let read = |(&at, choice): (&usize, &Option<Choice>)| Values::read(table, at, *choice == Some(Choice::Regression));
-    let values: Vec<Values> = labels.iter().zip(&chosen).map(read).collect();
     let is_class = |at: usize| {
-        declared.has(&values[at].name)
-            || matches!(options.expects(&values[at].name), Some(TaskKind::Classification { .. }))
+        declared.has(names[at]) || matches!(options.expects(names[at]), Some(TaskKind::Classification { .. }))
     };
-    let is_yes_no = |&at: &usize| chosen[at].is_none() && !is_class(at) && values[at].yes_no().is_some();
+    let read = |at: usize| {
+        let choice = if is_class(at) { Some(Choice::Classification) } else { chosen[at] };
+        Values::read(table, labels[at], choice)
+    };
+    let values: Vec<Values> = (0..labels.len()).map(read).collect();
+    let is_free = |at: usize| chosen[at].is_none() && !is_class(at);
+    let in_one_hot = |at: usize| one_hot.iter().find(|group| group.members.contains(&at));
+    let is_yes_no = |&at: &usize| {
+        let expected = options.expects_label(&values[at].name).is_some();
+        is_free(at)
+            && in_one_hot(at).is_none()
+            && (expected || !is_identifier(&values[at].name))
+            && values[at].yes_no().is_some()
+    };
     let yes_no: Vec<usize> = (0..values.len()).filter(is_yes_no).collect();
     let expected = yes_no.iter().find_map(|&at| options.expects_label(&values[at].name));
     let mut columns = Vec::new();
     for (at, column) in values.iter().enumerate() {
-        if let Some(Labelled { classes, labels }) = declared.labels(table, labels[at])? {
+        if let Some(group) = in_one_hot(at) {
+            if group.members.first() == Some(&at) {
+                columns.push(group.column(&values, table, reading)?);
+            }
+        } else if let Some(Labelled { classes, labels }) = declared.labels(table, labels[at])? {
             let labels = labels.into_iter().map(|class| class.map_or(Label::Missing, Label::Class)).collect();
             columns.push(Column { task: Task::new(&column.name, TaskKind::Classification { classes }), labels });
         } else if (yes_no.len() > 1 || expected.is_some()) && yes_no.contains(&at) {
             if yes_no.first() == Some(&at) {
-                columns.push(yes_no_columns(&values, &yes_no, expected, reading));
+                columns.push(yes_no::multi_label(&values, &yes_no, expected, reading));
             }
         } else if is_class(at) && column.present().next().is_some() {
             columns.push(classification(column, reading));
@@ -95,27 +111,6 @@ fn files(table: &Table, task: Task, at: usize, paths: &mut Paths, label: fn(std:
         if is_missing(cell) { Label::Missing } else { label(paths.path(cell, Kind::Label, None)) }
     });
     Column { task, labels: labels.collect() }
-}
-
-/// One multi-label task of all columns of yes and no.
-fn yes_no_columns(values: &[Values], yes_no: &[usize], expected: Option<&str>, reading: &mut Reading) -> Column {
-    let cells: Vec<Vec<Option<bool>>> = yes_no.iter().filter_map(|&at| values[at].yes_no()).collect();
-    let labels: Vec<String> = yes_no.iter().map(|&at| values[at].name.clone()).collect();
-    yes_no.iter().for_each(|&at| reading.extend(values[at].said.clone()));
-    let words: BTreeSet<&str> = yes_no.iter().flat_map(|&at| values[at].present()).collect();
-    if words.iter().any(|word| !matches!(*word, "0" | "1")) {
-        let words: Vec<&str> = words.into_iter().collect();
-        reading.guess(format!(
-            "columns `{}` hold yes and no (`{}`): together they are one multi-label task",
-            labels.join("`, `"),
-            words.join("`, `")
-        ));
-    }
-    let free = if values.iter().any(|column| column.name == "labels") { "multi_label" } else { "labels" };
-    let name = expected.unwrap_or(free);
-    let lines = cells.first().map_or(0, Vec::len);
-    let rows = (0..lines).map(|line| Label::YesNo(cells.iter().map(|column| column[line]).collect()));
-    Column { task: Task::new(name, TaskKind::MultiLabel { labels }), labels: rows.collect() }
 }
 
 /// The task of one column; `None`, with the reason said, if it is none.
@@ -143,6 +138,18 @@ fn single(
     if chosen == Some(Choice::Classification) {
         return Ok(Some(classification(values, reading)));
     }
+    if is_identifier(name) {
+        let rows = rows_words(labelled);
+        reading.guess(format!(
+            "column `{name}` is an identifier by its name ({distinct} different values in {rows}): no task \
+             (data.open.classification = [\"{name}\"] makes it one)"
+        ));
+        return Ok(None);
+    }
+    if let Some(reason) = &values.unclear {
+        reading.warn(format!("{reason}; the column is no task"));
+        return Ok(None);
+    }
     if let Some(lists) = Lists::of(values) {
         return Ok(Some(multi_label(values, &lists, reading)));
     }
@@ -153,6 +160,7 @@ fn single(
     if matches!(look, Some(Look::Identifier)) || (distinct > 2 && 2 * distinct > labelled) {
         let rows = rows_words(labelled);
         let hint = regression_hint(values);
+        reading.extend(values.said.clone());
         reading.guess(format!("column `{name}` has {distinct} different values in {rows}: no task{hint}"));
         return Ok(None);
     }

@@ -4,35 +4,49 @@ use std::collections::{BTreeMap, HashMap};
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::choices::Choice;
 use super::contents::{Table, rows_words};
+use super::forms::{self, Around, Written, number};
 use crate::reading::Reading;
 
 /// Words that are classes as written, although they often mean that the label is missing.
 const DOUBTFUL: [&str; 7] = ["none", "unknown", "missing", "unlabeled", "unlabelled", "undefined", "unspecified"];
+/// Errors of spreadsheets.
+const SHEET_ERRORS: [&str; 7] = ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!", "#ERROR!"];
 /// Values that are named in a sentence.
 const NAMED: usize = 3;
 
 /// A column's cells, `None` where the label is missing.
+#[derive(Default)]
 pub(super) struct Values {
     pub name: String,
     pub cells: Vec<Option<String>>,
+    /// The unit that all cells have; empty without one.
+    pub unit: String,
+    /// Whether the cells are measured numbers by the way they are written: with a unit, or separators of thousands.
+    pub measured: bool,
+    /// Why cells that look like numbers are not read as such.
+    pub unclear: Option<String>,
     /// What to say if the column becomes a task.
     pub said: Reading,
 }
 
 impl Values {
-    /// Reads the column at `at`; `numbers`: -1 is one, also next to 0 and 1.
-    pub fn read(table: &Table, at: usize, numbers: bool) -> Self {
+    /// Reads the column at `at`. As numbers, -1 is one, also next to 0 and 1; as classes, cells stay as they are written.
+    pub fn read(table: &Table, at: usize, choice: Option<Choice>) -> Self {
         let has_plus = table.cells(at).any(|cell| cell == "+");
-        let missing = |cell: &str| is_missing(cell) && !(cell == "-" && has_plus);
+        let others_have_digits = table.cells(at).any(|cell| number(cell).is_some())
+            && table.cells(at).all(|cell| is_missing(cell) || is_infinite(cell) || cell.contains(char::is_numeric));
+        let missing =
+            |cell: &str| (is_missing(cell) && !(cell == "-" && has_plus)) || (others_have_digits && is_infinite(cell));
         let cells = table.cells(at).map(|cell| (!missing(cell)).then(|| cell.to_owned())).collect();
-        let mut values = Self { name: table.header[at].clone(), cells, said: Reading::default() };
+        let mut values = Self { name: table.header[at].clone(), cells, ..Self::default() };
         values.say_missing(table.cells(at).filter(|cell| !cell.is_empty() && missing(cell)));
-        if table.separator == b';' {
-            values.read_decimal_commas();
+        if choice != Some(Choice::Classification) {
+            values.read_form(table, choice == Some(Choice::Regression));
         }
         if values.numbers().is_some() {
-            if !numbers {
+            if choice != Some(Choice::Regression) {
                 values.leave_minus_one();
             }
             values.write_whole_numbers();
@@ -78,22 +92,20 @@ impl Values {
         self.said.guess(format!("column `{name}`: {cells} that the label is missing ({}){hint}", words.join(", ")));
     }
 
-    /// Reads `0,5` as 0.5 if all cells are such numbers. (Lists such as `1,2` have parts that occur alone.)
-    fn read_decimal_commas(&mut self) {
-        let with_point = |cell: &str| cell.replacen(',', ".", 1);
-        let commas = self.present().filter(|cell| cell.contains(',')).count();
-        let numbers = self.present().all(|cell| number(&with_point(cell)).is_some());
-        let counts = self.counts();
-        let alone = self
-            .present()
-            .filter(|cell| cell.contains(','))
-            .all(|cell| cell.split(',').all(|part| counts.contains_key(part)));
-        if commas == 0 || !numbers || alone {
-            return;
+    /// Writes numbers with a unit, separators of thousands or a decimal comma plainly.
+    fn read_form(&mut self, table: &Table, numbers: bool) {
+        let around = Around { semicolons: table.separator == b';', decimal_commas: table.decimal_commas, numbers };
+        let column = format!("column `{}`", self.name);
+        match forms::read(&self.cells, around) {
+            Written::AsIs => {}
+            Written::Words(reason) => self.said.guess(format!("{column}: {reason}")),
+            Written::Unclear(reason) => self.unclear = Some(format!("{column}: {reason}")),
+            Written::Numbers { cells, unit, thousands, said } => {
+                self.measured = thousands || !unit.is_empty();
+                (self.cells, self.unit) = (cells, unit);
+                said.into_iter().for_each(|sentence| self.said.guess(format!("{column}: {sentence}")));
+            }
         }
-        self.cells.iter_mut().flatten().for_each(|cell| *cell = with_point(cell));
-        let name = &self.name;
-        self.said.guess(format!("column `{name}`: the comma is the decimal point of {commas} numbers"));
     }
 
     /// In a column of 0 and 1, -1 is no label.
@@ -140,12 +152,13 @@ pub(super) fn is_missing(cell: &str) -> bool {
     let lower = cell.to_ascii_lowercase();
     matches!(lower.as_str(), "" | "nan" | "-nan" | "n/a" | "#n/a" | "#na" | "<na>" | "null" | "?" | "-")
         || matches!(cell, "NA" | "None" | "NaT")
+        || SHEET_ERRORS.contains(&cell)
 }
 
-/// A finite number, written with digits.
-pub(super) fn number(cell: &str) -> Option<f64> {
-    let number: f64 = cell.parse().ok()?;
-    (number.is_finite() && cell.contains(|c: char| c.is_ascii_digit())).then_some(number)
+/// Infinity in its usual words: no label among numbers, and a word among words.
+fn is_infinite(cell: &str) -> bool {
+    let words = cell.trim_start_matches(['+', '-']).to_ascii_lowercase();
+    matches!(words.as_str(), "inf" | "infinity" | "∞" | "1.#inf" | "1.#ind" | "1.#qnan")
 }
 
 /// Yes or no in its usual words.
@@ -203,7 +216,7 @@ mod tests {
 
     #[test]
     fn words_that_could_be_classes_are_not_missing() {
-        ["", "nan", "NaN", "NA", "N/A", "n/a", "null", "None", "-", "?"]
+        ["", "nan", "NaN", "NA", "N/A", "n/a", "null", "None", "-", "?", "#DIV/0!", "#N/A"]
             .iter()
             .for_each(|word| assert!(is_missing(word)));
         ["none", "unknown", "missing", "na", "0", "-1", "no"]
