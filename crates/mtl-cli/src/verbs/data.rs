@@ -50,8 +50,7 @@ pub fn run(verb: &Data, display: Display) -> Result<(), Failure> {
             if let (Some(folder), false) = (pictures, found.suspects.is_empty()) {
                 let row_of: BTreeMap<String, usize> =
                     (0..dataset.len()).map(|row| (dataset.row_name(row), row)).collect();
-                let remark =
-                    |one: &SuspectLabel| Some((*row_of.get(&one.image)?, format!("{}: {}", one.task, one.words)));
+                let remark = |one: &SuspectLabel| Some((*row_of.get(&one.image)?, one.short.clone()));
                 let remarks: Vec<(usize, String)> = found.suspects.iter().filter_map(remark).collect();
                 write(folder, SUSPECTS, &sheet_with_remarks(&**dataset, &remarks))?;
             }

@@ -64,8 +64,12 @@ pub struct SuspectLabel {
     pub task: String,
     /// The label, and what it more probably should be.
     pub words: String,
+    /// The same for a caption below the image and its labels: `-> rust (0.96)`.
+    pub short: String,
     /// Probability of the label that was given; for masks their quality, 0 to 1.
     pub given_probability: f64,
+    /// How much more probable the other class is, 0 to 1; for masks 1 less their quality.
+    pub margin: f64,
     /// Where the probability comes from.
     pub judge: Judge,
 }
@@ -105,6 +109,8 @@ pub fn label_quality(run: &Path, path: &Path, device: Option<&str>) -> Result<La
         judge(&trained, &dataset, &columns, rows, &mut found)?;
     }
     probe(&trained, &dataset, &columns, &learned, &mut found)?;
+    // Of both judges together, the surest first.
+    found.suspects.sort_by(|a, b| b.margin.total_cmp(&a.margin));
     Ok(found)
 }
 
@@ -144,12 +150,14 @@ fn probe(
             }
             let suspects = suspects(&probed.labels, &probed.probabilities, question.classes.len());
             for one in suspects.into_iter().filter(|one| learned[one.at]) {
-                let words = question.words(&one);
+                let (words, short) = (question.words(&one), question.short(&one));
                 found.suspects.push(SuspectLabel {
                     image: dataset.row_name(one.at),
                     task: task.name.clone(),
                     words,
+                    short,
                     given_probability: one.given_probability,
+                    margin: one.suggested_probability - one.given_probability,
                     judge: Judge::Probe,
                 });
             }
@@ -210,6 +218,11 @@ impl<'a> Question<'a> {
         }
     }
 
+    fn short(&self, one: &Suspect) -> String {
+        let label = self.label.map_or_else(String::new, |label| format!("{label}: "));
+        format!("-> {label}{} ({:.2})", self.classes[one.suggested], one.suggested_probability)
+    }
+
     fn words(&self, one: &Suspect) -> String {
         let (given, suggested) = (&self.classes[one.given], &self.classes[one.suggested]);
         match self.label {
@@ -260,12 +273,14 @@ fn judge(
         let Some(column) = *column else { continue };
         let labels: Vec<Labels> = rows.iter().map(|&row| dataset.labels(row)[column].clone()).collect();
         let LabelQuality { suspects: found_suspects, notes: found_notes, .. } = found;
-        let mut add = |at: usize, words: String, given_probability: f64| {
+        let mut add = |at: usize, (words, short): (String, String), given_probability: f64, margin: f64| {
             found_suspects.push(SuspectLabel {
                 image: dataset.row_name(rows[at]),
                 task: task.name.clone(),
                 words,
+                short,
                 given_probability,
+                margin,
                 judge: Judge::Run,
             });
         };
@@ -289,7 +304,8 @@ fn judge(
                         }
                     };
                     for one in suspects(&labels, &probabilities, question.classes.len()) {
-                        add(one.at, question.words(&one), one.given_probability);
+                        let margin = one.suggested_probability - one.given_probability;
+                        add(one.at, (question.words(&one), question.short(&one)), one.given_probability, margin);
                     }
                 }
             }
@@ -304,7 +320,7 @@ fn judge(
                         judged.masks.len(),
                         100.0 * agreeing
                     );
-                    add(at, words, quality);
+                    add(at, (words, format!("{:.0} % agree", 100.0 * agreeing)), quality, 1.0 - quality);
                 }
             }
             _ => {}
