@@ -74,16 +74,26 @@ impl Reading {
         Self { reader: self.reader, guesses: named(self.guesses), warnings: named(self.warnings), unread }
     }
 
-    /// One line per entry, for a report and the start of a run.
+    /// One line per entry, for the start of a run.
     pub fn lines(&self) -> Vec<String> {
-        let left = self.unread.iter().map(|(reason, files)| {
+        let Self { guesses, warnings, .. } = self;
+        guesses.iter().chain(warnings).cloned().chain(self.left()).collect()
+    }
+
+    /// The lines without the warnings.
+    pub fn notes(&self) -> Vec<String> {
+        self.guesses.iter().cloned().chain(self.left()).collect()
+    }
+
+    /// One line per reason why files are not read.
+    fn left(&self) -> impl Iterator<Item = String> {
+        self.unread.iter().map(|(reason, files)| {
             let first = files.first.first().map(|path| path.display().to_string()).unwrap_or_default();
             match files.count {
                 1 => format!("1 file is not read ({reason}): {first}"),
                 count => format!("{count} files are not read ({reason}), such as {first}"),
             }
-        });
-        self.guesses.iter().chain(&self.warnings).cloned().chain(left).collect()
+        })
     }
 }
 

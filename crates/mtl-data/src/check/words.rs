@@ -61,11 +61,17 @@ impl fmt::Display for Report {
             });
             write_list(f, &format!("{word}, in different classes or subsets"), pairs)?;
         }
-        write_list(f, "notes", self.reading.lines().into_iter())?;
-        match self.problems() {
-            0 => writeln!(f, "no problems"),
-            1 => writeln!(f, "1 problem"),
-            n => writeln!(f, "{n} problems"),
+        write_list(f, "notes", self.reading.notes().into_iter())?;
+        write_list(f, "warnings", self.reading.warnings.iter().cloned())?;
+        let count = |count: usize, what: &str| match count {
+            0 => format!("no {what}s"),
+            1 => format!("1 {what}"),
+            n => format!("{n} {what}s"),
+        };
+        let problems = count(self.problems(), "problem");
+        match self.reading.warnings.len() {
+            0 => writeln!(f, "{problems}"),
+            warnings => writeln!(f, "{problems}, {}", count(warnings, "warning")),
         }
     }
 }
