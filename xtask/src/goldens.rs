@@ -10,7 +10,8 @@ use crate::root;
 /// `goldens`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Python with torch, numpy and safetensors. Without it, instructions for its installation are printed.
+    /// Python with torch, numpy, safetensors, torch-fidelity, pytorch-fid, prdc and scipy. Without it, instructions for its
+    /// installation are printed.
     #[arg(long, value_name = "PYTHON")]
     python: Option<PathBuf>,
 }
@@ -32,9 +33,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let Some(python) = &args.python else {
         println!("{} programs in tests/goldens compute the reference values with PyTorch:", programs.len());
         println!("  python3 -m venv target/goldens");
-        println!(
-            "  target/goldens/bin/pip install torch numpy safetensors --extra-index-url https://download.pytorch.org/whl/cpu"
-        );
+        println!("  target/goldens/bin/pip install torch numpy safetensors torch-fidelity pytorch-fid prdc scipy \\");
+        println!("    --extra-index-url https://download.pytorch.org/whl/cpu");
         println!("  cargo xtask goldens --python target/goldens/bin/python");
         println!(
             "then `git diff --stat tests/goldens` shows the changes; `cargo test` compares them with this program."

@@ -2,6 +2,7 @@
 
 mod compare;
 mod data;
+mod eval;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{ArgAction, ArgGroup, Parser, Subcommand, ValueEnum};
 
 pub use compare::Compare;
 pub use data::{Data, Fetch, Slices};
+pub use eval::Eval;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -91,7 +93,7 @@ pub enum Verb {
     Train(Train),
     /// Continue an interrupted run; the result is bit for bit that of an uninterrupted one.
     Resume(Resume),
-    /// Score a run on its held-out images, or on another folder.
+    /// Score a run on its held-out images, or on another folder; with --generation, its generators.
     Eval(Eval),
     /// Predict class probabilities, masks and overlays (PNG) for images and folders of images.
     Predict(Predict),
@@ -175,22 +177,6 @@ pub struct Resume {
     /// New place of the run's folder of images, if it was moved or renamed; repeated for a run on several folders.
     #[arg(long, value_name = "DIR")]
     pub data: Vec<PathBuf>,
-    /// Print the result as JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `mtl eval`.
-#[derive(Debug, clap::Args)]
-pub struct Eval {
-    /// The run folder.
-    pub run: PathBuf,
-    /// Score all images of this folder instead of the run's held-out images; or the new place of the run's own folder.
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Device [default: that of training].
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,

@@ -38,7 +38,8 @@ pub struct Outcome {
 impl Outcome {
     pub(crate) fn new(seed: u64, run: &Path, record: &RunRecord) -> Result<Self> {
         let missing = |problem| Error::Incomplete { run: run.to_owned(), problem };
-        let best = record.best.as_ref().ok_or_else(|| missing("the run has no validation"))?;
+        let skill = record.best.as_ref().and_then(|best| best.value.skill());
+        let skill = skill.ok_or_else(|| missing("the run has no validation"))?;
         let joint = record.stages.iter().find(|stage| stage.name == JOINT);
         let joint = joint.ok_or_else(|| missing("the run has no joint stage"))?;
         let scores = record.scores.iter().filter_map(|task| Some((task.task.clone(), task.scores.first()?.clone())));
@@ -46,7 +47,7 @@ impl Outcome {
             seed,
             run: run.to_owned(),
             scores: scores.collect(),
-            skill: best.skill,
+            skill,
             step_seconds: joint.seconds / joint.steps.max(1) as f64,
         })
     }

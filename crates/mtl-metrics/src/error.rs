@@ -62,6 +62,44 @@ pub enum Error {
         /// Kind of the target or prediction.
         found: &'static str,
     },
+    /// A feature that is NaN or infinite.
+    #[error(
+        "feature {feature} of image {image} is {value}: the network that computed it, or the generator that drew the image, has diverged"
+    )]
+    Feature {
+        /// Row of the image.
+        image: usize,
+        /// Column of the feature.
+        feature: usize,
+        /// The value.
+        value: f64,
+    },
+    /// Features of two networks.
+    #[error("{left} and {right} features per image: compare features of one network")]
+    Width {
+        /// Features per real image.
+        left: usize,
+        /// Features per generated image.
+        right: usize,
+    },
+    /// Fewer images than a measure needs.
+    #[error("{measure}: {found} {which}, at least {needed} are needed")]
+    TooFew {
+        /// The measure.
+        measure: &'static str,
+        /// Of what there are too few.
+        which: &'static str,
+        /// Number given.
+        found: usize,
+        /// Number needed.
+        needed: usize,
+    },
+    /// An iteration that does not end.
+    #[error("{measure}: the singular values of these features do not converge: scale the features to about 1")]
+    NotConverged {
+        /// The measure.
+        measure: &'static str,
+    },
     /// Merging accumulators of different tasks.
     #[error("cannot merge scores of {left} with scores of {right}: they are of different tasks")]
     Merge {

@@ -18,6 +18,8 @@
 //! [`skill_score`] compares a model with it. Counts are `u64`, sums `f64`. Counts do not depend on the order of the images; the
 //! sums of [`Dense`], [`Regression`], [`Psnr`] and `dice_image` do in their last bits, so merge in a fixed order for identical bytes.
 //!
+//! [`generation`] compares generated images with real ones, on features of a network.
+//!
 //! Cost: one or two passes over the slices; memory `classes^2` counters. Invalid input (slices of different lengths, a label
 //! outside the classes, a NaN prediction) is an [`Error`] and leaves the accumulator unchanged.
 //!
@@ -45,6 +47,7 @@ mod baseline;
 mod confusion;
 mod dense;
 mod error;
+pub mod generation;
 pub mod label_quality;
 mod mask;
 mod metric_set;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mtl_metrics::generation::GenerationScore;
 use mtl_model::step::conflict::{Comparison, TaskPair};
 use serde::Serialize;
 
@@ -98,6 +99,17 @@ pub enum Event {
         best: bool,
         /// All scores.
         scores: Vec<TaskScores>,
+    },
+    /// Samples of a generator were compared with the validation images.
+    SamplesValidated {
+        /// Name of the stage.
+        stage: String,
+        /// Steps done.
+        step: u64,
+        /// KID in the features of random networks, mean and spread over them.
+        kid: GenerationScore,
+        /// Whether it is the best so far.
+        best: bool,
     },
     /// A checkpoint was saved.
     Saved {

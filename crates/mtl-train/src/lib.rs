@@ -36,10 +36,14 @@ pub use config::Config;
 pub use error::{Error, ErrorKind, Origin, Remedy, Result};
 pub use eval::evaluate::{Evaluation, evaluate};
 pub use eval::generate::{GenerateRequest, Generated, generate};
+pub use eval::generation::{
+    ClassifierAccuracy, EvaluatorReport, GenerationEvaluation, GenerationRequest, GeneratorReport, NetworkScores,
+    evaluate_generation,
+};
 pub use eval::label_quality::{Judge, LabelQuality, SuspectLabel, label_quality};
 pub use eval::predict::{PredictRequest, Predictions, predict};
 pub use eval::prediction::{Predicted, TaskPrediction};
 pub use eval::prediction_table::Format;
-pub use record::{Best, RunRecord, StageRecord, TaskScores};
+pub use record::{Best, Measured, RunRecord, StageRecord, TaskScores};
 pub use run::{resume, resume_moved, train};
 pub use store::{LoadedRun, built_from};

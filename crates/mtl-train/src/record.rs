@@ -44,8 +44,38 @@ pub struct StageRecord {
 pub struct Best {
     /// Step of the stage.
     pub step: u64,
-    /// Mean skill score over the tasks.
-    pub skill: f64,
+    /// Its value.
+    #[serde(flatten)]
+    pub value: Measured,
+}
+
+/// What a validation measures, and by which the best weights are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measured {
+    /// Mean skill score over the tasks, of the joint stage: higher is better.
+    Skill(f64),
+    /// KID of samples against validation images, of a generator's stage: lower is better.
+    Kid(f64),
+}
+
+impl Measured {
+    /// Whether this is a better value than `other` of the same stage.
+    pub fn better_than(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Skill(own), Self::Skill(other)) => own > other,
+            (Self::Kid(own), Self::Kid(other)) => own < other,
+            _ => false,
+        }
+    }
+
+    /// The skill score, if it is one.
+    pub fn skill(self) -> Option<f64> {
+        match self {
+            Self::Skill(skill) => Some(skill),
+            Self::Kid(_) => None,
+        }
+    }
 }
 
 /// Scores of one task and of its baseline.

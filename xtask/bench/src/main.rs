@@ -9,6 +9,7 @@
 // The same allocator as in `mtl`, so that the timings hold for its users.
 mod balance;
 mod gan;
+mod generation;
 mod inference;
 mod inputs;
 mod joint;

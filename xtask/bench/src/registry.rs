@@ -2,12 +2,13 @@
 
 use crate::kernels::{activation, conv, linear, loss, norm, optimizer, pool, resize};
 use crate::workload::Workload;
-use crate::{balance, gan, inference, joint, reading, tutorial};
+use crate::{balance, gan, generation, inference, joint, reading, tutorial};
 
 /// See the module.
 pub fn workloads() -> Vec<Workload> {
     let mut all = vec![tutorial::workload(), joint::workload(), gan::workload(), inference::workload(), gan::drawing()];
     all.extend(reading::workloads());
+    all.extend(generation::workloads());
     all.extend(balance::workloads());
     for family in [
         conv::workloads,
@@ -42,6 +43,8 @@ mod tests {
             "inference",
             "generate",
             "reading/jpg",
+            "generation/kid-256",
+            "generation/frechet-256",
             "conv/tutorial-image-2/weight",
             "linear/tutorial-classes/input",
             "pool/average/input",

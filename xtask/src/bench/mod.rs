@@ -151,11 +151,12 @@ fn compare(
             command
         })?);
     }
-    if let Some(python) = args.peer.as_ref().filter(|_| plays("pillow")) {
+    for name in PROGRAMS.into_iter().filter(|name| plays(name)) {
+        let Some(python) = &args.peer else { break };
         let mut command = Command::new(python);
-        command.arg(root().join("xtask/bench/peers/pillow/peer.py")).arg(&workload.name);
+        command.arg(root().join("xtask/bench/peers").join(name).join("peer.py")).arg(&workload.name);
         command.args(["--batch", &batch.to_string(), "--case", &workload.case.to_string()]);
-        sides.push(Entered::new("pillow", None, Side::start(command).context("pillow")?));
+        sides.push(Entered::new(name, None, Side::start(command).context(name)?));
     }
     // Another workload of ours is a peer too: the cost of a method relative to the plain sum.
     for other in workload.peers.iter().filter(|peer| peer.contains('/')) {
@@ -221,6 +222,9 @@ struct Entered {
     /// Seconds per step in a trial.
     trial: Option<f64>,
 }
+
+/// Peers in Python without variants, each a program `peers/NAME/peer.py`.
+const PROGRAMS: [&str; 2] = ["pillow", "fidelity"];
 
 /// Largest ratio of a side's time to its time in the trial.
 const DISTURBED: f64 = 1.5;

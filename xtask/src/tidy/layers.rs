@@ -10,7 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mtl-registry", &[]),
     ("mtl-hub", &["mtl-registry"]),
     ("mtl-task", &[]),
-    ("mtl-metrics", &["mtl-task"]),
+    ("mtl-metrics", &["mtl-rng", "mtl-task"]),
     ("mtl-balance", &["mtl-rng", "mtl-registry"]),
     ("mtl-tensor", &["mtl-rng"]),
     ("mtl-data", &["mtl-rng", "mtl-registry", "mtl-task"]),

@@ -1,5 +1,6 @@
 //! Text of results: tables, scores, numbers.
 
+pub mod generation;
 pub mod number;
 pub mod scores;
 pub mod table;

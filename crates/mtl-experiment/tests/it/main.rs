@@ -134,7 +134,7 @@ fn checks_runs(result: &ComparisonResult) {
                 record.stages.iter().map(|stage| (stage.name.as_str(), stage.steps)).collect::<Vec<_>>(),
                 [("joint", 2)]
             );
-            assert_eq!(run.skill, record.best.unwrap().skill);
+            assert_eq!(Some(run.skill), record.best.unwrap().value.skill());
             let scores: Vec<_> = record.scores.iter().map(|task| (task.task.clone(), task.scores[0].clone())).collect();
             assert_eq!(run.scores.clone().into_iter().collect::<Vec<_>>(), {
                 let mut sorted = scores;

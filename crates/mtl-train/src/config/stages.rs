@@ -166,6 +166,9 @@ pub struct StageSettings {
     pub clip_grad_norm: f64,
     /// Decay per step of the weight average (EMA) that is sampled. Default 0.99.
     pub ema_decay: f64,
+    /// Number of validations over the stage: KID of samples against at most 256 validation images, in the features of untrained
+    /// networks. The weights of the best one are kept. 0, or fewer than 50 validation images: those of the last step are. Default 8.
+    pub validations: u64,
 }
 
 impl Default for StageSettings {
@@ -179,6 +182,7 @@ impl Default for StageSettings {
             min_lr_ratio: 0.1,
             clip_grad_norm: 10.0,
             ema_decay: 0.99,
+            validations: 8,
         }
     }
 }

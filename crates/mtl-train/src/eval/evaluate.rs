@@ -51,15 +51,7 @@ pub fn evaluate(run: &Path, data: Option<&Path>, device: Option<&str>) -> Result
     let (config, schema) = (&trained.config, &trained.schema);
     let Scored { part, data, loader, columns, constants, notes, mut warnings } = match data {
         None => {
-            identity::check_present(run, config)?;
-            let mut plan = Plan::new(config.clone())?;
-            identity::adopt(&mut plan, schema, config.data.open.known.as_deref()).map_err(|differences| {
-                let problem = format!(
-                    "the data has changed since the run was trained, and its held-out side with it: {differences}; score it \
-                     as other data, by naming its folder"
-                );
-                Error::DataMismatch(format!("{}: {problem}", run.display()))
-            })?;
+            let plan = own_plan(run, &trained)?;
             held_out(config, &plan)?
         }
         Some(path) => {
@@ -101,6 +93,24 @@ struct Scored {
     constants: Option<Vec<Baseline>>,
     notes: Vec<String>,
     warnings: Vec<String>,
+}
+
+/// The data of a run, unchanged since its training.
+///
+/// # Errors
+/// Data that is gone or has changed.
+pub(super) fn own_plan(run: &Path, trained: &LoadedRun) -> Result<Plan> {
+    let (config, schema) = (&trained.config, &trained.schema);
+    identity::check_present(run, config)?;
+    let mut plan = Plan::new(config.clone())?;
+    identity::adopt(&mut plan, schema, config.data.open.known.as_deref()).map_err(|differences| {
+        let problem = format!(
+            "the data has changed since the run was trained, and its held-out side with it: {differences}; score it as other \
+             data, by naming its folder"
+        );
+        Error::DataMismatch(format!("{}: {problem}", run.display()))
+    })?;
+    Ok(plan)
 }
 
 /// The held-out images of a run's own data.

@@ -137,14 +137,29 @@ fn new_folder(run: &Path, generator: &str, wanted: Option<&Path>) -> Result<Path
     Ok(out.to_owned())
 }
 
+/// Whether a run has trained the generator `name`.
+fn trained(run: &LoadedRun, name: &str) -> bool {
+    // A generator may have been trained as an objective of the joint stage, or by the run the weights are from.
+    let jointly = run.model.objectives.iter().any(|objective| objective.generator() == Some(name));
+    let loaded = run.config.model.init_from.is_some() && !run.config.stages.runs(name) && !jointly;
+    run.passed(name) || (jointly && run.passed(JOINT)) || loaded
+}
+
+/// The wanted generator, or all that the run has trained, in the order of their names.
+///
+/// # Errors
+/// A generator that does not exist or is not trained; no trained one at all.
+pub(super) fn choose_generators(run: &LoadedRun, wanted: Option<&str>) -> Result<Vec<String>> {
+    if wanted.is_some() {
+        return Ok(vec![choose_generator(run, wanted)?]);
+    }
+    let names: Vec<String> = run.model.generators.keys().filter(|name| trained(run, name)).cloned().collect();
+    if names.is_empty() { Err(Error::NoGenerator) } else { Ok(names) }
+}
+
 /// The generator to sample from: the wanted one, else the one that was trained last.
 fn choose_generator(run: &LoadedRun, wanted: Option<&str>) -> Result<String> {
-    let trained = |name: &str| {
-        // A generator may have been trained as an objective of the joint stage, or by the run the weights are from.
-        let jointly = run.model.objectives.iter().any(|objective| objective.generator() == Some(name));
-        let loaded = run.config.model.init_from.is_some() && !run.config.stages.runs(name) && !jointly;
-        run.passed(name) || (jointly && run.passed(JOINT)) || loaded
-    };
+    let trained = |name: &str| trained(run, name);
     let names: Vec<&str> = run.model.generators.keys().map(String::as_str).collect();
     match wanted {
         Some(name) if !names.contains(&name) => {

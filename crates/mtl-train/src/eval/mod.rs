@@ -3,6 +3,7 @@
 pub(crate) mod evaluate;
 pub(crate) mod examples;
 pub(crate) mod generate;
+pub(crate) mod generation;
 mod inputs;
 pub(crate) mod label_quality;
 pub(crate) mod leakage;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mtl_data::concat::spread;
+use mtl_data::loader::Loader;
 use mtl_gen::{Batch, Generator, Prepare};
 use mtl_model::DeviceBatch;
 use mtl_model::step::task_loss::task_loss;
@@ -13,12 +14,15 @@ use mtl_tensor::optim::{Ema, Optimizer, Schedule, collect};
 use mtl_tensor::{Ctx, Tensor, Var, backward, to_f64};
 use mtl_trunk::Features;
 
+use super::samples::Validator;
 use super::stage::{
-    LoopSettings, Messages, OptimizerStep, RunContext, Stage, StepAt, StepReport, below, named_state, optimize,
+    LoopSettings, Messages, OptimizerStep, RunContext, Stage, StepAt, StepReport, Validation, below, named_state,
+    optimize,
 };
 use crate::config::StageSettings;
 use crate::error::{Error, Result};
 use crate::eval::pictures::{tiles, write_grid};
+use crate::store::checkpoint::Checkpoint;
 
 /// Images that a prior is fitted to, at the end of a stage and for pictures during it.
 const PRIOR_IMAGES: usize = 2048;
@@ -34,6 +38,8 @@ struct GeneratorStage {
     config: StageSettings,
     generator: Arc<dyn Generator>,
     optimizers: Vec<Optimizer>,
+    /// From the first validation on.
+    validator: Option<Validator>,
 }
 
 /// Builds the stage of the generator `name`.
@@ -49,6 +55,7 @@ pub(super) fn build(name: &str, run: &mut RunContext) -> Result<Box<dyn Stage>> 
         config: run.plan.config.stages.settings(name),
         generator: Arc::clone(generator),
         optimizers: generator.phases().iter().map(optimizer).collect::<mtl_tensor::Result<_>>()?,
+        validator: None,
     }))
 }
 
@@ -61,7 +68,7 @@ impl Stage for GeneratorStage {
         LoopSettings {
             batch: run.plan.config.batch(&self.name),
             ema_decay: self.config.ema_decay,
-            validations: 0,
+            validations: if Validator::supported(run) { self.config.validations } else { 0 },
             patience: 0,
             pictures: run.plan.config.output.pictures.max(1),
         }
@@ -123,6 +130,15 @@ impl Stage for GeneratorStage {
         Ok(report)
     }
 
+    fn validate(&mut self, run: &RunContext, _: &Loader) -> Result<Validation> {
+        fit_prior(run, &*self.generator, false)?;
+        let validator = match &self.validator {
+            Some(validator) => validator,
+            None => self.validator.insert(Validator::new(run)?),
+        };
+        Ok(Validation::Samples(validator.kid(run, &*self.generator)?))
+    }
+
     fn draw(&mut self, run: &RunContext, path: &Path, last: bool) -> Result<()> {
         if !last {
             fit_prior(run, &*self.generator, false)?;
@@ -139,9 +155,20 @@ impl Stage for GeneratorStage {
     }
 
     fn finish(&mut self, run: &RunContext, averages: &Ema) -> Result<Vec<String>> {
-        run.model.overwrite(&averages.values()?)?;
+        let mut warnings = Vec::new();
+        let mut values = averages.values()?;
+        if self.settings(run).validations > 0 {
+            let (best, _, warning) = Checkpoint::load_named(&run.dir.join("checkpoints"), "best")?;
+            warnings.extend(warning);
+            // Without a readable one of this stage, the last weights are kept.
+            if best.state.stage == self.name {
+                // A run stopped between the two links of its last save finds the finished stage here.
+                values = if best.state.stage_finished { best.weights } else { best.averages };
+            }
+        }
+        run.model.overwrite(&values)?;
         fit_prior(run, &*self.generator, true)?;
-        Ok(Vec::new())
+        Ok(warnings)
     }
 
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {

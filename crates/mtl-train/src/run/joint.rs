@@ -12,12 +12,12 @@ use mtl_tensor::{Ctx, Device, Tensor, Var};
 
 use super::generator::fit_prior;
 use super::stage::{
-    LoopSettings, Messages, OptimizerStep, RunContext, Stage, StepAt, StepReport, below, named_state, optimize,
+    LoopSettings, Messages, OptimizerStep, RunContext, Stage, StepAt, StepReport, Validation, below, named_state,
+    optimize,
 };
 use crate::config::{JOINT, Joint};
 use crate::error::{Error, Result};
 use crate::eval::score::score;
-use crate::record::TaskScores;
 use crate::store::checkpoint::Checkpoint;
 
 /// Prefix of the balancer's state in a checkpoint.
@@ -115,9 +115,11 @@ impl Stage for JointStage {
         Ok(StepReport { losses: output.losses, weights, updates: vec![update], comparison })
     }
 
-    fn validate(&mut self, run: &RunContext, validation: &Loader) -> Result<Vec<TaskScores>> {
+    fn validate(&mut self, run: &RunContext, validation: &Loader) -> Result<Validation> {
         let columns: Vec<Option<usize>> = run.plan.columns.iter().copied().map(Some).collect();
-        score(&run.model, validation, &columns, Some(&run.baselines), self.config.flip_tta, &run.device)
+        let baselines = Some(&run.baselines[..]);
+        let scores = score(&run.model, validation, &columns, baselines, self.config.flip_tta, &run.device)?;
+        Ok(Validation::Tasks(scores))
     }
 
     fn finish(&mut self, run: &RunContext, _: &Ema) -> Result<Vec<String>> {

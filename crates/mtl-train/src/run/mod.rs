@@ -2,6 +2,7 @@
 
 mod generator;
 mod joint;
+mod samples;
 mod session;
 pub mod stage;
 pub mod stages;
@@ -245,7 +246,7 @@ fn finish(mut s: Session<'_, '_>) -> Result<RunRecord> {
         run: s.run.dir.path().to_owned(),
         scores,
         conflicts,
-        best: s.state.finished.iter().rev().find_map(|stage| stage.best.clone()),
+        best: s.state.finished.iter().find_map(|stage| stage.best.clone().filter(|best| best.value.skill().is_some())),
         stages: s.state.finished.clone(),
         seconds: s.state.finished.iter().map(|stage| stage.seconds).sum(),
     };

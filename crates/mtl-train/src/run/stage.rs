@@ -5,6 +5,7 @@ use std::path::Path;
 
 use mtl_data::loader::Loader;
 use mtl_metrics::Baseline;
+use mtl_metrics::generation::GenerationScore;
 use mtl_model::step::conflict::Comparison;
 use mtl_model::{DeviceBatch, Model};
 use mtl_tensor::collective::Collective;
@@ -13,8 +14,9 @@ use mtl_tensor::{Device, Tensor, Var};
 
 use crate::data::Plan;
 use crate::error::{Error, Result};
-use crate::event::Update;
-use crate::record::TaskScores;
+use crate::eval::score::mean_skill;
+use crate::event::{Event, Update};
+use crate::record::{Measured, TaskScores};
 use crate::store::run_dir::RunDir;
 
 /// Everything that a stage works with.
@@ -81,6 +83,33 @@ pub struct StepReport {
     pub comparison: Option<Comparison>,
 }
 
+/// Outcome of a validation.
+#[derive(Debug)]
+pub enum Validation {
+    /// Scores of the tasks.
+    Tasks(Vec<TaskScores>),
+    /// KID of samples.
+    Samples(GenerationScore),
+}
+
+impl Validation {
+    /// The value that the best weights are chosen by.
+    pub(super) fn value(&self) -> Measured {
+        match self {
+            Self::Tasks(scores) => Measured::Skill(mean_skill(scores)),
+            Self::Samples(kid) => Measured::Kid(kid.value),
+        }
+    }
+
+    /// Its event.
+    pub(super) fn event(self, stage: &str, step: u64, best: bool) -> Event {
+        match self {
+            Self::Tasks(scores) => Event::Validated { step, skill: mean_skill(&scores), best, scores },
+            Self::Samples(kid) => Event::SamplesValidated { stage: stage.to_owned(), step, kid, best },
+        }
+    }
+}
+
 /// Messages of a stage for the user.
 #[derive(Debug, Default)]
 pub struct Messages {
@@ -114,13 +143,11 @@ pub trait Stage {
     /// A loss or gradient that is not finite.
     fn step(&mut self, run: &RunContext, batch: &DeviceBatch, at: StepAt) -> Result<StepReport>;
 
-    /// Scores on the validation images, called with the averaged weights in place.
+    /// Scores on the validation images, called with the averaged weights in place. The best weights are chosen by it.
     ///
     /// # Errors
     /// Images that cannot be read, predictions that are not finite.
-    fn validate(&mut self, _run: &RunContext, _validation: &Loader) -> Result<Vec<TaskScores>> {
-        Ok(Vec::new())
-    }
+    fn validate(&mut self, run: &RunContext, validation: &Loader) -> Result<Validation>;
 
     /// Draws a picture of progress, called with the averaged weights in place; `last` after the end of the stage.
     ///

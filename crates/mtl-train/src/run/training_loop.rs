@@ -9,7 +9,6 @@ use tracing::debug_span;
 use super::session::Session;
 use super::stage::{Stage, StepAt};
 use crate::error::{Error, Result};
-use crate::eval::score::mean_skill;
 use crate::event::Event;
 use crate::record::Best;
 
@@ -84,14 +83,14 @@ fn run_steps(s: &mut Session<'_, '_>, stage: &mut dyn Stage) -> Result<()> {
         if let Some(validation) = &validation
             && (due(steps.div_ceil(settings.validations)) || done == steps)
         {
-            let scores = ema.with_averages(|| stage.validate(&s.run, validation))??;
-            let skill = mean_skill(&scores);
-            best = s.state.best.as_ref().is_none_or(|before| skill > before.skill);
+            let found = ema.with_averages(|| stage.validate(&s.run, validation))??;
+            let value = found.value();
+            best = s.state.best.as_ref().is_none_or(|before| value.better_than(before.value));
             s.state.since_best = if best { 0 } else { s.state.since_best + 1 };
             if best {
-                s.state.best = Some(Best { step: done, skill });
+                s.state.best = Some(Best { step: done, value });
             }
-            s.send(&Event::Validated { step: done, skill, best, scores });
+            s.send(&found.event(&name, done, best));
         }
         if settings.pictures > 0 && due(steps.div_ceil(settings.pictures)) && done < steps {
             let path = s.run.dir.join(format!("samples/{name}-{done:06}.png"));

@@ -84,6 +84,8 @@ fn balancers_and_modes_resume_too() {
         &["stages.joint.optimizer={sgd={}}", "stages.run=[\"joint\"]"],
         &["generators.gan.gan.mode=finetuned", "budget.steps=2"],
         &["generators.gan.gan.mode=hybrid", "budget.steps=2"],
+        // Enough validation images for the choice of the best step, which is not the last one everywhere.
+        &["generators.gan.gan.mode=frozen", "data.scenes.count=400", "stages.gan.validations=3", "budget.steps=2"],
     ] {
         let dir = tempfile::tempdir().unwrap();
         let reference = whole(dir.path(), more);

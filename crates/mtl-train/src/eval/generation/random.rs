@@ -1,0 +1,167 @@
+//! The networks `random`: untrained convolutional networks of three seeds.
+//!
+//! They have seen no data, so no generator can have learned to please them; with the class and its likelihood unknown to them
+//! they see shape, colour and texture alike. Naeem et al. 2020 use such features; Lee et al. 2022 (arXiv 2208.09218) compare them
+//! with trained ones. Every score is the mean over the three networks, its spread their standard deviation.
+
+use mtl_metrics::generation::{Features, GenerationScore, kid};
+use mtl_rng::Seed;
+use mtl_tensor::layers::Conv2d;
+use mtl_tensor::{DType, Device, Params, to_f64};
+
+use super::images::Images;
+use crate::error::Result;
+
+/// Name in tables and files.
+pub const NAME: &str = "random";
+/// Networks that scores are averaged over.
+const NETWORKS: u64 = 3;
+/// Channels after each convolution, which halves height and width.
+const CHANNELS: [usize; 3] = [16, 32, 64];
+/// The last map is averaged over a grid of 2 x 2 parts.
+const GRID: usize = 2;
+/// Features per image and network.
+const WIDTH: usize = CHANNELS[2] * GRID * GRID;
+
+/// Three untrained networks, scaled by the statistics of real images.
+#[derive(Debug)]
+pub(crate) struct RandomNetworks {
+    networks: Vec<Network>,
+}
+
+#[derive(Debug)]
+struct Network {
+    layers: Vec<Conv2d>,
+    /// Mean and standard deviation of each feature over real images.
+    scale: Vec<(f32, f32)>,
+}
+
+/// Features of the same images by each network.
+#[derive(Clone, Debug)]
+pub(crate) struct RandomFeatures(Vec<Vec<f32>>);
+
+impl RandomNetworks {
+    /// Three 3x3 convolutions of stride 2 with He-normal weights and ReLU; features are the means of the last map over 2 x 2
+    /// parts of the image, standardised over `real`. The weights depend on nothing but the number of channels.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn new(channels: usize, real: &Images, device: &Device) -> Result<Self> {
+        let mut networks = Vec::new();
+        for seed in 0..NETWORKS {
+            let params = Params::new(Seed::new(seed).child("random network", 0), DType::F32, device);
+            let mut layers = Vec::new();
+            let mut from = channels;
+            for (at, to) in CHANNELS.into_iter().enumerate() {
+                let scope = params.scope(&format!("layer{at}"));
+                layers.push(Conv2d::new(&scope, (from, to), 3, 2, false)?);
+                from = to;
+            }
+            let mut network = Network { layers, scale: vec![(0.0, 1.0); WIDTH] };
+            network.scale = standards(&network.features(real, device)?, WIDTH);
+            networks.push(network);
+        }
+        Ok(Self { networks })
+    }
+
+    /// Features of every image.
+    ///
+    /// # Errors
+    /// Images of another number of channels.
+    pub fn features(&self, images: &Images, device: &Device) -> Result<RandomFeatures> {
+        let of = |network: &Network| network.features(images, device);
+        Ok(RandomFeatures(self.networks.iter().map(of).collect::<Result<_>>()?))
+    }
+}
+
+impl Network {
+    fn features(&self, images: &Images, device: &Device) -> Result<Vec<f32>> {
+        let mut all = Vec::with_capacity(images.len() * WIDTH);
+        for batch in images.batches(device) {
+            let mut x = batch?;
+            for layer in &self.layers {
+                x = layer.forward_relu(&x)?;
+            }
+            let (_, _, height, width) = x.dims4()?;
+            for map in to_f64(&x)?.chunks_exact(height * width) {
+                all.extend(grid_means(map, height, width));
+            }
+        }
+        let scaled = all.chunks_exact_mut(WIDTH).flat_map(|row| row.iter_mut().zip(&self.scale));
+        scaled.for_each(|(value, (mean, deviation))| *value = (*value - mean) / deviation);
+        Ok(all)
+    }
+}
+
+/// Means over the four quarters of a map; the middle row or column of an odd one belongs to the second half.
+fn grid_means(map: &[f64], height: usize, width: usize) -> [f32; GRID * GRID] {
+    let mut sums = [0.0; GRID * GRID];
+    let mut counts = [0.0; GRID * GRID];
+    for (at, value) in map.iter().enumerate() {
+        let (row, column) = (at / width, at % width);
+        let part = usize::from(row >= height / 2) * GRID + usize::from(column >= width / 2);
+        sums[part] += value;
+        counts[part] += 1.0;
+    }
+    std::array::from_fn(|part| (sums[part] / counts[part]) as f32)
+}
+
+/// Mean and standard deviation of each feature. A feature that (almost) never varies is divided by the mean deviation, so that it
+/// cannot outweigh all others in other images.
+pub(super) fn standards(features: &[f32], width: usize) -> Vec<(f32, f32)> {
+    let count = (features.len() / width).max(1) as f64;
+    let mut moments = vec![(0.0, 0.0); width];
+    for row in features.chunks_exact(width) {
+        for ((mean, square), value) in moments.iter_mut().zip(row) {
+            *mean += f64::from(*value) / count;
+            *square += f64::from(*value) * f64::from(*value) / count;
+        }
+    }
+    let deviation = |(mean, square): &(f64, f64)| (square - mean * mean).max(0.0).sqrt();
+    let typical = moments.iter().map(deviation).sum::<f64>() / width as f64;
+    let typical = if typical > 0.0 { typical } else { 1.0 };
+    let standard = |moment: &(f64, f64)| {
+        let own = deviation(moment);
+        (moment.0 as f32, if own > 0.01 * typical { own } else { typical } as f32)
+    };
+    moments.iter().map(standard).collect()
+}
+
+impl RandomFeatures {
+    /// The features by each network.
+    ///
+    /// # Errors
+    /// A feature that is not finite.
+    pub fn each(&self) -> Result<Vec<Features<'_>>> {
+        Ok(self.0.iter().map(|values| Features::new(&values[..], WIDTH)).collect::<std::result::Result<_, _>>()?)
+    }
+
+    /// Those of all networks side by side: for distances between images.
+    ///
+    /// # Errors
+    /// A feature that is not finite.
+    pub fn joined(&self) -> Result<Features<'static>> {
+        let rows = self.0.first().map_or(0, |values| values.len() / WIDTH);
+        let row = |row: usize| self.0.iter().flat_map(move |values| values[row * WIDTH..][..WIDTH].iter().copied());
+        Ok(Features::new((0..rows).flat_map(row).collect::<Vec<f32>>(), WIDTH * self.0.len())?)
+    }
+
+    /// KID as mean over the networks.
+    ///
+    /// # Errors
+    /// Fewer than two images of either kind.
+    pub fn kid(&self, generated: &Self) -> Result<GenerationScore> {
+        let (real, generated) = (self.each()?, generated.each()?);
+        let pairs = real.iter().zip(&generated);
+        let scores = pairs.map(|(real, generated)| kid(real, generated)).collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(mean_over_networks(&scores.iter().collect::<Vec<_>>()))
+    }
+}
+
+/// Mean and standard deviation of one score over the networks.
+pub(super) fn mean_over_networks(scores: &[&GenerationScore]) -> GenerationScore {
+    let n = scores.len() as f64;
+    let mean = scores.iter().map(|score| score.value).sum::<f64>() / n;
+    let variance = scores.iter().map(|score| (score.value - mean) * (score.value - mean)).sum::<f64>() / n;
+    GenerationScore { value: mean, spread: Some(variance.sqrt()), ..scores[0].clone() }
+}

@@ -1,0 +1,63 @@
+//! Validation of a generator's stage: samples against validation images.
+
+use mtl_data::concat::spread;
+use mtl_gen::Generator;
+use mtl_metrics::generation::GenerationScore;
+
+use super::stage::RunContext;
+use crate::error::Result;
+use crate::eval::generation::images::Images;
+use crate::eval::generation::random::{RandomFeatures, RandomNetworks};
+
+/// Validation images and samples that are compared at most.
+const IMAGES: usize = 256;
+/// With fewer validation images the differences between steps are chance, and the last step is as good a choice.
+const FEWEST: usize = 50;
+
+/// Validation images in the features of the networks `random`.
+pub(super) struct Validator {
+    networks: RandomNetworks,
+    real: RandomFeatures,
+    /// Classes of the samples: those of the validation images.
+    labels: Vec<i32>,
+}
+
+impl Validator {
+    /// Whether there are enough validation images.
+    pub fn supported(run: &RunContext) -> bool {
+        run.plan.split.validation.len() >= FEWEST
+    }
+
+    /// # Errors
+    /// Images that cannot be read.
+    pub fn new(run: &RunContext) -> Result<Self> {
+        let plan = &run.plan;
+        let take = |rows: Vec<usize>| -> Vec<usize> {
+            let mut rows = spread(&*plan.dataset, &rows);
+            rows.truncate(IMAGES);
+            rows
+        };
+        // Features are scaled by training images, so that the scale does not depend on the images that are scored.
+        let training = Images::real(plan, &take(plan.real_training_rows().collect()))?;
+        let validation = Images::real(plan, &take(plan.split.validation.clone()))?;
+        let networks = RandomNetworks::new(plan.schema.channels, &training, &run.device)?;
+        let real = networks.features(&validation, &run.device)?;
+        let labels = if plan.schema.condition_classes().is_empty() {
+            vec![-1; validation.len()]
+        } else {
+            validation.classes.clone()
+        };
+        Ok(Self { networks, real, labels })
+    }
+
+    /// KID of one sample per validation image. The latents are the same in every validation, so that values differ by the
+    /// generator alone.
+    ///
+    /// # Errors
+    /// Samples that are not finite.
+    pub fn kid(&self, run: &RunContext, generator: &dyn Generator) -> Result<GenerationScore> {
+        let mut stream = run.plan.seed.stream("validation samples", &[]);
+        let samples = Images::sampled(generator, &self.labels, &mut stream)?;
+        self.real.kid(&self.networks.features(&samples, &run.device)?)
+    }
+}
