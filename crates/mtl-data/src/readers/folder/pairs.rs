@@ -3,16 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::looks::look_like_masks;
 use super::numbering::{Numbering, last};
 use crate::error::Error;
-use crate::image::{decode, mask};
 use crate::readers::{names, walk};
 use crate::reading::Reading;
-
-/// Values of a mask whose name says nothing; a photograph has more.
-const MASK_VALUES: usize = 32;
-/// Files that are looked into where names say nothing.
-const LOOKED_INTO: usize = 4;
 
 /// Mask files in a folder of their own.
 pub(in crate::readers) struct Masks {
@@ -312,16 +307,4 @@ impl Beside {
         self.by_values = true;
         self.of = pairs.into_iter().map(|(image, mask)| (image, vec![mask])).collect();
     }
-}
-
-/// Whether a few of the files, spread over all, hold few different values each.
-pub(super) fn look_like_masks(paths: &[&PathBuf]) -> bool {
-    let looks = |path: &Path| {
-        let Ok(bytes) = decode::read_file(path) else { return false };
-        mask::read(&bytes, false, None).is_ok_and(|mask| {
-            let (codes, size) = (&mask.codes, mask.size);
-            codes.iter().collect::<BTreeSet<_>>().len() <= MASK_VALUES || mask::has_smoothed_edges(codes, size)
-        })
-    };
-    paths.iter().step_by(paths.len().div_ceil(LOOKED_INTO).max(1)).all(|path| looks(path))
 }
