@@ -21,17 +21,18 @@ pub(in crate::readers) struct Masks {
 
 impl Masks {
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
-        Ok(Self::of(walk::images_below(folder)?, folder))
+        Ok(Self::of(walk::images_below(folder)?, folder, |_| None))
     }
 
-    /// `files`, by their paths below `folder`.
-    pub(in crate::readers) fn of(files: Vec<PathBuf>, folder: &Path) -> Self {
+    /// `files`, by their paths below `folder`; `bare`: the path of the image of a mask, where that is known.
+    pub(in crate::readers) fn of(files: Vec<PathBuf>, folder: &Path, bare: impl Fn(&str) -> Option<String>) -> Self {
         let (mut by_path, mut by_image, mut by_stem) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let add =
             |map: &mut BTreeMap<String, Vec<usize>>, key: &str, at| map.entry(key.to_owned()).or_default().push(at);
         for (at, path) in files.iter().enumerate() {
             let key = walk::relative(&path.with_extension(""), folder);
-            let image = names::image_of_mask(&key).unwrap_or(&key);
+            let bare = bare(&key);
+            let image = bare.as_deref().or_else(|| names::image_of_mask(&key)).unwrap_or(&key);
             add(&mut by_path, &key, at);
             add(&mut by_image, image, at);
             add(&mut by_stem, last(image), at);
