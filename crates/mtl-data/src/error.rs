@@ -17,6 +17,9 @@ pub enum Problem {
     /// No known magic number.
     #[error("not an image (PNG, JPEG, WebP, BMP, GIF, TIFF and PNM are read)")]
     NotAnImage,
+    /// The text that Git LFS stores in place of a file.
+    #[error("a pointer of Git LFS and not the file itself: `git lfs pull` fetches the files")]
+    GitLfs,
     /// An image format that is not read.
     #[error("{kind} are not read; {remedy}")]
     Unsupported {
@@ -28,9 +31,11 @@ pub enum Problem {
     /// The data ends too early.
     #[error("truncated: the data ends before the image does")]
     Truncated,
-    /// A float that is no brightness.
-    #[error("a value of {0}; floats of images must be finite and not negative")]
-    Float(String),
+    /// A float that is no brightness: below 0, or not finite.
+    #[error(
+        "floats {0}; images need finite values from 0 up: shift and scale them, the same for all files, or save PNG files"
+    )]
+    Float(&'static str),
     /// Header beyond the limits.
     #[error("{width} x {height} pixels, beyond the limit of {MAX_SIDE} per side and {} MiB decoded", MAX_BYTES >> 20)]
     TooLarge {

@@ -224,6 +224,7 @@ fn not_read(bytes: &[u8], guessed: Option<ImageFormat>) -> Problem {
         (None, Some(format)) => {
             unsupported(&format!("{} files", format!("{format:?}").to_uppercase()), "convert to PNG")
         }
+        (None, None) if bytes.starts_with(b"version https://git-lfs.") => Problem::GitLfs,
         (None, None) => Problem::NotAnImage,
     }
 }
@@ -289,6 +290,7 @@ mod tests {
     fn what_is_not_an_image_says_why() {
         assert_eq!(decode(b""), Err(Problem::Empty));
         assert_eq!(decode(b"hello, I am text"), Err(Problem::NotAnImage));
+        assert_eq!(decode(b"version https://git-lfs.github.com/spec/v1\noid sha256:0"), Err(Problem::GitLfs));
         assert!(decode(b"II*\0aaaaaaaaaa").is_err());
         let heic = decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap_err().to_string();
         assert!(heic.contains("HEIC") && heic.contains("heif-convert"), "{heic}");

@@ -32,8 +32,10 @@ pub fn largest_value(image: &DynamicImage) -> Result<Option<f32>, Problem> {
 /// # Errors
 /// [`Problem::Float`] for a number that is negative or not finite.
 pub(super) fn largest_of(mut values: impl Iterator<Item = f32>) -> Result<Option<f32>, Problem> {
-    let largest = values.try_fold(0.0_f32, |largest, value| {
-        if value.is_finite() && value >= 0.0 { Ok(largest.max(value)) } else { Err(Problem::Float(value.to_string())) }
+    let largest = values.try_fold(0.0_f32, |largest, value| match value {
+        value if !value.is_finite() => Err(Problem::Float("that are not finite")),
+        value if value < 0.0 => Err(Problem::Float("below 0")),
+        value => Ok(largest.max(value)),
     });
     largest.map(Some)
 }

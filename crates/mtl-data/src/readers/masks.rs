@@ -259,7 +259,11 @@ fn one_class_per_value(
     }
     if palette.class(Code::grey(UNLABELLED)) == Some(mtl_task::Target::NO_PIXEL) {
         let with = files.iter().filter(|file| file.greys.contains(&UNLABELLED)).count();
-        reading.guess(format!("the value 255, in {with} of {} masks, marks unlabelled pixels", files.len()));
+        reading.guess(format!(
+            "the value 255, in {with} of {} masks, marks unlabelled pixels; a palette.csv (`value,name`) with a line for 255 makes it \
+             a class",
+            files.len()
+        ));
     }
     Ok(palette)
 }

@@ -376,9 +376,11 @@ fn unrecognised(path: &Path) -> Error {
     if walk::leave_rest(path, &BTreeSet::new(), &mut rest).is_ok()
         && let Some((kind, files)) =
             rest.unread.iter().filter(|(kind, _)| *kind != walk::NO_IMAGE).max_by_key(|(_, files)| files.count)
-        && ["convert", "cut them"].iter().any(|remedy| kind.contains(remedy))
+        && ["convert", "cut ", "unpack"].iter().any(|remedy| kind.contains(remedy))
     {
-        return Error::Empty { path: path.to_owned(), reason: format!("{} {kind}", files.count) };
+        let each = if kind.contains(", which is not read") { "files, each of them" } else { "" };
+        let reason = format!("{} {each} {kind}", files.count).replace("  ", " ");
+        return Error::Empty { path: path.to_owned(), reason };
     }
     let shown = entries.iter().take(6).map(|entry| match walk::entries(entry) {
         Ok(inside) if inside.is_empty() => format!("{}/ (empty)", walk::name(entry)),

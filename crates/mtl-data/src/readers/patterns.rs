@@ -1,8 +1,8 @@
 //! Images and masks by patterns of paths (`data.open.images`, `data.open.masks`), for layouts that no reader finds.
 //!
 //! Patterns are those of shells (`scans/**/*.tif`), relative to the folder. A mask belongs to the image of its path below the part
-//! of the pattern without wildcards, else to the only image of its stem (also without `_mask` and the like). Two or more folders
-//! below that part of the images' pattern are classes.
+//! of the pattern without wildcards, else to the only image of its stem (also without `_mask` and the like, or without the text
+//! around the wildcards of the name: `*_L.png`). Two or more folders below that part of the images' pattern are classes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -45,10 +45,22 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     }
     let base = |pattern: &Option<Wildcard>| root.join(pattern.as_ref().map(Wildcard::fixed).unwrap_or_default());
     let (image_base, mask_base) = (base(&images), base(&masks));
-    let mut pairs = Masks::of(mask_files, &mask_base);
-    let below = |image: &Path| walk::relative(&image.with_extension(""), &image_base);
-    let mut stems: BTreeMap<String, usize> = BTreeMap::new();
-    image_files.iter().for_each(|image| *stems.entry(walk::stem(image)).or_default() += 1);
+    let bare = |pattern: &Option<Wildcard>, path: &str| {
+        let bare = pattern.as_ref()?.without_affixes(path).into_owned();
+        (bare != path).then_some(bare)
+    };
+    let first_mask = mask_files.first().cloned();
+    let mut pairs = Masks::of(mask_files, &mask_base, |path| bare(&masks, path));
+    let below = |image: &Path| {
+        let path = walk::relative(&image.with_extension(""), &image_base);
+        bare(&images, &path).unwrap_or(path)
+    };
+    let (mut paths, mut stems) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
+    let stem = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    for path in image_files.iter().map(|image| below(image)) {
+        *stems.entry(stem(&path)).or_default() += 1;
+        *paths.entry(path).or_default() += 1;
+    }
     // Folders below the part without wildcards: subsets by their names, else the first is the class.
     let folders = |image: &Path| {
         let path = walk::relative(image, &image_base);
@@ -60,13 +72,31 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let subset_of = |image: &Path| folders(image).iter().find_map(|name| names::subset_named(name));
     let classes: BTreeSet<String> = image_files.iter().filter_map(|image| class_of(image)).collect();
     let classes = names::in_order(classes);
-    let with_class = classes.len() > 1;
+    if let (true, Some(part)) = (classes.len() > 1, classes.iter().find(|name| names::is_layout(name))) {
+        let reason = format!(
+            "the folders {} would become classes, and {part}/ is called like a part of a layout: data.open.images leaves out the \
+             folders that hold no images of the task, and its part without wildcards ends above the folders of classes",
+            classes.join(", ")
+        );
+        return Err(Error::Layout { path: root.to_owned(), reason });
+    }
+    // A numbered folder per image, as of one case each, is no class.
+    let numbered = classes.iter().all(|name| name.contains(|c: char| c.is_ascii_digit()));
+    let with_class = classes.len() > 1 && !(numbered && classes.len() == image_files.len());
+    if classes.len() > 1 && !with_class {
+        reading.guess(format!(
+            "the {} numbered folders of one image each, such as {}/, are no classes",
+            classes.len(),
+            classes[0]
+        ));
+    }
     if with_class {
         reading.guess(format!("the folders {} are classes", classes.join(", ")));
     }
     let place: BTreeMap<&String, usize> = classes.iter().zip(0..).collect();
     let rows = image_files.into_iter().map(|image| {
-        let own = pairs.take(&below(&image), true, stems.get(&walk::stem(&image)) == Some(&1));
+        let path = below(&image);
+        let own = pairs.take(&path, paths.get(&path) == Some(&1), stems.get(&stem(&path)) == Some(&1));
         let class = class_of(&image).and_then(|class| place.get(&class).copied());
         let subset = subset_of(&image);
         let mask = if own.is_empty() { Label::Missing } else { Label::Mask(own) };
@@ -79,6 +109,19 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
         }
     });
     let rows: Vec<Row> = rows.collect();
+    if let (Some(mask), Some(image)) = (&first_mask, rows.first().map(|row| &row.image))
+        && !rows.iter().any(|row| row.labels.iter().any(|label| matches!(label, Label::Mask(_))))
+    {
+        let reason = format!(
+            "none of the {} masks belongs to one of the {} images: {} has the name of no image, such as {}, or of several. Write what \
+             only the masks have in their names into the pattern, such as data.open.masks = \"**/*_suffix.png\"",
+            pairs.left().count(),
+            rows.len(),
+            walk::relative(mask, root),
+            walk::relative(image, root)
+        );
+        return Err(Error::Layout { path: root.to_owned(), reason });
+    }
     let left = pairs.left().map(|path| (path.clone(), super::folder::ORPHAN)).collect();
     let mut tasks = Vec::new();
     if with_class {

@@ -159,14 +159,29 @@ pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Re
                 "JSON that is neither COCO nor a table of images, which is not read; export masks, COCO or a table of labels"
             }
             path if has_extension(path, &["xlsx", "xls", "ods"]) => "a spreadsheet, which is not read; save it as CSV",
-            path if has_extension(path, &["zip", "tar", "tgz", "7z", "rar"]) => {
-                "an archive, which is not read; unpack it"
+            path if has_extension(path, &["zip", "tar", "tgz", "7z", "rar", "gz", "bz2", "xz", "zst"]) => {
+                "an archive or a compressed file, which is not read; unpack it"
             }
+            path if is_pickle(path) => "a Python pickle, which is not read; convert its images to PNG files",
+            path if has_extension(path, &["mp4", "avi", "mov", "mkv", "webm", "m4v"]) => {
+                "a video, which is not read; cut it into images, as with `ffmpeg -i x.mp4 x_%04d.png`"
+            }
+            path if path.is_symlink() && !path.exists() => "a link to a file that does not exist",
             _ => NO_IMAGE,
         };
         reading.leave(reason, &path);
     };
     all(root, false, MAX_DEPTH, &mut leave)
+}
+
+/// Whether a file is a pickle, by its name; without an extension, by its first bytes (those of CIFAR-10 for Python have none).
+fn is_pickle(path: &Path) -> bool {
+    let starts_so = || {
+        let mut start = [0; 2];
+        let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+        read.is_ok() && matches!(start, [0x80, 2..=5])
+    };
+    has_extension(path, &["pkl", "pickle"]) || (path.extension().is_none() && path.is_file() && starts_so())
 }
 
 /// What a file is, by its name, if it is an image of a type that is not read.

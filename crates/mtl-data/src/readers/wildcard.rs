@@ -40,6 +40,22 @@ impl Wildcard {
         let folders = &parts[..parts.len().saturating_sub(1)];
         folders.iter().take_while(|part| !part.contains(['*', '?', '['])).collect()
     }
+
+    /// The part of a file's path without extension that names its image: without the text around the first and the last wildcard of
+    /// the name, so that `a/x` is it for `a/x_L.png` and `**/*_L.png`.
+    pub(super) fn without_affixes<'a>(&self, path: &'a str) -> std::borrow::Cow<'a, str> {
+        let wild = ['*', '?', '['];
+        let last = self.0.as_str().rsplit('/').next().unwrap_or_default();
+        let (Some(first), Some(end)) = (last.find(wild), last.rfind(['*', '?', ']'])) else { return path.into() };
+        let (prefix, suffix) = (&last[..first], &last[end + 1..]);
+        let suffix = suffix.rsplit_once('.').map_or(suffix, |(suffix, _)| suffix);
+        let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
+        match name.strip_prefix(prefix).and_then(|name| name.strip_suffix(suffix)) {
+            Some(bare) if !bare.is_empty() && folder.is_empty() => bare.into(),
+            Some(bare) if !bare.is_empty() => format!("{folder}/{bare}").into(),
+            _ => path.into(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +74,16 @@ mod tests {
         assert!(!of("old").covers("older/1.png"));
         assert!(Wildcard::new("images", "a/[b").unwrap_err().to_string().contains("images = a/[b"));
         assert_eq!(of("a/b/*/x.png").fixed(), Path::new("a/b"));
+        for (pattern, path, bare) in [
+            ("**/*_L.png", "a/x_L", "a/x"),
+            ("masks/mask_*.png", "mask_7", "7"),
+            ("*.png", "x_L", "x_L"),
+            ("x.png", "x", "x"),
+            ("**", "a/x", "a/x"),
+            ("*_[mM].png", "x_m", "x_m"),
+        ] {
+            assert_eq!(of(pattern).without_affixes(path), bare, "{pattern}");
+        }
         assert_eq!((of("*.png").fixed(), of("a/x.png").fixed()), (PathBuf::new(), PathBuf::from("a")));
     }
 }

@@ -91,3 +91,45 @@ fn folders_below_classes_and_names_of_parts_are_said() {
     place(temp.path(), &["seg_train/1.png", "seg_test/2.png", "seg_pred/3.png"]);
     assert!(refused(temp.path()).contains("seg_pred/ beside them is none"), "{}", refused(temp.path()));
 }
+
+#[test]
+fn patterns_pair_by_the_text_around_their_wildcards_or_are_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    for at in 0..4 {
+        save(temp.path(), &format!("rgb/seq_{at}_v.png"), colour(at));
+        save(temp.path(), &format!("labels/seq_{at}_L.png"), left(2, 255));
+    }
+    let with = |images: &str, masks: &str| {
+        open(
+            temp.path(),
+            &OpenOptions { images: Some(images.into()), masks: Some(masks.into()), ..OpenOptions::default() },
+        )
+    };
+    let data = with("rgb/*_v.png", "labels/*_L.png").unwrap();
+    assert_eq!((data.len(), data.labels(3)), (4, vec![Labels::Pixels]));
+    let refused = |images: &str, masks: &str| with(images, masks).map(|_| ()).expect_err("refused").to_string();
+    let reason = refused("rgb/*.png", "labels/*.png");
+    assert!(
+        reason.contains("none of the 4 masks belongs to one of the 4 images: labels/seq_0_L.png has the name of no image, such as rgb/seq_0_v.png"),
+        "{reason}"
+    );
+    save(temp.path(), "masks/odd.png", left(1, 255));
+    let reason = refused("**/*.png", "labels/*_L.png");
+    assert!(
+        reason.contains("the folders masks, rgb would become classes, and masks/ is called like a part"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_folder_per_image_below_a_pattern_is_no_class() {
+    let temp = tempfile::tempdir().unwrap();
+    for at in 0..4 {
+        save(temp.path(), &format!("case{at}/photo/{at}.png"), colour(at));
+        save(temp.path(), &format!("case{at}/lesion/{at}_lesion.png"), left(2, 255));
+    }
+    let options = OpenOptions { masks: Some("*/lesion/*_lesion.png".into()), ..OpenOptions::default() };
+    let data = open(temp.path(), &options).unwrap();
+    assert_eq!((data.len(), data.schema().tasks.len(), data.labels(0)), (4, 1, vec![Labels::Pixels]));
+    assert!(data.reading().guesses.iter().any(|line| line.contains("4 numbered folders of one image each")));
+}

@@ -163,3 +163,51 @@ fn pet_lists_say_line_and_reason() {
         contains_all(&error(temp.path()), words);
     }
 }
+
+#[test]
+fn files_that_are_no_images_yet_are_named_with_what_to_do() {
+    let refused = |files: &[(&str, &[u8])]| {
+        let temp = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = temp.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        match open(temp.path(), &OpenOptions::default()).map(|_| ()).expect_err("refused") {
+            Error::TooManyBroken { broken, .. } => mtl_data::Skipped::lines(&broken).join("\n"),
+            other => other.to_string(),
+        }
+    };
+    let pointer: &[u8] = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    for (files, wanted) in [
+        (
+            &[("a/1.jpg", pointer), ("a/2.jpg", pointer)][..],
+            "2 files: a pointer of Git LFS and not the file itself: `git lfs pull`",
+        ),
+        (
+            &[("train.zip", b"PK"), ("test.zip", b"PK")],
+            "2 files, each of them an archive or a compressed file, which is not read; unpack it",
+        ),
+        (&[("train-images-idx3-ubyte.gz", b"\x1f\x8b")], "each of them an archive or a compressed file"),
+        (
+            &[("batches/data_batch_1", b"\x80\x02}q")],
+            "each of them a Python pickle, which is not read; convert its images",
+        ),
+    ] {
+        let reason = refused(files);
+        assert!(reason.contains(wanted), "{reason}");
+    }
+    // Different numbers are one reason.
+    let below: Vec<u8> = tiff_of(&[-0.5, 0.25]);
+    let other: Vec<u8> = tiff_of(&[-0.75, 0.25]);
+    let reason = refused(&[("a/1.tif", &below), ("a/2.tif", &other)]);
+    assert!(reason.contains("2 files: floats below 0; images need finite values from 0 up"), "{reason}");
+}
+
+/// A TIFF of one row of floats.
+fn tiff_of(values: &[f32]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = tiff::encoder::TiffEncoder::new(std::io::Cursor::new(&mut bytes)).unwrap();
+    encoder.write_image::<tiff::encoder::colortype::Gray32Float>(values.len() as u32, 1, values).unwrap();
+    bytes
+}

@@ -25,6 +25,7 @@ mod parquet;
 mod real;
 mod subset_tables;
 mod subsets;
+mod suspects;
 mod table_paths;
 mod tables;
 mod variants;

@@ -163,11 +163,7 @@ impl Around {
         let first = tops.first().copied().unwrap_or_default();
         let shown = || tops.iter().take(4).map(|top| format!("{top}/")).collect::<Vec<_>>().join(", ");
         let numbered = tops.iter().filter(|top| top.contains(|c: char| c.is_ascii_digit())).count();
-        // `grade_2`: numbers of classes; `2` may be one.
-        let of_classes = tops.iter().filter(|top| {
-            let word = names::plain(top.trim_matches(|c: char| c.is_ascii_digit()));
-            matches!(&*word, "" | "class" | "grade" | "stage" | "level" | "label" | "category" | "type" | "score")
-        });
+        let of_classes = tops.iter().filter(|top| numbers_classes(top));
         let few = tops.len() <= MOST_CLASSES;
         if tops.len() < 2 {
             reading.guess(format!("the folder {first}/ around the folders of cases is no class"));
@@ -192,6 +188,12 @@ impl Around {
         ));
         Ok(Self::Groups)
     }
+}
+
+/// Whether a name with a number may number classes: `grade_2`, `2`.
+pub(super) fn numbers_classes(name: &str) -> bool {
+    let word = names::plain(name.trim_matches(|c: char| c.is_ascii_digit()));
+    matches!(&*word, "" | "class" | "grade" | "stage" | "level" | "label" | "category" | "type" | "score")
 }
 
 /// By the folder it lies in, or by its own name.

@@ -1,4 +1,4 @@
-//! Classes from the names of folders: spellings that differ in case, and names that are probably no classes.
+//! Classes from the names of folders: spellings that differ in case, and folders that are groups of images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,7 +7,6 @@ use super::Found;
 use super::cases::MOST_CLASSES;
 use crate::dataset::Subset;
 use crate::error::Error;
-use crate::readers::{names, subsets, walk};
 use crate::reading::Reading;
 
 /// How often each name occurs.
@@ -68,58 +67,4 @@ pub(super) fn groups(found: &mut [Found], reading: &mut Reading) {
 
 fn is_number(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_digit())
-}
-
-/// Refuses classes that are probably parts of a layout that was not recognised.
-pub(super) fn suspect(rows_of: &BTreeMap<String, usize>, root: &Path) -> Result<(), Error> {
-    let all = names::are_parts(rows_of.keys());
-    let suspects: Vec<&String> = rows_of.keys().filter(|name| all || names::is_layout(name)).collect();
-    if rows_of.len() < 2 {
-        return Ok(());
-    }
-    if let Some(doubt) = subsets::doubt(&rows_of.keys().collect::<Vec<_>>()) {
-        let reason = format!("{doubt}; or set data.open.reader to \"folder\" if they are classes");
-        return Err(Error::Layout { path: root.to_owned(), reason });
-    }
-    if suspects.is_empty() {
-        return Ok(());
-    }
-    let list = |names: &[&String]| names.iter().take(6).map(|name| format!("{name}/")).collect::<Vec<_>>().join(", ");
-    let others: Vec<&String> = rows_of.keys().filter(|name| !suspects.contains(name)).collect();
-    let beside = if others.is_empty() { String::new() } else { format!(" beside {}", list(&others)) };
-    Err(Error::Layout {
-        path: root.to_owned(),
-        reason: format!(
-            "{}{beside}: these are names of subsets, images or masks, and would become classes. Arrange the folder as \
-             train/CLASS/*, images/* with masks/*, or CLASS/*; or set data.open.reader to \"folder\" if they are classes",
-            list(&suspects)
-        ),
-    })
-}
-
-/// Refuses a class whose folder is named like the masks of another one (`scans_mask` beside `scans`) and holds files of the same
-/// names.
-pub(super) fn suspect_masks(found: &[Found], root: &Path) -> Result<(), Error> {
-    let mut stems: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for row in found {
-        if let Some(class) = &row.class {
-            stems.entry(class).or_default().insert(walk::stem(&row.image));
-        }
-    }
-    for (name, own) in &stems {
-        let Some((images, others)) = names::image_of_mask(name).and_then(|of| stems.get_key_value(of)) else {
-            continue;
-        };
-        let common = own.intersection(others).count();
-        if 2 * common >= own.len() {
-            let reason = format!(
-                "{name}/ is named like the masks of {images}/, and {common} of its {} files have the names of files there: they \
-                 would become classes. Arrange them as images/{images}/* with masks/{images}/*; or set data.open.reader to \
-                 \"folder\" if they are classes",
-                own.len()
-            );
-            return Err(Error::Layout { path: root.to_owned(), reason });
-        }
-    }
-    Ok(())
 }

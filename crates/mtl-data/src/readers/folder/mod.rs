@@ -17,9 +17,11 @@
 
 mod cases;
 mod classes;
+mod looks;
 mod numbering;
 pub(super) mod pairs;
 pub(super) mod parts;
+mod suspects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -87,8 +89,7 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     classes::merge_cases(&mut found, root, &mut reading)?;
     let rows_of = classes::counts(found.iter().filter_map(|found| found.class.as_ref()));
     if options.reader.is_none() {
-        classes::suspect(&rows_of, root)?;
-        classes::suspect_masks(&found, root)?;
+        suspects::refuse(&rows_of, &found, root, &mut reading)?;
     }
     let classes = names::in_order(rows_of.keys().cloned());
     let class_names = classes.clone();
@@ -265,7 +266,7 @@ fn gather(
     let loose = images.len();
     let mut class_of: BTreeMap<PathBuf, String> =
         images.iter().filter_map(|path| Some((path.clone(), part.class.clone()?))).collect();
-    let mut inner = Vec::new();
+    let (mut inner, mut below) = (Vec::new(), Vec::new());
     for folder in walk::folders(&part.images)? {
         if part.masks.as_ref() == Some(&folder) {
             continue;
@@ -282,17 +283,19 @@ fn gather(
             reading.warn(format!("folder {} holds no images: it is no class", folder.display()));
         }
         let class = part.class.clone().unwrap_or_else(|| walk::name(&folder));
-        let below: BTreeSet<&Path> =
-            inside.iter().filter_map(|path| path.parent()).filter(|at| *at != folder).collect();
-        if below.len() > 1 && part.masks.is_none() {
-            let first = below.first().map(|at| walk::relative(at, &part.images)).unwrap_or_default();
-            reading.guess(format!(
-                "{} folders below class folders, such as {first}/, are no classes of their own: their images are of the class above",
-                below.len()
-            ));
+        let own: BTreeSet<&Path> = inside.iter().filter_map(|path| path.parent()).filter(|at| *at != folder).collect();
+        if own.len() > 1 && part.masks.is_none() {
+            below.extend(own.into_iter().map(Path::to_owned));
         }
         class_of.extend(inside.iter().map(|path| (path.clone(), class.clone())));
         images.extend(inside);
+    }
+    if let Some(first) = below.first() {
+        reading.guess(format!(
+            "{} folders below class folders, such as {}/, are no classes of their own: their images are of the class above",
+            below.len(),
+            walk::relative(first, &part.images)
+        ));
     }
     waiting.extend(inner.into_iter().rev());
     let beside =

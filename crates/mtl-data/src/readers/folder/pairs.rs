@@ -3,16 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::looks::look_like_masks;
 use super::numbering::{Numbering, last};
 use crate::error::Error;
-use crate::image::{decode, mask};
 use crate::readers::{names, walk};
 use crate::reading::Reading;
-
-/// Values of a mask whose name says nothing; a photograph has more.
-const MASK_VALUES: usize = 32;
-/// Files that are looked into where names say nothing.
-const LOOKED_INTO: usize = 4;
 
 /// Mask files in a folder of their own.
 pub(in crate::readers) struct Masks {
@@ -26,17 +21,18 @@ pub(in crate::readers) struct Masks {
 
 impl Masks {
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
-        Ok(Self::of(walk::images_below(folder)?, folder))
+        Ok(Self::of(walk::images_below(folder)?, folder, |_| None))
     }
 
-    /// `files`, by their paths below `folder`.
-    pub(in crate::readers) fn of(files: Vec<PathBuf>, folder: &Path) -> Self {
+    /// `files`, by their paths below `folder`; `bare`: the path of the image of a mask, where that is known.
+    pub(in crate::readers) fn of(files: Vec<PathBuf>, folder: &Path, bare: impl Fn(&str) -> Option<String>) -> Self {
         let (mut by_path, mut by_image, mut by_stem) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let add =
             |map: &mut BTreeMap<String, Vec<usize>>, key: &str, at| map.entry(key.to_owned()).or_default().push(at);
         for (at, path) in files.iter().enumerate() {
             let key = walk::relative(&path.with_extension(""), folder);
-            let image = names::image_of_mask(&key).unwrap_or(&key);
+            let bare = bare(&key);
+            let image = bare.as_deref().or_else(|| names::image_of_mask(&key)).unwrap_or(&key);
             add(&mut by_path, &key, at);
             add(&mut by_image, image, at);
             add(&mut by_stem, last(image), at);
@@ -312,16 +308,4 @@ impl Beside {
         self.by_values = true;
         self.of = pairs.into_iter().map(|(image, mask)| (image, vec![mask])).collect();
     }
-}
-
-/// Whether a few of the files, spread over all, hold few different values each.
-pub(super) fn look_like_masks(paths: &[&PathBuf]) -> bool {
-    let looks = |path: &Path| {
-        let Ok(bytes) = decode::read_file(path) else { return false };
-        mask::read(&bytes, false, None).is_ok_and(|mask| {
-            let (codes, size) = (&mask.codes, mask.size);
-            codes.iter().collect::<BTreeSet<_>>().len() <= MASK_VALUES || mask::has_smoothed_edges(codes, size)
-        })
-    };
-    paths.iter().step_by(paths.len().div_ceil(LOOKED_INTO).max(1)).all(|path| looks(path))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::pairs::look_like_masks;
+use super::looks::look_like_masks;
 use crate::dataset::Subset;
 use crate::error::Error;
 use crate::readers::subsets::{self, SubsetFolder};
