@@ -72,22 +72,43 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let mut reading = Reading::default();
     let (mut rows, mut named) = (Vec::new(), BTreeMap::new());
     let mut columns: Vec<(String, Vec<String>)> = Vec::new();
+    let mut from_files = 0;
     for (path, subset) in &files {
-        let (names, (images, labels)) = read_file(path, &mut reading)?;
+        let (names, Columns { images, paths, labels }) = read_file(path, &mut reading)?;
         named.extend(names);
-        let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        for (at, image) in images.into_iter().enumerate() {
-            let image = image.unwrap_or_default();
-            rows.push(Row { name: format!("{stem} row {at}"), image, labels: Vec::new(), subset: *subset });
+        let stem = walk::stem(path);
+        for (at, (image, own_path)) in images.into_iter().zip(paths).enumerate() {
+            let present = image.filter(|image| !image.data().is_empty());
+            let (image, fault) = match present {
+                Some(image) => (image, None),
+                None => match linked(&own_path, path, root) {
+                    Ok(bytes) => {
+                        from_files += 1;
+                        (bytes.into(), None)
+                    }
+                    Err(reason) => (Vec::new().into(), Some(reason)),
+                },
+            };
+            rows.push(Row { name: format!("{stem} row {at}"), image, fault, labels: Vec::new(), subset: *subset });
         }
         append(&mut columns, labels, rows.len());
     }
     if rows.is_empty() {
         return Err(Error::Empty { path: root.to_owned(), reason: "the parquet files have no rows".into() });
     }
+    if from_files > 0 {
+        reading
+            .guess(format!("the images of {from_files} of {} rows are files that the parquet file names", rows.len()));
+    }
     let pass = options.progress.pass("reading images", rows.len());
     let scan = |row: &Row| {
-        let scanned = packed_image(&root.join(&row.name), row.bytes(), options.verify, options.channels.unwrap_or(3));
+        let path = root.join(&row.name);
+        let scanned = match &row.fault {
+            Some(reason) => {
+                ScannedRow { image: None, labels: Vec::new(), broken: vec![Skipped { path, reason: reason.clone() }] }
+            }
+            None => packed_image(&path, row.image.data(), options.verify, options.channels.unwrap_or(3)),
+        };
         pass.tick();
         scanned
     };
@@ -106,7 +127,8 @@ fn open(root: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let name = walk::dataset_name(root);
     let columns = columns.into_iter().filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty())).collect();
     let columns = with_class_names(columns, &mut named, &name, &files[0].0, &mut reading)?;
-    let tasks = tasks_of(&files[0].0, columns, named, options, &mut reading)?;
+    let (tasks, subsets) = tasks_of(&files[0].0, columns, named, options, &mut reading)?;
+    rows.iter_mut().zip(subsets).for_each(|(row, subset)| row.subset = subset.or(row.subset));
     for (_, labels) in &tasks {
         rows.iter_mut().zip(labels).for_each(|(row, label)| row.labels.push(label.clone()));
     }
@@ -134,6 +156,18 @@ fn read_file(path: &Path, reading: &mut Reading) -> Result<(BTreeMap<String, Vec
     // The decoder panics on some damaged pages.
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(fail("a page is damaged: copy or download it again".into())))
+}
+
+/// The encoded image of a row without bytes: the file that its path names, relative to the parquet file or the data set's folder.
+fn linked(own_path: &str, file: &Path, root: &Path) -> Result<Vec<u8>, String> {
+    if own_path.is_empty() {
+        return Err("the cell of the image is blank".into());
+    }
+    let places = [file.parent().unwrap_or(root), root].map(|folder| folder.join(own_path));
+    match places.iter().find(|path| path.is_file()) {
+        Some(path) => decode::read_file(path).map_err(|error| error.to_string()),
+        None => Err(format!("the cell of the image is blank, and its path `{own_path}` is no file here")),
+    }
 }
 
 /// Adds the cells of one file below those of the others; `rows`: how many there are then.
@@ -196,16 +230,12 @@ const LABELS: [&str; 4] = ["label", "labels", "fine_label", "coarse_label"];
 
 struct Row {
     name: String,
+    /// The encoded image.
     image: ByteArray,
+    /// Why there is no image.
+    fault: Option<String>,
     labels: Vec<Label>,
     subset: Option<Subset>,
-}
-
-impl Row {
-    /// The encoded image; empty where the cell is blank.
-    fn bytes(&self) -> &[u8] {
-        if self.image.is_empty() { &[] } else { self.image.data() }
-    }
 }
 
 struct EncodedImages {

@@ -2,12 +2,14 @@
 
 mod arranged;
 mod bad;
+mod beside_tables;
 mod cases;
 mod channels;
 mod class_lists;
 mod coco;
 mod columns;
 mod concerns;
+mod doubtful_columns;
 mod events;
 mod folders;
 mod formats;

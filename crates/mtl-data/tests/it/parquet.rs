@@ -198,3 +198,68 @@ fn several_columns_of_labels_keep_their_names() {
     let said = data.reading().lines().join("\n");
     assert!(said.contains("column `fine_label`: -1 means that the label is missing (1 times)"), "{said}");
 }
+
+/// A row: encoded image and path, where they are not null, and the subset.
+type Linked<'a> = (Option<ByteArray>, Option<&'a str>, &'a str);
+
+/// A file as the hub writes it: a struct `image`, a second one `annotation`, a label and the subset of each row.
+fn write_structs(root: &Path, rows: &[Linked]) {
+    let text = "message rows { optional group image { optional binary bytes; optional binary path (UTF8); } \
+                optional group annotation { optional binary bytes; optional binary path (UTF8); } \
+                required int64 label; required binary split (UTF8); }";
+    let file = File::create(root.join("part.0.parquet")).unwrap();
+    let mut writer =
+        SerializedFileWriter::new(file, Arc::new(parse_message_type(text).unwrap()), Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let cells = |cells: Vec<Option<ByteArray>>| {
+        let levels: Vec<i16> = cells.iter().map(|cell| if cell.is_some() { 2 } else { 0 }).collect();
+        (cells.into_iter().flatten().collect::<Vec<_>>(), levels)
+    };
+    let paths = rows.iter().map(|(_, path, _)| path.map(ByteArray::from)).collect();
+    let columns = [
+        cells(rows.iter().map(|(image, ..)| image.clone()).collect()),
+        cells(paths),
+        cells(rows.iter().map(|_| Some(png(1))).collect()),
+        cells(vec![None; rows.len()]),
+    ];
+    for (values, levels) in columns {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
+        column.close().unwrap();
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    let labels: Vec<i64> = (0..rows.len() as i64).map(|row| row % 2).collect();
+    column.typed::<Int64Type>().write_batch(&labels, None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let subsets: Vec<ByteArray> = rows.iter().map(|(.., subset)| ByteArray::from(*subset)).collect();
+    column.typed::<ByteArrayType>().write_batch(&subsets, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn null_images_are_read_from_their_path_or_leave_out_their_row() {
+    let temp = tempfile::tempdir().unwrap();
+    crate::folders::save(temp.path(), "i/7.png", crate::folders::colour(7));
+    let mut rows: Vec<Linked> = (0..6).map(|row| (Some(png(row)), Some("x.png"), "train")).collect();
+    rows[1] = (None, Some("i/7.png"), "test");
+    rows[4] = (None, Some("gone.png"), "train");
+    write_structs(temp.path(), &rows);
+    let data = opened(temp.path());
+    assert_eq!(shape(&*data), (5, vec!["class: 0 1".to_owned()], [4, 0, 1]), "the column `split` is the split");
+    assert_eq!(data.skipped()[0].reason, "the cell of the image is blank, and its path `gone.png` is no file here");
+    data.sample(1, Size { height: 2, width: 2 }).unwrap();
+    let said = data.reading().lines().join("\n");
+    for words in [
+        "the images of 1 of 6 rows are files that the parquet file names",
+        "column `annotation` holds images too and is not read: `image` is the image",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert!(!said.contains("annotation.path"), "{said}");
+    rows.iter_mut().for_each(|row| (row.0, row.1) = (None, None));
+    write_structs(temp.path(), &rows);
+    assert!(refused(temp.path()).contains("the cell of the image is blank"), "{}", refused(temp.path()));
+}

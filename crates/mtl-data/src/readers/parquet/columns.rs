@@ -30,8 +30,15 @@ pub(super) fn class_names(reader: &SerializedFileReader<File>) -> BTreeMap<Strin
     read().unwrap_or_default()
 }
 
-/// Images, and the cells of each column of labels as text.
-pub(super) type Columns = (Vec<Option<ByteArray>>, Vec<(String, Vec<String>)>);
+/// The cells of one file.
+pub(super) struct Columns {
+    /// The encoded images.
+    pub images: Vec<Option<ByteArray>>,
+    /// The paths beside the images; blank where there is none.
+    pub paths: Vec<String>,
+    /// Columns of labels as text.
+    pub labels: Vec<(String, Vec<String>)>,
+}
 
 pub(super) fn read(reader: &SerializedFileReader<File>, path: &Path, reading: &mut Reading) -> Result<Columns, Error> {
     let columns = reader.metadata().file_metadata().schema_descr().columns();
@@ -44,11 +51,21 @@ pub(super) fn read(reader: &SerializedFileReader<File>, path: &Path, reading: &m
             names.join(", ")
         ),
     })?;
-    let of_image = names[image].strip_suffix("bytes").filter(|start| start.ends_with('.'));
+    let structs: Vec<&str> =
+        (0..columns.len()).filter(|&at| is_image_struct(columns, at)).map(|at| start(&names[at])).collect();
+    let path_name = format!("{}path", start(&names[image]));
+    let path_column = names.iter().position(|name| *name == path_name && structs.contains(&start(name)));
+    for other in structs.iter().filter(|other| **other != start(&names[image])) {
+        reading.warn(format!(
+            "column `{}` holds images too and is not read: `{}` is the image; for masks, save them as PNG files and write a \
+             table with the columns `image` and `mask`",
+            other.trim_end_matches('.'),
+            names[image].trim_end_matches(".bytes")
+        ));
+    }
     let mut labels = Vec::new();
     for (at, column) in columns.iter().enumerate() {
-        let in_image = of_image.is_some_and(|start| names[at].starts_with(start));
-        if at == image || in_image {
+        if at == image || structs.contains(&start(&names[at])) {
             continue;
         }
         match not_read(column) {
@@ -56,12 +73,16 @@ pub(super) fn read(reader: &SerializedFileReader<File>, path: &Path, reading: &m
             None => labels.push((at, Vec::new())),
         }
     }
-    let mut images = Vec::new();
+    let (mut images, mut paths) = (Vec::new(), Vec::new());
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(fail)?;
         let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
         if let ColumnReader::ByteArrayColumnReader(mut column) = group.get_column_reader(image).map_err(fail)? {
             images.extend(read_column(&mut column, columns[image].max_def_level(), rows).map_err(fail)?);
+        }
+        if let Some(at) = path_column {
+            let column = group.get_column_reader(at).map_err(fail)?;
+            paths.extend(texts(column, columns[at].max_def_level(), rows).map_err(fail)?);
         }
         for (at, cells) in &mut labels {
             let column = group.get_column_reader(*at).map_err(fail)?;
@@ -72,7 +93,20 @@ pub(super) fn read(reader: &SerializedFileReader<File>, path: &Path, reading: &m
         let reason = format!("{} images and {} cells of `{}`", images.len(), cells.len(), names[*at]);
         return Err(Error::Packed { path: path.to_owned(), reason });
     }
-    Ok((images, labels.into_iter().map(|(at, cells)| (names[at].clone(), cells)).collect()))
+    paths.resize(images.len(), String::new());
+    let labels = labels.into_iter().map(|(at, cells)| (names[at].clone(), cells)).collect();
+    Ok(Columns { images, paths, labels })
+}
+
+/// `image.` of `image.bytes`: the struct of a column, empty for a column of its own.
+fn start(name: &str) -> &str {
+    name.rfind('.').map_or("", |end| &name[..=end])
+}
+
+/// Whether a column holds the encoded images of a struct.
+fn is_image_struct(columns: &[Arc<ColumnDescriptor>], at: usize) -> bool {
+    let column = &columns[at];
+    is_bytes(column) && column.max_rep_level() == 0 && column.path().string().ends_with(".bytes")
 }
 
 /// The column of encoded images: `bytes` in a struct, else a column of bytes, `image` and `img` first.
@@ -82,8 +116,11 @@ fn image_column(columns: &[Arc<ColumnDescriptor>]) -> Option<usize> {
         let is = |at: &usize| words.contains(&columns[*at].path().string().to_lowercase().as_str());
         (0..columns.len()).filter(plain).find(is)
     };
-    let in_struct = (0..columns.len()).filter(plain).find(|&at| columns[at].path().string().ends_with(".bytes"));
-    in_struct.or_else(|| named(&["image", "img", "picture", "bytes"])).or_else(|| (0..columns.len()).find(plain))
+    let in_struct = (0..columns.len()).find(|&at| is_image_struct(columns, at));
+    named(&["image.bytes", "img.bytes", "picture.bytes"])
+        .or(in_struct)
+        .or_else(|| named(&["image", "img", "picture", "bytes"]))
+        .or_else(|| (0..columns.len()).find(plain))
 }
 
 /// The contents of a column that gives no labels.

@@ -31,8 +31,9 @@ impl Table {
             Self { files, root, separator: b',', decimal_commas: false, header: Vec::new(), lines: Vec::new() };
         for at in 0..table.files.len() {
             let path = table.files[at].0.clone();
-            let sheet = Sheet::read(&path)?;
+            let mut sheet = Sheet::read(&path)?;
             refuse_repeated(&path, &sheet.header)?;
+            leave_headers(&walk::relative(&path, &table.root), &mut sheet, reading);
             say_form(&walk::relative(&path, &table.root), &sheet, reading);
             table.append(at, sheet, reading);
         }
@@ -106,6 +107,18 @@ fn refuse_repeated(path: &Path, header: &[String]) -> Result<(), Error> {
     repeated.map_or(Ok(()), |(_, name)| {
         Err(sheet::fail(path, 1, format!("two columns are called `{name}`: rename or remove one")))
     })
+}
+
+/// Leaves out lines that repeat the header, as joined files have them.
+fn leave_headers(name: &str, sheet: &mut Sheet, reading: &mut Reading) {
+    let (repeated, lines): (Vec<Line>, Vec<Line>) =
+        std::mem::take(&mut sheet.lines).into_iter().partition(|line| line.cells == sheet.header);
+    sheet.lines = lines;
+    if !repeated.is_empty() {
+        let verb = if repeated.len() == 1 { "repeats" } else { "repeat" };
+        let all = sheet::places(repeated.iter().map(|line| line.number));
+        reading.warn(format!("`{name}`: {all} {verb} the header: left out"));
+    }
 }
 
 /// Says how a file's text differs from the usual form.

@@ -15,7 +15,7 @@ use crate::reading::Reading;
 /// Names of tables, without their ending.
 const NAMES: [&str; 6] = ["manifest", "metadata", "labels", "train", "annotations", "data"];
 /// Tables of results, which are no data although they name images.
-const RESULTS: [&str; 6] = ["palette", "predictions", "results", "submission", "samplesubmission", "scores"];
+const RESULTS: [&str; 4] = ["palette", "predictions", "results", "scores"];
 /// Tables with other names that are looked into.
 const MAX_OTHERS: usize = 20;
 
@@ -128,7 +128,8 @@ fn in_subsets(path: &Path) -> Found {
 }
 
 fn in_folder(path: &Path) -> Found {
-    let texts = with_ending(path, &["csv", "tsv", "jsonl", "txt"]);
+    let mut texts = with_ending(path, &["csv", "tsv", "jsonl", "txt"]);
+    texts.retain(|table| !is_submission(table));
     if texts.iter().any(|table| walk::name(table) == "manifest.csv") {
         return Found::One(path.join("manifest.csv"));
     }
@@ -151,6 +152,11 @@ fn in_folder(path: &Path) -> Found {
     }
     let others = texts.iter().filter(|table| !is_plain_text(table) && !RESULTS.contains(&stem(table).as_str()));
     one_of(others.take(MAX_OTHERS).filter(|table| names_images(table, false)).cloned().collect(), Found::Other)
+}
+
+/// A table of results for a competition, such as `stage_1_sample_submission.csv`.
+fn is_submission(table: &Path) -> bool {
+    stem(table).contains("submission")
 }
 
 /// The name without ending, as names are compared.

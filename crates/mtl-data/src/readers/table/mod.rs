@@ -14,9 +14,11 @@
 //! | `paths` | cells to files |
 //! | `roles`, `splits` | the purpose of each column |
 //! | `values`, `forms`, `units`, `lists`, `numbers`, `yes_no`, `tasks` | cells to labels |
+//! | `not_labels`, `doubts` | boxes and run lengths; classes that look wrong |
+//! | `beside` | images that the table does not name |
 //! | `choices` | settings for columns |
 //! | `declared` | `classes.csv`: the classes of columns |
-//! | `rows` | lines to rows; repeated images, groups, generated images |
+//! | `rows`, `subset_folders` | lines to rows; repeated images, groups, generated images, subsets by folders |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -30,23 +32,29 @@ use super::masks::{self, Meaning};
 use super::row::Label;
 use super::{OpenOptions, ReaderFns};
 use crate::dataset::Dataset;
+#[cfg(feature = "parquet")]
+use crate::dataset::Subset;
 use crate::error::Error;
 use crate::reading::Reading;
 
+mod beside;
 mod choices;
 mod column;
 mod contents;
 mod declared;
+mod doubts;
 mod find;
 mod forms;
 mod json_lines;
 mod lists;
+mod not_labels;
 mod numbers;
 mod paths;
 mod roles;
 mod rows;
 mod sheet;
 mod splits;
+mod subset_folders;
 mod tasks;
 mod units;
 mod values;
@@ -59,7 +67,7 @@ use self::sheet::Line;
 pub(super) const READER: ReaderFns = ReaderFns { detect: find::any, open };
 
 /// The tasks of columns of another kind of file, by the same rules: name and cells as text, blank where the label is missing, and
-/// the classes of columns where they are known.
+/// the classes of columns where they are known. With the subset of each row that a column assigns.
 #[cfg(feature = "parquet")]
 pub(super) fn tasks_of(
     file: &Path,
@@ -67,7 +75,7 @@ pub(super) fn tasks_of(
     classes: BTreeMap<String, Vec<String>>,
     options: &OpenOptions,
     reading: &mut Reading,
-) -> Result<Vec<(Task, Vec<Label>)>, Error> {
+) -> Result<(Vec<(Task, Vec<Label>)>, Vec<Option<Subset>>), Error> {
     let rows = columns.first().map_or(0, |(_, cells)| cells.len());
     let (header, cells): (Vec<String>, Vec<Vec<String>>) = columns.into_iter().unzip();
     let line = |row: usize| Line {
@@ -79,26 +87,35 @@ pub(super) fn tasks_of(
     let lines = (0..rows).map(line).collect();
     let table =
         Table { files: vec![(file.to_owned(), None)], root, separator: b',', decimal_commas: false, header, lines };
+    let mut free: Vec<usize> = (0..table.header.len()).collect();
+    let split = splits::SplitColumns::of(&table, &mut free, reading)?;
     let (groups, labels): (Vec<usize>, Vec<usize>) =
-        (0..table.header.len()).partition(|&at| roles::is_group(&table.header[at]));
+        free.into_iter().partition(|&at| roles::is_group(&table.header[at]));
     for at in groups {
         reading.guess(format!("column `{}` names groups: no task", table.header[at]));
     }
     let columns = tasks::label_columns(&table, &labels, &declared::Declared::of(classes), options, reading)?;
-    Ok(columns.into_iter().map(|column| (column.task, column.labels)).collect())
+    let tasks = columns.into_iter().map(|column| (column.task, column.labels)).collect();
+    Ok((tasks, table.lines.iter().map(|line| split.subset(&line.cells)).collect()))
 }
 
 fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Dataset>, Error> {
     let (mut reading, mut left) = (Reading::default(), BTreeMap::new());
     let files = find::tables(path, &mut left, &mut reading)?;
     let root = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
-    let table = Table::read(files, root, &mut reading)?;
+    let mut table = Table::read(files, root, &mut reading)?;
     let mut paths = paths::Paths::new(&table.root);
     let declared = declared::Declared::read(&table.root)?;
     let roles = roles::Roles::of(&table, &declared, &mut paths, &mut reading)?;
+    rows::blank_absent(&mut table, &roles, &mut paths);
     let columns = tasks::columns(&table, &roles, &declared, &mut paths, options, &mut reading)?;
     let rows = rows::rows(&table, &roles, &columns, &mut paths, &mut reading)?;
     paths.say(&mut reading);
+    beside::say_folders(&table, &rows, &mut reading);
+    if path.is_dir() {
+        let beside = beside::Beside::of(path, &rows)?;
+        beside.judge(&table, rows.len(), roles.mask.is_some(), options.reader.is_some(), &mut reading)?;
+    }
     let tasks = columns.into_iter().map(|column| column.task).collect();
     let mut tables: Vec<PathBuf> = table.files.into_iter().map(|(file, _)| file).collect();
     let mut meaning = None;

@@ -14,6 +14,8 @@ use crate::reading::Reading;
 
 /// Numbers that often stand for a missing label where all others are at least 0.
 const SENTINELS: [f64; 6] = [-1.0, -9.0, -99.0, -999.0, -9999.0, -32768.0];
+/// Numbers that often stand for a missing label where they recur far from all others.
+const FAR: [f64; 7] = [-99.0, -999.0, -9999.0, -32768.0, 999.0, 9999.0, 99999.0];
 
 /// What the numbers of a column look like.
 pub(super) enum Look {
@@ -38,7 +40,7 @@ pub(super) fn look(values: &Values) -> Option<Look> {
         return Some(Look::Measured);
     }
     let identifier = different.len() == numbers.len() || is_number_of_row(&values.name);
-    Some(match (many, counts_up(&numbers)) {
+    Some(match (many, counts_up(&numbers) || is_class_name(&values.name)) {
         (true, false) if identifier => Look::Identifier,
         (true, false) => Look::Measured,
         (many, _) => Look::Classes(many),
@@ -71,10 +73,38 @@ pub(super) fn is_identifier(name: &str) -> bool {
 /// Words of columns whose identifiers are those of classes.
 const LABEL_WORDS: [&str; 6] = ["class", "label", "category", "target", "cls", "cat"];
 
+/// `label`, `class`, `category`, `target`, `leaf_label`: whole numbers in such a column are classes.
+pub(super) fn is_class_name(name: &str) -> bool {
+    let words = words(name);
+    match &words[..] {
+        [only] => matches!(only.as_str(), "label" | "labels" | "class" | "classes" | "category" | "target"),
+        [.., last] => last == "label",
+        [] => false,
+    }
+}
+
+/// `age`, `cell_count`, `score`: numbers that are more and less.
+pub(super) fn is_quantity(name: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "age", "count", "counts", "number", "num", "score", "year", "years", "amount", "total", "rating", "weight",
+        "height", "size",
+    ];
+    words(name).iter().any(|word| WORDS.contains(&word.as_str()))
+}
+
 /// The words of a name, in lower case.
 fn words(name: &str) -> Vec<String> {
     let parts = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     parts.map(str::to_lowercase).collect()
+}
+
+/// How often a number occurs, if it recurs and lies further from all others than three times their range.
+fn far_from_others(far: f64, numbers: &[f64]) -> Option<usize> {
+    let (same, others): (Vec<f64>, Vec<f64>) = numbers.iter().partition(|&&number| number == far);
+    let low = others.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = others.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let gap = (low - far).max(far - high);
+    (same.len() > 1 && others.len() > 1 && gap > 3.0 * (high - low)).then_some(same.len())
 }
 
 /// The regression task of a column whose cells are all numbers; `chosen` by a setting.
@@ -130,6 +160,12 @@ pub(super) fn regression(
         reading.warn(format!(
             "column `{name}`: {sentinel} is learned as a number ({rows}), although no other one is below 0: leave the cell blank \
              where the label is missing"
+        ));
+    } else if let Some((far, count)) = FAR.iter().find_map(|&far| Some((far, far_from_others(far, &numbers)?))) {
+        reading.warn(format!(
+            "column `{name}`: {far} is learned as a number ({}) and is far from all others: leave the cell blank where the label \
+             is missing",
+            rows_words(count)
         ));
     }
     Ok((Task::new(name, TaskKind::Regression { unit }), labels))

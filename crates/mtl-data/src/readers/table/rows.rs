@@ -10,6 +10,7 @@ use super::contents::{Table, rows_words};
 use super::paths::{Kind, Paths};
 use super::roles::Roles;
 use super::sheet::{Line, places};
+use super::subset_folders;
 use super::values::{is_missing, yes_no};
 use crate::dataset::Subset;
 use crate::error::Error;
@@ -27,7 +28,7 @@ pub(super) fn rows(
     refuse_blank_images(table, roles)?;
     let noted = noted_columns(table, roles);
     let mut moved = 0;
-    let lines: Vec<Row> = table
+    let mut lines: Vec<Row> = table
         .lines
         .iter()
         .enumerate()
@@ -45,6 +46,7 @@ pub(super) fn rows(
             Row { image, labels: columns.iter().map(|column| column.labels[at].clone()).collect(), subset, notes }
         })
         .collect();
+    subset_folders::assign(table, roles.split.is_empty(), &mut lines, reading);
     if moved > 0 {
         let (rows, verb) = (rows_words(moved), if moved == 1 { "is" } else { "are" });
         reading.warn(format!("{rows} of generated images {verb} moved from validation or test to training"));
@@ -53,6 +55,21 @@ pub(super) fn rows(
         say_groups(table, at, reading);
     }
     without_repeated(table, lines, reading)
+}
+
+/// Blanks the labels of lines whose image is no file: they become no rows, so that they give no classes and no ranges.
+pub(super) fn blank_absent(table: &mut Table, roles: &Roles, paths: &mut Paths) {
+    let found: Vec<bool> = table
+        .lines
+        .iter()
+        .map(|line| {
+            paths.enter(table.folder(line));
+            paths.finds(&line.cells[roles.image], Kind::Image)
+        })
+        .collect();
+    for (line, _) in table.lines.iter_mut().zip(found).filter(|(_, found)| !found) {
+        roles.labels.iter().for_each(|&at| line.cells[at].clear());
+    }
 }
 
 /// All columns but that of the images.

@@ -12,7 +12,8 @@ use crate::error::Error;
 use crate::reading::Reading;
 
 /// Columns that may hold names of subsets, the surest first.
-const NAMES: [&str; 6] = ["split", "subset", "partition", "usage", "set", "fold"];
+const NAMES: [&str; 11] =
+    ["split", "subset", "partition", "usage", "set", "fold", "folds", "kfold", "foldid", "cvfold", "foldnumber"];
 /// Columns of yes and no, and the subset that yes means.
 const FLAGS: [(&str, Subset); 6] = [
     ("isvalid", Subset::Validation),
@@ -21,6 +22,15 @@ const FLAGS: [(&str, Subset); 6] = [
     ("istest", Subset::Test),
     ("istrain", Subset::Train),
     ("istraining", Subset::Train),
+];
+
+/// Flags where the table has no other column of yes and no: elsewhere they may be labels. The others count beside `train` only.
+const BARE_FLAGS: [(&str, Subset); 5] = [
+    ("train", Subset::Train),
+    ("val", Subset::Validation),
+    ("valid", Subset::Validation),
+    ("validation", Subset::Validation),
+    ("test", Subset::Test),
 ];
 
 /// The columns that assign subsets.
@@ -45,7 +55,15 @@ impl SplitColumns {
         let flag =
             |at: usize| FLAGS.iter().find(|(name, _)| *name == plain(&table.header[at])).map(|(_, subset)| *subset);
         let is_flag = |at: usize| table.cells(at).all(|cell| is_missing(cell) || yes_no(cell).is_some());
+        if columns.names.is_none() {
+            columns.names = named_by_cells(table, free);
+            free.retain(|&at| columns.names.is_none_or(|(names, _)| names != at));
+        }
         columns.flags = free.iter().filter_map(|&at| Some((at, flag(at)?))).filter(|&(at, _)| is_flag(at)).collect();
+        let unassigned = columns.names.is_none() && columns.flags.is_empty();
+        if unassigned {
+            columns.flags = bare_flags(table, free, is_flag, reading);
+        }
         free.retain(|at| columns.flags.iter().all(|(flag, _)| flag != at));
         columns.say(table, reading);
         Ok(columns)
@@ -82,6 +100,11 @@ impl SplitColumns {
             self.names = Some((at, eval_is_test(words.iter().copied())));
         }
         Ok(true)
+    }
+
+    /// Whether no column assigns subsets.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_none() && self.flags.is_empty()
     }
 
     /// The subset that a row's cells assign.
@@ -126,6 +149,41 @@ impl SplitColumns {
         let (columns, rows) = (columns.join("`, `"), rows_words(table.lines.len()));
         reading.guess(format!("{noun} `{columns}` {verb} {rows} to subsets: {}{eval}", counts.join(", ")));
     }
+}
+
+/// The first column whose cells are all names of subsets, training and another one among them, whatever its name.
+fn named_by_cells(table: &Table, free: &[usize]) -> Option<(usize, bool)> {
+    let is_split = |at: usize| {
+        let words: BTreeSet<&str> = table.cells(at).filter(|cell| !is_missing(cell)).collect();
+        let subsets: Option<BTreeSet<Subset>> = words.iter().map(|word| subset_named(word)).collect();
+        subsets.is_some_and(|subsets| subsets.len() > 1 && subsets.contains(&Subset::Train))
+    };
+    let at = free.iter().copied().find(|&at| is_split(at))?;
+    Some((at, eval_is_test(table.cells(at).filter(|cell| !is_missing(cell)))))
+}
+
+/// `train`, with `val` and `test`, as columns of yes and no.
+fn bare_flags(
+    table: &Table,
+    free: &[usize],
+    is_flag: impl Fn(usize) -> bool,
+    reading: &mut Reading,
+) -> Vec<(usize, Subset)> {
+    let subset =
+        |at: usize| BARE_FLAGS.iter().find(|(name, _)| *name == plain(&table.header[at])).map(|(_, subset)| *subset);
+    let present = |at: usize| table.cells(at).any(|cell| yes_no(cell).is_some());
+    let (flags, others): (Vec<usize>, Vec<usize>) =
+        free.iter().copied().filter(|&at| is_flag(at) && present(at)).partition(|&at| subset(at).is_some());
+    let flags: Vec<(usize, Subset)> = flags.into_iter().filter_map(|at| Some((at, subset(at)?))).collect();
+    let Some(&(train, _)) = flags.iter().find(|(_, subset)| *subset == Subset::Train) else { return Vec::new() };
+    if others.is_empty() {
+        return flags;
+    }
+    reading.guess(format!(
+        "column `{}` is read as a label like the other columns of yes and no: call it `is_train` if it assigns subsets",
+        table.header[train]
+    ));
+    Vec::new()
 }
 
 fn unknown_subset(table: &Table, at: usize) -> Error {

@@ -12,9 +12,11 @@ use super::choices::{Choice, choices};
 use super::column::Column;
 use super::contents::{Table, rows_words};
 use super::declared::{Declared, Labelled};
+use super::doubts;
 use super::forms::number;
 use super::lists::Lists;
-use super::numbers::{Look, is_identifier, look, regression};
+use super::not_labels;
+use super::numbers::{Look, is_class_name, is_identifier, is_quantity, look, regression};
 use super::paths::{Kind, Paths};
 use super::roles::Roles;
 use super::values::{Values, is_missing, spellings};
@@ -80,10 +82,12 @@ pub(super) fn label_columns(
             && (expected || !is_identifier(&values[at].name))
             && values[at].yes_no().is_some()
     };
-    let yes_no: Vec<usize> = (0..values.len()).filter(is_yes_no).collect();
+    let mut kept: Vec<usize> = (0..values.len()).collect();
+    not_labels::leave(&mut kept, &values, |at| is_free(at) && in_one_hot(at).is_none(), reading);
+    let yes_no: Vec<usize> = kept.iter().copied().filter(is_yes_no).collect();
     let expected = yes_no.iter().find_map(|&at| options.expects_label(&values[at].name));
     let mut columns = Vec::new();
-    for (at, column) in values.iter().enumerate() {
+    for (at, column) in kept.into_iter().map(|at| (at, &values[at])) {
         if let Some(group) = in_one_hot(at) {
             if group.members.first() == Some(&at) {
                 columns.push(group.column(&values, table, reading)?);
@@ -101,6 +105,7 @@ pub(super) fn label_columns(
             columns.extend(single(column, chosen[at], table, reading)?);
         }
     }
+    doubts::say_same(&columns, reading);
     Ok(columns)
 }
 
@@ -131,7 +136,11 @@ fn single(
         return measured(reading);
     }
     if distinct < 2 {
-        let what = counts.keys().next().map_or("is blank".to_owned(), |value| format!("holds only `{value}`"));
+        let blank = values.cells.len() - labelled;
+        let what = counts.keys().next().map_or("is blank".to_owned(), |value| match blank {
+            0 => format!("holds only `{value}`"),
+            _ => format!("holds only `{value}` and {blank} blank cells, which are missing labels (if they mean no, write 0 and 1)"),
+        });
         reading.guess(format!("column `{name}` {what}: no task"));
         return Ok(None);
     }
@@ -164,8 +173,21 @@ fn single(
         reading.guess(format!("column `{name}` has {distinct} different values in {rows}: no task{hint}"));
         return Ok(None);
     }
-    if let Some(Look::Classes(true)) = look {
-        reading.guess(format!("column `{name}` counts up without gaps: its {distinct} numbers are read as classes"));
+    match look {
+        Some(Look::Classes(true)) if is_class_name(name) => reading.guess(format!(
+            "column `{name}` is classes by its name: {distinct} whole numbers (data.open.regression = [\"{name}\"] makes it a \
+             regression)"
+        )),
+        Some(Look::Classes(true)) => {
+            reading.guess(format!("column `{name}` counts up without gaps: its {distinct} numbers are read as classes"));
+        }
+        _ => {}
+    }
+    if look.is_some() && distinct > 2 && is_quantity(name) {
+        reading.guess(format!(
+            "column `{name}` is a quantity by its name, and its {distinct} whole numbers are classes: data.open.regression = \
+             [\"{name}\"] makes it a regression"
+        ));
     }
     Ok(Some(classification(values, reading)))
 }
@@ -190,6 +212,7 @@ fn classification(values: &Values, reading: &mut Reading) -> Column {
     let chosen = spellings(&values.name, values.present(), reading);
     let classes = in_order(chosen.values().cloned().collect::<BTreeSet<_>>());
     say_separators(&values.name, &classes, reading);
+    doubts::say_classes(&values.name, &classes, reading);
     let place: BTreeMap<&str, usize> = classes.iter().map(String::as_str).zip(0..).collect();
     let label = |value: &String| place.get(chosen.get(value)?.as_str()).map(|&class| Label::Class(class));
     let labels = values.cells.iter().map(|cell| cell.as_ref().and_then(label).unwrap_or(Label::Missing)).collect();
