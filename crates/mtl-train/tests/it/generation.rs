@@ -67,7 +67,10 @@ fn a_run_without_generators_or_enough_images_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let joint = trained(tiny(dir.path(), &["stages.run=[\"joint\"]", "objectives.reconstruction={none={}}"]));
     assert!(matches!(evaluated(&joint, &GenerationRequest::default()), Err(Error::NoGenerator)));
-    let few = trained(tiny(dir.path(), &["stages.run=[\"vae\"]", "data.split.test=0.05"]));
+    let few = trained(tiny(
+        dir.path(),
+        &["stages.run=[\"vae\"]", "data.split.test=0.05", "data.scenes.classes=[\"car\",\"tree\",\"house\"]"],
+    ));
     let error = evaluated(&few, &GenerationRequest::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.to_string().contains("held-out and") && error.to_string().contains("at least six"), "{error}");

@@ -66,6 +66,10 @@ use self::sheet::Line;
 
 pub(super) const READER: ReaderFns = ReaderFns { detect: find::any, open };
 
+/// The tasks with a label per row, and the subset of each row.
+#[cfg(feature = "parquet")]
+type TasksAndSubsets = (Vec<(Task, Vec<Label>)>, Vec<Option<Subset>>);
+
 /// The tasks of columns of another kind of file, by the same rules: name and cells as text, blank where the label is missing, and
 /// the classes of columns where they are known. With the subset of each row that a column assigns.
 #[cfg(feature = "parquet")]
@@ -75,7 +79,7 @@ pub(super) fn tasks_of(
     classes: BTreeMap<String, Vec<String>>,
     options: &OpenOptions,
     reading: &mut Reading,
-) -> Result<(Vec<(Task, Vec<Label>)>, Vec<Option<Subset>>), Error> {
+) -> Result<TasksAndSubsets, Error> {
     let rows = columns.first().map_or(0, |(_, cells)| cells.len());
     let (header, cells): (Vec<String>, Vec<Vec<String>>) = columns.into_iter().unzip();
     let line = |row: usize| Line {

@@ -60,7 +60,7 @@ fn is_run_lengths(values: &Values, name: &str) -> bool {
     let least = if RUNS.contains(&name) { 2 } else { 4 };
     let pairs = |cell: &str| {
         let words: Vec<&str> = cell.split_whitespace().collect();
-        words.len() >= least && words.len() % 2 == 0 && words.iter().all(|word| word.parse::<u64>().is_ok())
+        words.len() >= least && words.len().is_multiple_of(2) && words.iter().all(|word| word.parse::<u64>().is_ok())
     };
     values.present().next().is_some() && values.present().all(pairs)
 }
