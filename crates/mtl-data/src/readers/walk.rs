@@ -158,6 +158,12 @@ pub(super) fn leave_rest(root: &Path, used: &BTreeSet<PathBuf>, reading: &mut Re
             path if has_extension(path, &["json", "jsonl"]) => {
                 "JSON that is neither COCO nor a table of images, which is not read; export masks, COCO or a table of labels"
             }
+            path if has_extension(path, &["csv", "tsv"]) => {
+                "a table that is not read: not UTF-8, or no column of known name holds images; data.open.labels = \"FILE\" tells more"
+            }
+            path if has_extension(path, &["txt", "lst"]) && names_subset(path) => {
+                "a list of a subset, which is not read; write a manifest.csv with the columns image and split"
+            }
             path if has_extension(path, &["xlsx", "xls", "ods"]) => "a spreadsheet, which is not read; save it as CSV",
             path if has_extension(path, &["zip", "tar", "tgz", "7z", "rar", "gz", "bz2", "xz", "zst"]) => {
                 "an archive or a compressed file, which is not read; unpack it"
@@ -182,6 +188,11 @@ fn is_pickle(path: &Path) -> bool {
         read.is_ok() && matches!(start, [0x80, 2..=5])
     };
     has_extension(path, &["pkl", "pickle"]) || (path.extension().is_none() && path.is_file() && starts_so())
+}
+
+/// Whether a word of the stem is the name of a subset: `train.txt`, `test_list.txt`.
+fn names_subset(path: &Path) -> bool {
+    stem(path).split(['_', '-', '.', ' ']).any(|word| names::subset_named(word).is_some())
 }
 
 /// What a file is, by its name, if it is an image of a type that is not read.

@@ -195,3 +195,17 @@ fn a_folder_named_like_the_masks_of_another_is_no_class() {
     let temp = placed(&["face/1.png", "face/2.png", "face_mask/3.png", "face_mask/4.png"]);
     assert_eq!(shape(&*opened(temp.path())), (4, vec!["class: face face_mask".to_owned()], [0; 3]));
 }
+
+#[test]
+fn class_folders_of_equal_letters_are_one_class_and_lists_of_subsets_are_named() {
+    // A letter with its accent as one character and as two.
+    let temp = placed(&["train/caf\u{e9}/1.png", "train/tea/2.png", "val/cafe\u{301}/3.png", "val/tea/4.png"]);
+    fs::write(temp.path().join("train_list.txt"), "1.png\n").unwrap();
+    fs::write(temp.path().join("prices.csv"), "country,price\nfr,3\n").unwrap();
+    let data = opened(temp.path());
+    assert_eq!(data.schema().tasks[0].kind.classes().len(), 2);
+    let said = lines(&*data);
+    for words in ["differ in the Unicode form", "(a list of a subset", "(a table that is not read"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}

@@ -133,6 +133,7 @@ fn folders_of_the_same_names_below_class_folders_are_refused_once() {
     }
     // Sessions, magnifications and folders of one class are no classes.
     for folders in [
+        &["cat/2020", "cat/2021", "dog/2020", "dog/2021"][..],
         &["dog/day_1", "dog/day_2", "horse/day_1", "horse/day_2"][..],
         &["benign/40X", "benign/100X", "malignant/40X", "malignant/100X"],
         &["animal/cat", "animal/dog", "vehicle/bus", "vehicle/car"],

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::Found;
 use super::cases::MOST_CLASSES;
 use crate::dataset::Subset;
@@ -16,17 +18,22 @@ pub(super) fn counts<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<St
     counts
 }
 
-/// Classes whose names differ in case only are one class if they are in different subsets, and a mistake in one folder.
+/// Classes whose names differ in case, spaces or Unicode form only are one class if they are in different subsets, and a mistake in one folder.
 pub(super) fn merge_cases(found: &mut [Found], root: &Path, reading: &mut Reading) -> Result<(), Error> {
     let mut spellings: BTreeMap<String, BTreeMap<String, BTreeSet<Option<Subset>>>> = BTreeMap::new();
     for row in found.iter() {
         let Some(class) = &row.class else { continue };
-        let known = spellings.entry(class.trim().to_lowercase()).or_default();
+        let known = spellings.entry(class.trim().nfc().collect::<String>().to_lowercase()).or_default();
         known.entry(class.clone()).or_default().insert(row.subset);
     }
     for known in spellings.into_values().filter(|known| known.len() > 1) {
         let names: Vec<&String> = known.keys().collect();
-        let how = if names.iter().any(|name| name.trim() != name.as_str()) { "case or spaces" } else { "case" };
+        let forms: BTreeSet<String> = names.iter().map(|name| name.nfc().collect()).collect();
+        let how = match () {
+            () if forms.len() == 1 => "the Unicode form of their letters",
+            () if names.iter().any(|name| name.trim() != name.as_str()) => "case or spaces",
+            () => "case",
+        };
         let all: usize = known.values().map(BTreeSet::len).sum();
         let different: BTreeSet<&Option<Subset>> = known.values().flatten().collect();
         let shown = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");

@@ -205,7 +205,10 @@ fn repeated(below: &BTreeMap<String, Below>) -> Option<String> {
         .filter(|(name, _)| repeated.contains(name))
         .map(|(_, count)| count)
         .sum();
-    if below.len() < 2 || repeated.len() < 2 || !plausible || !most(inside, images) {
+    // `cat/2023`, `dog/2023`: words around numbers are the classes. Numbers around numbers, as `8863/0`, may be patients.
+    let has_digit = |name: &String| name.contains(|c: char| c.is_ascii_digit());
+    let words_around_numbers = repeated.iter().all(|name| has_digit(name)) && !below.keys().all(has_digit);
+    if below.len() < 2 || repeated.len() < 2 || !plausible || words_around_numbers || !most(inside, images) {
         return None;
     }
     let (outer, inner) = (list(below.keys()), list(repeated.iter().copied()));
