@@ -9,7 +9,7 @@ from torch import nn
 
 import generators
 from kernels import dice
-from networks import Decoder, Reconstruction, Resnet, Tutorial, TutorialSegmentation, Vectorise, classification_loss
+from networks import Autoencoder, ConvNet, Decoder, FcnSegmentation, Resnet, Vectorise, classification_loss
 
 SIDE, CLASSES, PARTS = 64, 10, 3
 RESNET_S = [(2, 32), (4, 64), (8, 128)]
@@ -65,10 +65,10 @@ def learning(model, loss_of):
 
 def tutorial(_, batch, variant):
     """The tutorial's mask and image come out as they are: its layers, without our interpolation and tanh."""
-    trunk = Tutorial(3, [64, 128])
+    trunk = ConvNet(3, [64, 128])
     classes = Vectorise([(2, 64), (4, 128)], (SIDE, SIDE), "flatten", 128, CLASSES)
-    mask = TutorialSegmentation(128, (SIDE, SIDE), PARTS)
-    image = Reconstruction(128, 3)
+    mask = FcnSegmentation(128, (SIDE, SIDE), PARTS)
+    image = Autoencoder(128, 3)
     model = variant.place(nn.ModuleList([trunk, classes, mask, image]))
     x = variant.place(images(batch, SIDE))
     labels = torch.randint(CLASSES, (batch,))
