@@ -199,15 +199,14 @@ impl Voxels {
         }
         let volume = ReaderOptions::new().read_file(path).map_err(damaged)?.into_volume();
         let sides = [0, 1, 2].map(|axis| sides[axis] as usize);
-        let rest = vec![0; volume.dim().len().saturating_sub(3)];
+        // Further axes have length 1.
+        let mut at = vec![0; volume.dim().len()];
         let mut values = Vec::with_capacity(sides.iter().product());
-        for z in 0..sides[2] {
-            for y in 0..sides[1] {
-                for x in 0..sides[0] {
-                    let at = [&[x as u16, y as u16, z as u16][..], &rest].concat();
-                    values.push(volume.get_f32(&at).map_err(damaged)?);
-                }
-            }
+        for voxel in 0..sides.iter().product() {
+            at[0] = (voxel % sides[0]) as u16;
+            at[1] = (voxel / sides[0] % sides[1]) as u16;
+            at[2] = (voxel / (sides[0] * sides[1])) as u16;
+            values.push(volume.get_f32(&at).map_err(damaged)?);
         }
         Ok(Self { values, sides })
     }

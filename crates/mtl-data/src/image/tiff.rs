@@ -161,8 +161,7 @@ pub(super) fn many_channels(count: usize) -> Problem {
 
 /// The numbers of the first image as a picture: without a fourth number that is not declared as alpha.
 pub(super) fn read(bytes: &[u8]) -> Result<Stored, Problem> {
-    let undeclared = head(bytes)?.undeclared;
-    let Stored { size, layout, bits, samples, orientation } = read_all(bytes)?;
+    let (Stored { size, layout, bits, samples, orientation }, undeclared) = read_numbers(bytes)?;
     let (samples, layout) = match layout {
         Layout::Rgba if undeclared => (samples.first_three_of_four(), Layout::Rgb),
         layout => (samples, layout),
@@ -172,6 +171,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Stored, Problem> {
 
 /// The numbers of the first image, all of them.
 pub(super) fn read_all(bytes: &[u8]) -> Result<Stored, Problem> {
+    Ok(read_numbers(bytes)?.0)
+}
+
+/// The numbers of the first image, and whether a channel is not declared as alpha.
+fn read_numbers(bytes: &[u8]) -> Result<(Stored, bool), Problem> {
     let grey = as_grey(bytes);
     let (mut decoder, head) = open(&grey, matches!(grey, Cow::Owned(_)))?;
     let mut result = DecodingResult::U8(Vec::new());
@@ -200,7 +204,8 @@ pub(super) fn read_all(bytes: &[u8]) -> Result<Stored, Problem> {
     if samples.len() != head.size.pixels() * head.layout.channels() {
         return Err(Problem::Truncated);
     }
-    Ok(Stored { size: head.size, layout: head.layout, bits: head.bits, samples, orientation: head.orientation })
+    let Head { size, layout, bits, orientation, undeclared, .. } = head;
+    Ok((Stored { size, layout, bits, samples, orientation }, undeclared))
 }
 
 /// Amounts of ink to light, without a colour profile.

@@ -18,7 +18,8 @@ pub(super) fn counts<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<St
     counts
 }
 
-/// Classes whose names differ in case, spaces or Unicode form only are one class if they are in different subsets, and a mistake in one folder.
+/// Classes whose names differ in case, spaces or Unicode form only are one class if they are in different subsets, and a mistake in
+/// one folder.
 pub(super) fn merge_cases(found: &mut [Found], root: &Path, reading: &mut Reading) -> Result<(), Error> {
     let mut spellings: BTreeMap<String, BTreeMap<String, BTreeSet<Option<Subset>>>> = BTreeMap::new();
     for row in found.iter() {
