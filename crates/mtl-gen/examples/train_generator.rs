@@ -13,7 +13,7 @@ use std::time::Instant;
 use image::{Rgb, RgbImage};
 use mtl_data::loader::{self, BatchStream, Loader};
 use mtl_data::{Scenes, Size, augment, scenes};
-use mtl_gen::{Batch, Config, Generator, GeneratorInput, Prepare, gan, vae};
+use mtl_gen::{Batch, Config, Generator, GeneratorInput, Prepare, Sampling, gan, vae};
 use mtl_rng::Seed;
 use mtl_task::Target;
 use mtl_tensor::layers::{Conv2d, Linear};
@@ -265,7 +265,7 @@ fn fit_prior(vae: &dyn Generator, trunk: &dyn Trunk, data: &Data) -> Outcome<()>
 fn sheet(generator: &dyn Generator, data: &Data, path: &Path) -> Outcome<()> {
     const COLUMNS: usize = 10;
     let labels: Vec<i32> = (0..data.classes as i32).flat_map(|class| [class; COLUMNS]).collect();
-    let images = generator.sample(&labels, &mut Seed::new(1).stream("sheet", &[]))?;
+    let images = generator.sample(&labels, &Sampling::default(), &mut Seed::new(1).stream("sheet", &[]))?;
     let (_, channels, height, width) = images.dims4()?;
     let values = to_f64(&images)?;
     let zoom = (96 / height).max(1);

@@ -37,7 +37,7 @@ use crate::copy::copy_parameters;
 use crate::critic::{Heads, Projection};
 use crate::decoder::Decoder;
 use crate::prior::Prior;
-use crate::{Batch, DecoderSource, Error, Generator, GeneratorInput, GeneratorStep, Phase, Prepare};
+use crate::{Batch, DecoderSource, Error, Generator, GeneratorInput, GeneratorStep, Phase, Prepare, Sampling};
 
 /// A backbone of the discriminator's own.
 #[derive(Debug)]
@@ -191,11 +191,11 @@ impl Generator for Gan {
         self.generator.latent()
     }
 
-    fn latents(&self, labels: &[i32], stream: &mut Stream) -> Result<Tensor, Error> {
-        self.prior.sample(labels, stream)
+    fn latents(&self, labels: &[i32], sampling: &Sampling, stream: &mut Stream) -> Result<Tensor, Error> {
+        self.prior.sample(labels, sampling.truncation, stream)
     }
 
-    fn decode(&self, z: &Tensor, labels: &[i32]) -> Result<Tensor, Error> {
+    fn decode(&self, z: &Tensor, labels: &[i32], _: &Sampling) -> Result<Tensor, Error> {
         self.generator.forward(z, labels)
     }
 }

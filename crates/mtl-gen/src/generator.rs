@@ -122,6 +122,35 @@ pub struct Prepare<'a> {
     pub generator: &'a dyn Fn(&str) -> Option<&'a dyn Generator>,
 }
 
+/// Settings of sampling. Default: those the generator was trained for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Factor of the latents' distance from the mean of their class, above 0 and at most 1 (truncation trick, Brock et al. 2018,
+    /// arXiv 1809.11096). Lower values give more typical and less varied images. Default 1.
+    pub truncation: f64,
+    /// Strength of classifier-free guidance, at least 0, of generators that have it. Default: the generator's own.
+    pub guidance: Option<f64>,
+    /// Steps of the solver, at least 1, of generators that solve a differential equation. Default: the generator's own.
+    pub steps: Option<usize>,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { truncation: 1.0, guidance: None, steps: None }
+    }
+}
+
+impl Sampling {
+    /// # Errors
+    /// A truncation out of range.
+    pub(crate) fn check_truncation(&self) -> Result<(), Error> {
+        if self.truncation > 0.0 && self.truncation <= 1.0 {
+            return Ok(());
+        }
+        Err(Error::option("truncation", self.truncation, "must be above 0 and at most 1"))
+    }
+}
+
 /// A network that samples new images.
 pub trait Generator: Send + Sync + std::fmt::Debug {
     /// The phases of one training step, in order.
@@ -147,24 +176,51 @@ pub trait Generator: Send + Sync + std::fmt::Debug {
     /// Length of the latent vector.
     fn latent(&self) -> usize;
 
+    /// Checks settings of sampling before the first image. Default: `truncation` within its range, and neither `guidance` nor
+    /// `steps`, which only some generators have.
+    ///
+    /// # Errors
+    /// A setting out of range, or that this generator does not have.
+    fn check_sampling(&self, sampling: &Sampling) -> Result<(), Error> {
+        sampling.check_truncation()?;
+        let unsupported = |key: &str, value: &dyn std::fmt::Debug| {
+            Err(Error::option(key, value, "this generator decodes latents in one pass and has no such setting"))
+        };
+        match (sampling.guidance, sampling.steps) {
+            (Some(guidance), _) => unsupported("guidance", &guidance),
+            (None, Some(steps)) => unsupported("steps", &steps),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// Draws one latent vector per label, `[B, latent]`, image by image.
     ///
     /// # Errors
     /// A label outside the classes.
-    fn latents(&self, labels: &[i32], stream: &mut Stream) -> Result<Tensor, Error>;
+    fn latents(&self, labels: &[i32], sampling: &Sampling, stream: &mut Stream) -> Result<Tensor, Error>;
 
-    /// Latent vectors to images, `[B, C, H, W]` in `(-1, 1)`. An image does not depend on the others of its batch.
+    /// Latent vectors to images, `[B, C, H, W]` in `(-1, 1)`. An image does not depend on the others of its batch. Gradients
+    /// reach `z`.
     ///
     /// # Errors
     /// A label outside the classes, shapes that do not fit.
-    fn decode(&self, z: &Tensor, labels: &[i32]) -> Result<Tensor, Error>;
+    fn decode(&self, z: &Tensor, labels: &[i32], sampling: &Sampling) -> Result<Tensor, Error>;
+
+    /// Latent vectors `[B, latent]` whose images resemble `images` (`[B, C, H, W]` in `[-1, 1]`), as a start of inversion.
+    /// Default: none.
+    ///
+    /// # Errors
+    /// A label outside the classes, shapes that do not fit.
+    fn encode(&self, _trunk: &dyn Trunk, _images: &Tensor, _labels: &[i32]) -> Result<Option<Tensor>, Error> {
+        Ok(None)
+    }
 
     /// Samples one image per label. Equal streams give equal images; 64 images at once equal 8 times 8 from one stream.
     ///
     /// # Errors
     /// A label outside the classes.
-    fn sample(&self, labels: &[i32], stream: &mut Stream) -> Result<Tensor, Error> {
-        Ok(self.decode(&self.latents(labels, stream)?, labels)?.detach())
+    fn sample(&self, labels: &[i32], sampling: &Sampling, stream: &mut Stream) -> Result<Tensor, Error> {
+        Ok(self.decode(&self.latents(labels, sampling, stream)?, labels, sampling)?.detach())
     }
 
     /// Its role as an objective of joint training. Default: none.

@@ -17,7 +17,7 @@
 //! two to six passes of the trunk, depending on the mode.
 //!
 //! ```
-//! use mtl_gen::{Batch, Config, Generator, GeneratorInput, Prepare};
+//! use mtl_gen::{Batch, Config, Generator, GeneratorInput, Prepare, Sampling};
 //! use mtl_rng::Seed;
 //! use mtl_tensor::optim::{Optimizer, collect};
 //! use mtl_tensor::{Ctx, DType, Device, Params, Tensor, backward};
@@ -40,7 +40,7 @@
 //!     let loss = step.loss(index)?;
 //!     optimizer.step(&collect(&backward(&loss.total)?, &own), phase.lr, 1.0)?;
 //! }
-//! let images = gan.sample(&[0, 1, 0], &mut Seed::new(7).stream("sample", &[]))?;
+//! let images = gan.sample(&[0, 1, 0], &Sampling::default(), &mut Seed::new(7).stream("sample", &[]))?;
 //! assert_eq!(images.dims(), [3, 3, 32, 32]);
 //! # Ok(())
 //! # }
@@ -66,7 +66,7 @@ use mtl_tensor::{Scope, Tensor};
 pub use error::Error;
 pub use generator::{
     Batch, DecoderSource, Generator, GeneratorInput, GeneratorStep, JointObjective, Loss, Phase, Prepare, PriorFit,
-    StageDefaults, TaskLoss, TaskLossFn,
+    Sampling, StageDefaults, TaskLoss, TaskLossFn,
 };
 pub use mtl_registry::UnknownName;
 

@@ -76,10 +76,11 @@ impl Prior {
     }
 
     /// One latent vector per label, `[B, latent]`, drawn in order: two batches from one stream equal one larger batch.
+    /// `truncation` is a factor of the distance from the mean of the class.
     ///
     /// # Errors
     /// A label outside the classes.
-    pub fn sample(&self, labels: &[i32], stream: &mut Stream) -> Result<Tensor, Error> {
+    pub fn sample(&self, labels: &[i32], truncation: f64, stream: &mut Stream) -> Result<Tensor, Error> {
         let latent = self.latent;
         let (means, factors) = (to_f64(&self.means)?, to_f64(&self.factors)?);
         let mut values = Vec::with_capacity(labels.len() * latent);
@@ -89,7 +90,7 @@ impl Prior {
             for i in 0..latent {
                 let line = &factors[(row * latent + i) * latent..][..=i];
                 let sum: f64 = line.iter().zip(&noise).map(|(l, e)| l * e).sum();
-                values.push(means[row * latent + i] + sum);
+                values.push(means[row * latent + i] + truncation * sum);
             }
         }
         Ok(Tensor::from_vec(values, (labels.len(), latent), self.means.device())?.to_dtype(self.means.dtype())?)
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn unfitted_is_standard_normal() {
-        let drawn = to_f64(&prior(2, 3).sample(&[0, -1], &mut Seed::new(4).stream("z", &[])).unwrap()).unwrap();
+        let drawn = to_f64(&prior(2, 3).sample(&[0, -1], 1.0, &mut Seed::new(4).stream("z", &[])).unwrap()).unwrap();
         let mut stream = Seed::new(4).stream("z", &[]);
         let plain: Vec<f64> = (0..6).map(|_| stream.normal()).collect();
         assert_eq!(drawn, plain);
@@ -185,7 +186,7 @@ mod tests {
         }
         prior.fit(&mu, &vec![0.25; mu.len()], &labels).unwrap();
         let n = 4000;
-        let drawn = to_f64(&prior.sample(&vec![1; n], &mut Seed::new(3).stream("z", &[])).unwrap()).unwrap();
+        let drawn = to_f64(&prior.sample(&vec![1; n], 1.0, &mut Seed::new(3).stream("z", &[])).unwrap()).unwrap();
         let mean = |f: &dyn Fn(&[f64]) -> f64| drawn.chunks(2).map(f).sum::<f64>() / n as f64;
         assert!((mean(&|z| z[0]) + 1.0).abs() < 0.1 && (mean(&|z| z[1]) - 5.0).abs() < 0.15);
         assert!((mean(&|z| (z[0] + 1.0) * (z[1] - 5.0)) + 1.0).abs() < 0.15);

@@ -35,7 +35,7 @@ use crate::decoder::Decoder;
 use crate::prior::Prior;
 use crate::{
     Batch, DecoderSource, Error, Generator, GeneratorInput, GeneratorStep, JointObjective, Loss, Phase, Prepare,
-    PriorFit, value,
+    PriorFit, Sampling, value,
 };
 
 /// Floor of the pixel deviation: half a grey step.
@@ -144,7 +144,7 @@ impl Vae {
     ///
     /// # Errors
     /// Features of another trunk.
-    pub fn encode(&self, features: &Features) -> Result<Encoding, Error> {
+    pub fn encode_features(&self, features: &Features) -> Result<Encoding, Error> {
         let deepest = features.deepest()?;
         let mut x = deepest.clone();
         if let Some(tap) = self.finer.and_then(|at| features.taps.get(at)) {
@@ -167,7 +167,7 @@ impl Vae {
     /// # Errors
     /// Labels or shapes that do not fit.
     pub fn elbo(&self, features: &Features, images: &Tensor, classes: &[i32], cx: &Ctx) -> Result<Elbo, Error> {
-        let encoding = self.encode(features)?;
+        let encoding = self.encode_features(features)?;
         let z = if cx.mode == Mode::Eval {
             encoding.mu.clone()
         } else {
@@ -252,12 +252,16 @@ impl Generator for Vae {
         self.decoder.latent()
     }
 
-    fn latents(&self, labels: &[i32], stream: &mut Stream) -> Result<Tensor, Error> {
-        self.prior.sample(labels, stream)
+    fn latents(&self, labels: &[i32], sampling: &Sampling, stream: &mut Stream) -> Result<Tensor, Error> {
+        self.prior.sample(labels, sampling.truncation, stream)
     }
 
-    fn decode(&self, z: &Tensor, labels: &[i32]) -> Result<Tensor, Error> {
+    fn decode(&self, z: &Tensor, labels: &[i32], _: &Sampling) -> Result<Tensor, Error> {
         self.decoder.forward(z, labels)
+    }
+
+    fn encode(&self, trunk: &dyn Trunk, images: &Tensor, _: &[i32]) -> Result<Option<Tensor>, Error> {
+        Ok(Some(self.encode_features(&trunk.forward(images, &Ctx::eval())?)?.mu))
     }
 
     fn joint(&self) -> Option<&dyn JointObjective> {
@@ -281,7 +285,7 @@ impl JointObjective for Vae {
     }
 
     fn reconstruct(&self, features: &Features, classes: &[i32]) -> Result<Tensor, Error> {
-        self.decoder.forward(&self.encode(features)?.mu, classes)
+        self.decoder.forward(&self.encode_features(features)?.mu, classes)
     }
 }
 

@@ -4,7 +4,7 @@
 //! needs a data set and a run folder.
 
 use mtl_gen::gan::Gan;
-use mtl_gen::{Batch, Generator, GeneratorInput, Phase, Prepare};
+use mtl_gen::{Batch, Generator, GeneratorInput, Phase, Prepare, Sampling};
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::optim::{Ema, Optimizer, collect, global_norm};
 use mtl_tensor::{Ctx, DType, Device, Params, Tensor, backward};
@@ -167,7 +167,7 @@ impl Job for Drawing {
     }
 
     fn step(&mut self) -> anyhow::Result<Option<f64>> {
-        self.gan.sample(&self.labels, &mut self.stream)?;
+        self.gan.sample(&self.labels, &Sampling::default(), &mut self.stream)?;
         Ok(None)
     }
 }

@@ -43,7 +43,7 @@ impl<'a> Step<'a> {
         if images != batch.classes.len() {
             return Err(Error::Labels { labels: batch.classes.len(), images });
         }
-        let z = gan.prior.sample(batch.classes, &mut cx.stream(&gan.stream_name("latent")))?;
+        let z = gan.prior.sample(batch.classes, 1.0, &mut cx.stream(&gan.stream_name("latent")))?;
         let fake = gan.generator.forward(&z, batch.classes)?;
         let mut stream = cx.stream(&gan.stream_name("augment"));
         let real = gan.config.augment.apply(&batch.images.detach(), &mut stream)?;

@@ -48,7 +48,7 @@ impl<'a> Fit<'a> {
 
 impl PriorFit for Fit<'_> {
     fn add(&mut self, features: &Features, classes: &[i32]) -> Result<(), Error> {
-        let (mu, variance) = self.vae.encode(features)?.moments()?;
+        let (mu, variance) = self.vae.encode_features(features)?.moments()?;
         self.mu.extend(mu);
         self.variance.extend(variance);
         self.classes.extend_from_slice(classes);

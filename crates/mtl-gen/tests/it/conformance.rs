@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mtl_gen::{
-    Batch, Config, DecoderSource, GENERATORS, Generator, GeneratorInput, Loss, Prepare, augment, decoder, gan, vae,
+    Batch, Config, DecoderSource, GENERATORS, Generator, GeneratorInput, Loss, Prepare, Sampling, augment, decoder,
+    gan, vae,
 };
 use mtl_rng::Seed;
 use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, to_f64};
@@ -176,12 +177,18 @@ fn sampling_is_a_function_of_its_stream_and_not_of_the_batch_size() {
         let world = world(&config, DType::F32, (32, 32));
         let labels: Vec<i32> = (0..16).map(|at| at % 4 - 1).collect();
         let stream = || Seed::new(9).stream("sample", &[]);
-        let at_once = to_f64(&world.generator.sample(&labels, &mut stream()).unwrap()).unwrap();
-        assert_eq!(at_once, to_f64(&world.generator.sample(&labels, &mut stream()).unwrap()).unwrap(), "{name}");
+        let at_once = to_f64(&world.generator.sample(&labels, &Sampling::default(), &mut stream()).unwrap()).unwrap();
+        assert_eq!(
+            at_once,
+            to_f64(&world.generator.sample(&labels, &Sampling::default(), &mut stream()).unwrap()).unwrap(),
+            "{name}"
+        );
         let mut shared = stream();
         let in_parts: Vec<f64> = labels
             .chunks(4)
-            .flat_map(|labels| to_f64(&world.generator.sample(labels, &mut shared).unwrap()).unwrap())
+            .flat_map(|labels| {
+                to_f64(&world.generator.sample(labels, &Sampling::default(), &mut shared).unwrap()).unwrap()
+            })
             .collect();
         assert_eq!(at_once, in_parts, "{name}");
         assert!(at_once.iter().all(|v| v.abs() <= 1.0), "{name}");
@@ -242,7 +249,7 @@ fn the_gan_starts_from_the_vae_and_the_finetuned_critic_from_the_trunk() {
     vae.fit_prior(&[encoding], &[0; 20]).unwrap();
 
     let draw = |generator: &dyn Generator| {
-        to_f64(&generator.sample(&[0, 1], &mut Seed::new(8).stream("s", &[])).unwrap()).unwrap()
+        to_f64(&generator.sample(&[0, 1], &Sampling::default(), &mut Seed::new(8).stream("s", &[])).unwrap()).unwrap()
     };
     let weights = |name: &str| to_f64(&params.all()[name]).unwrap();
     let images = Tensor::zeros((2, 3, 32, 32), DType::F32, &Device::Cpu).unwrap();
@@ -287,7 +294,7 @@ fn a_fit_of_the_prior_in_batches_equals_the_fit_to_all_encodings() {
     };
     let fitted = || ["vae.prior.mean", "vae.prior.factor"].map(|name| to_f64(&params.all()[name]).unwrap());
     let before = fitted();
-    let encodings = [(0, 3), (3, 1)].map(|(from, count)| vae.encode(&features(from, count)).unwrap());
+    let encodings = [(0, 3), (3, 1)].map(|(from, count)| vae.encode_features(&features(from, count)).unwrap());
     vae.fit_prior(&encodings, &CLASSES).unwrap();
     let expected = fitted();
     assert_ne!(expected, before);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use mtl_gen::{
-    Batch, Error, Generator, GeneratorConfig, GeneratorInput, GeneratorStep, Loss, Phase, Prepare, StageDefaults,
+    Batch, Error, Generator, GeneratorConfig, GeneratorInput, GeneratorStep, Loss, Phase, Prepare, Sampling,
+    StageDefaults,
 };
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::layers::Linear;
@@ -55,7 +56,7 @@ impl Generator for LinearGenerator {
     }
 
     fn begin_step<'a>(&'a self, batch: &'a Batch<'a>, cx: &'a Ctx) -> Result<Box<dyn GeneratorStep + 'a>, Error> {
-        let z = self.latents(batch.classes, &mut cx.stream("linear"))?;
+        let z = self.latents(batch.classes, &Sampling::default(), &mut cx.stream("linear"))?;
         Ok(Box::new(LinearStep { generator: self, batch, z }))
     }
 
@@ -67,11 +68,11 @@ impl Generator for LinearGenerator {
         2
     }
 
-    fn latents(&self, labels: &[i32], stream: &mut Stream) -> Result<Tensor, Error> {
+    fn latents(&self, labels: &[i32], _: &Sampling, stream: &mut Stream) -> Result<Tensor, Error> {
         Ok(Tensor::from_vec(stream.normals(labels.len() * 2), (labels.len(), 2), &Device::Cpu)?)
     }
 
-    fn decode(&self, z: &Tensor, _: &[i32]) -> Result<Tensor, Error> {
+    fn decode(&self, z: &Tensor, _: &[i32], _: &Sampling) -> Result<Tensor, Error> {
         let (channels, height, width) = self.shape;
         Ok(ops::tanh(&self.map.forward(z)?)?.reshape((z.dim(0)?, channels, height, width))?)
     }
@@ -85,7 +86,7 @@ struct LinearStep<'a> {
 
 impl GeneratorStep for LinearStep<'_> {
     fn loss(&mut self, _: usize) -> Result<Loss, Error> {
-        let images = self.generator.decode(&self.z, self.batch.classes)?;
+        let images = self.generator.decode(&self.z, self.batch.classes, &Sampling::default())?;
         let total = (images - self.batch.images)?.sqr()?.mean_all()?;
         let value = to_f64(&total)?[0];
         Ok(Loss { total, terms: vec![("distance".into(), value)] })
@@ -123,6 +124,6 @@ fn a_generator_from_outside_trains_and_samples() {
     }
     assert!(losses[1] < losses[0], "{losses:?}");
     assert_eq!(to_f64(&own["linear.map.bias"]).unwrap(), bias, "its learning rate has the factor 0");
-    let drawn = generator.sample(&[-1; 3], &mut Seed::new(7).stream("sample", &[])).unwrap();
+    let drawn = generator.sample(&[-1; 3], &Sampling::default(), &mut Seed::new(7).stream("sample", &[])).unwrap();
     assert_eq!(drawn.dims(), [3, 3, 32, 32]);
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mtl_gen::Sampling;
 use mtl_registry::UnknownName;
 use mtl_rng::Seed;
 use serde::Serialize;
@@ -86,7 +87,7 @@ fn draw(run: &Path, request: &GenerateRequest, device: Option<&str>) -> Result<G
     rows.write_record([IMAGE].into_iter().chain(task).chain([GENERATED, SEED])).map_err(failed)?;
     let seed = request.seed.to_string();
     for labels in labels.chunks(64) {
-        let images = generator.sample(labels, &mut stream)?;
+        let images = generator.sample(labels, &Sampling::default(), &mut stream)?;
         for (tile, label) in tiles(&images)?.into_iter().zip(labels) {
             let name = format!("{:05}.png", files.len());
             tile.write(&pictures.join(&name))?;

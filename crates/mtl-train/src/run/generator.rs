@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mtl_data::concat::spread;
 use mtl_data::loader::Loader;
-use mtl_gen::{Batch, Generator, Prepare};
+use mtl_gen::{Batch, Generator, Prepare, Sampling};
 use mtl_model::DeviceBatch;
 use mtl_model::step::task_loss::task_loss;
 use mtl_registry::UnknownName;
@@ -150,7 +150,7 @@ impl Stage for GeneratorStage {
             (0..classes).flat_map(|class| [class as i32; SAMPLES_PER_CLASS]).collect()
         };
         // The same latents in every picture, one row per class.
-        let images = self.generator.sample(&labels, &mut run.plan.seed.stream("samples", &[]))?;
+        let images = self.generator.sample(&labels, &Sampling::default(), &mut run.plan.seed.stream("samples", &[]))?;
         write_grid(path, &tiles(&images)?, SAMPLES_PER_CLASS)
     }
 

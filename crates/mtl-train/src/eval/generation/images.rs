@@ -1,7 +1,7 @@
 //! Images in 8 bits with their classes: real and generated ones go to the networks alike.
 
 use mtl_data::loader;
-use mtl_gen::Generator;
+use mtl_gen::{Generator, Sampling};
 use mtl_rng::Stream;
 use mtl_tensor::{Device, Tensor, to_f64};
 
@@ -50,7 +50,7 @@ impl Images {
     pub fn sampled(generator: &dyn Generator, labels: &[i32], stream: &mut Stream) -> Result<Self> {
         let mut all = Self::empty((0, 0, 0));
         for labels in labels.chunks(BATCH) {
-            let images = generator.sample(labels, stream)?;
+            let images = generator.sample(labels, &Sampling::default(), stream)?;
             let (_, channels, height, width) = images.dims4()?;
             all.shape = (channels, height, width);
             let values = to_f64(&images)?;
