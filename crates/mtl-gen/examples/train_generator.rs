@@ -13,11 +13,12 @@ use std::time::Instant;
 use image::{Rgb, RgbImage};
 use mtl_data::loader::{self, BatchStream, Loader};
 use mtl_data::{Scenes, Size, augment, scenes};
+use mtl_gen::gan::matching::REFERENCE_IMAGES;
 use mtl_gen::{Batch, Config, Generator, GeneratorInput, Prepare, Sampling, gan, vae};
 use mtl_rng::Seed;
 use mtl_task::Target;
 use mtl_tensor::layers::{Conv2d, Linear};
-use mtl_tensor::optim::{self, Ema, Optimizer, Schedule};
+use mtl_tensor::optim::{self, Averaging, Ema, Optimizer, Schedule};
 use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, ops, serial, to_f64};
 use mtl_trunk::Trunk;
 use serde::Deserialize;
@@ -62,7 +63,7 @@ impl Default for Options {
             vae_lr: None,
             critic_lr: None,
             generator_lr: None,
-            ema: 0.99,
+            ema: 0.05,
             reuse: false,
             sheet_every: 0,
             trunk: mtl_trunk::Config::default(),
@@ -109,6 +110,13 @@ fn main() -> Outcome<()> {
     let images = data.feed(64, "prepare")?.images()?.0;
     for note in gan.prepare(&Prepare { trunk_name: "trunk", trunk: &*trunk, images: &images, generator: &find })? {
         println!("{note}");
+    }
+    if let Some(mut fit) = gan.reference_fit() {
+        let mut feed = data.feed(64, "reference")?;
+        for _ in 0..options.count.min(REFERENCE_IMAGES) / 64 {
+            fit.add(&*trunk, &feed.images()?.0)?;
+        }
+        fit.finish()?;
     }
     let ema = train(&*gan, &*trunk, &params, &data, &options, |step, ema| {
         if options.sheet_every > 0 && step % options.sheet_every == 0 {
@@ -226,7 +234,7 @@ fn train(
     }
     let drawn_with: BTreeMap<String, Var> =
         params.trainable().into_iter().filter(|(name, _)| name.starts_with(generator.sampled())).collect();
-    let mut ema = Ema::new(options.ema, &drawn_with)?;
+    let mut ema = Ema::new(Averaging::HalfLife(options.ema), &drawn_with)?;
     let (mut feed, clock) = (data.feed(batch, generator.sampled())?, Instant::now());
     for step in 0..steps {
         let progress = step as f64 / steps as f64;

@@ -1,7 +1,8 @@
 //! DiffAugment: differentiable augmentation of real and generated images before the discriminator (Zhao et al. 2020, arXiv
 //! 2006.10738).
 //!
-//! Colour: `contrast (saturation x + (1 - saturation) grey(x)) + brightness`, a product with one 3x3 matrix per image (contrast
+//! Each of colour, translation and cutout is applied to an image with a probability; a discriminator may adapt it while it trains
+//! ([`crate::gan`]). Colour: `contrast (saturation x + (1 - saturation) grey(x)) + brightness`, a product with one 3x3 matrix per image (contrast
 //! is relative to mid-grey, in the paper to the image's mean). Translation is by whole pixels. Cutout multiplies with a mask.
 //! Uncovered pixels become 0, mid-grey.
 
@@ -55,20 +56,25 @@ impl Config {
         Ok(())
     }
 
-    /// Augments images `[B, C, H, W]`, each with random values of its own.
+    /// Augments images `[B, C, H, W]`, each with random values of its own; colour, translation and cutout each with
+    /// `probability`, 0 to 1.
     ///
     /// # Errors
     /// A tensor of another rank than 4.
-    pub fn apply(&self, images: &Tensor, stream: &mut Stream) -> Result<Tensor, Error> {
+    pub fn apply(&self, images: &Tensor, probability: f64, stream: &mut Stream) -> Result<Tensor, Error> {
         let mut x = images.clone();
-        if self.colour > 0.0 {
-            x = colour(&x, self.colour, stream)?;
+        let batch = images.dim(0)?;
+        let chosen = |stream: &mut Stream| -> Vec<bool> {
+            (0..batch).map(|_| probability >= 1.0 || stream.uniform() < probability).collect()
+        };
+        if self.colour > 0.0 && probability > 0.0 {
+            x = colour(&x, self.colour, &chosen(stream), stream)?;
         }
-        if self.translation > 0.0 {
-            x = translate(&x, self.translation, stream)?;
+        if self.translation > 0.0 && probability > 0.0 {
+            x = translate(&x, self.translation, &chosen(stream), stream)?;
         }
-        if self.cutout > 0.0 {
-            x = cut_out(&x, self.cutout, stream)?;
+        if self.cutout > 0.0 && probability > 0.0 {
+            x = cut_out(&x, self.cutout, &chosen(stream), stream)?;
         }
         if self.noise > 0.0 {
             let noise = Tensor::from_vec(stream.normals(x.elem_count()), x.shape(), x.device())?.to_dtype(x.dtype())?;
@@ -78,10 +84,11 @@ impl Config {
     }
 }
 
-fn colour(x: &Tensor, strength: f64, stream: &mut Stream) -> Result<Tensor, Error> {
+fn colour(x: &Tensor, strength: f64, chosen: &[bool], stream: &mut Stream) -> Result<Tensor, Error> {
     let (batch, channels, height, width) = x.dims4()?;
     let (mut mixes, mut shifts) = (Vec::with_capacity(batch * channels * channels), Vec::with_capacity(batch));
-    for _ in 0..batch {
+    for &chosen in chosen {
+        let strength = if chosen { strength } else { 0.0 };
         let brightness = strength * stream.range(-0.5, 0.5);
         let saturation = 1.0 + strength * stream.range(-1.0, 1.0);
         let contrast = 1.0 + strength * stream.range(-0.5, 0.5);
@@ -99,25 +106,32 @@ fn colour(x: &Tensor, strength: f64, stream: &mut Stream) -> Result<Tensor, Erro
     Ok(y.reshape((batch, channels, height, width))?)
 }
 
-fn translate(x: &Tensor, share: f64, stream: &mut Stream) -> Result<Tensor, Error> {
-    let (batch, _, height, width) = x.dims4()?;
+fn translate(x: &Tensor, share: f64, chosen: &[bool], stream: &mut Stream) -> Result<Tensor, Error> {
+    let (_, _, height, width) = x.dims4()?;
     let mut shift = |side: usize| {
         let most = (side as f64 * share).round() as usize;
         stream.below(2 * most + 1) as isize - most as isize
     };
-    let by: Vec<(isize, isize)> = (0..batch).map(|_| (shift(height), shift(width))).collect();
+    let by: Vec<(isize, isize)> = chosen
+        .iter()
+        .map(|&chosen| (shift(height), shift(width), chosen))
+        .map(|(down, right, chosen)| if chosen { (down, right) } else { (0, 0) })
+        .collect();
     Ok(ops::shift(x, &by)?)
 }
 
-fn cut_out(x: &Tensor, share: f64, stream: &mut Stream) -> Result<Tensor, Error> {
+fn cut_out(x: &Tensor, share: f64, chosen: &[bool], stream: &mut Stream) -> Result<Tensor, Error> {
     let (batch, channels, height, width) = x.dims4()?;
     let (tall, wide) = ((height as f64 * share).round() as usize, (width as f64 * share).round() as usize);
     let mut mask = vec![1f32; batch * channels * height * width];
-    for image in mask.chunks_exact_mut(channels * height * width) {
+    for (image, &chosen) in mask.chunks_exact_mut(channels * height * width).zip(chosen) {
         // The centre is uniform over the image, so part of the square may lie outside.
         let (cy, cx) = (stream.below(height), stream.below(width));
         let (top, left) = (cy.saturating_sub(tall / 2), cx.saturating_sub(wide / 2));
         let (bottom, right) = ((cy + tall - tall / 2).min(height), (cx + wide - wide / 2).min(width));
+        if !chosen {
+            continue;
+        }
         for plane in image.chunks_exact_mut(height * width) {
             for row in top..bottom {
                 plane[row * width + left..row * width + right].fill(0.0);
@@ -151,7 +165,7 @@ mod tests {
     #[test]
     fn nothing_configured_changes_nothing() {
         let x = image();
-        let y = Config::none().apply(&x, &mut stream()).unwrap();
+        let y = Config::none().apply(&x, 1.0, &mut stream()).unwrap();
         assert_eq!(to_f64(&x).unwrap(), to_f64(&y).unwrap());
     }
 
@@ -159,7 +173,7 @@ mod tests {
     fn translation_moves_whole_pixels() {
         let x = image();
         let config = Config { translation: 0.25, ..Config::none() };
-        let y = config.apply(&x, &mut stream()).unwrap().to_vec3_of_first();
+        let y = config.apply(&x, 1.0, &mut stream()).unwrap().to_vec3_of_first();
         let x = x.to_vec3_of_first();
         let mut draws = stream();
         let (dy, dx) = (draws.below(5) as i32 - 2, draws.below(5) as i32 - 2);
@@ -192,8 +206,9 @@ mod tests {
             Config { colour: 1.0, ..Config::none() },
             Config { translation: 0.25, cutout: 0.5, colour: 1.0, noise: 0.1 },
         ] {
-            let apply =
-                |x: &Tensor| config.apply(x, &mut stream()).map_err(|error| mtl_tensor::Error::Msg(error.to_string()));
+            let apply = |x: &Tensor| {
+                config.apply(x, 1.0, &mut stream()).map_err(|error| mtl_tensor::Error::Msg(error.to_string()))
+            };
             assert!(gradcheck::worst_error(&[image()], |t| apply(&t[0])).unwrap() < 1e-7, "{config:?}");
             let x = mtl_tensor::Var::from_tensor(&image()).unwrap();
             let grads = backward(&apply(&x).unwrap().sum_all().unwrap()).unwrap();
@@ -206,7 +221,7 @@ mod tests {
     fn colour_by_hand_on_a_grey_image() {
         // One channel: no saturation. Contrast scales, brightness adds.
         let x = Tensor::from_vec(vec![0.5f64, -0.5], (1, 1, 1, 2), &Device::Cpu).unwrap();
-        let y = to_f64(&Config { colour: 1.0, ..Config::none() }.apply(&x, &mut stream()).unwrap()).unwrap();
+        let y = to_f64(&Config { colour: 1.0, ..Config::none() }.apply(&x, 1.0, &mut stream()).unwrap()).unwrap();
         let mut draws = stream();
         let (brightness, _, contrast) = (draws.range(-0.5, 0.5), draws.range(-1.0, 1.0), 1.0 + draws.range(-0.5, 0.5));
         assert!((y[0] - (0.5 * contrast + brightness)).abs() < 1e-12);

@@ -73,6 +73,9 @@ pub enum Error {
         /// Names of the phases, in order.
         known: Vec<&'static str>,
     },
+    /// A training step before the features of the training images are known.
+    #[error("feature matching needs the training images: complete `Generator::reference_fit` before the first step")]
+    NoReference,
     /// A step whose last phase has been taken.
     #[error("the last phase of this step has been taken; begin the next step")]
     StepOver,

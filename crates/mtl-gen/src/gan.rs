@@ -23,35 +23,31 @@
 //! gives sharp shapes and clean colours; `finetuned` is rougher and takes twice the time per step; `scratch` loses the VAE's
 //! shapes before its discriminator is trained, and needs runs of many thousand steps.
 
+mod backbone;
+mod balance;
 mod config;
+mod losses;
+pub mod matching;
+mod penalty;
 mod step;
 mod terms;
 
 use mtl_rng::Stream;
 use mtl_tensor::{Ctx, Scope, Tensor, optim};
-use mtl_trunk::Trunk;
 
-pub use config::{Config, Mode};
+pub use config::{Config, HYBRID_MINUTES, HYBRID_STEPS, Mode};
+pub use losses::Adversarial;
+pub use penalty::Penalty;
+
+use backbone::{Backbone, Own};
+use balance::Balance;
 
 use crate::copy::copy_parameters;
-use crate::critic::{Heads, Projection};
 use crate::decoder::Decoder;
 use crate::prior::Prior;
-use crate::{Batch, DecoderSource, Error, Generator, GeneratorInput, GeneratorStep, Phase, Prepare, Sampling};
-
-/// A backbone of the discriminator's own.
-#[derive(Debug)]
-struct Own {
-    trunk: Box<dyn Trunk>,
-    heads: Heads,
-}
-
-/// Heads on the frozen shared trunk.
-#[derive(Debug)]
-struct Frozen {
-    projection: Projection,
-    heads: Heads,
-}
+use crate::{
+    Batch, DecoderSource, Error, Generator, GeneratorInput, GeneratorStep, Phase, Prepare, ReferenceFit, Sampling,
+};
 
 /// Class-conditional GAN on the shared trunk.
 #[derive(Debug)]
@@ -63,8 +59,13 @@ pub struct Gan {
     generator: Decoder,
     /// Distribution of the latents: `N(0, I)`, or that of the generator it starts from.
     prior: Prior,
+    /// The trunk that is trained, if the mode has one.
     own: Option<Own>,
-    frozen: Option<Frozen>,
+    /// Trunks that are not trained: the shared one first.
+    backbones: Vec<Backbone>,
+    balance: Balance,
+    /// Weight of the gradient penalties.
+    gamma: f64,
     phases: Vec<Phase>,
 }
 
@@ -77,30 +78,11 @@ impl Gan {
         config.check().map_err(|error| error.below(&format!("generators.{}.gan", scope.name())))?;
         input.check()?;
         let critic = scope.sub("critic");
-        let own = if config.mode.has_own_trunk() {
-            let place = critic.sub("own");
-            let trunk_scope = place.sub("trunk");
-            // A finetuned trunk has the architecture of the shared one, and uses its running statistics.
-            let trunk = if config.mode == Mode::Finetuned {
-                input.trunk.build(&trunk_scope, input.channels)?
-            } else {
-                input.trunk.batch_independent().build(&trunk_scope, input.channels)?
-            };
-            let heads = Heads::new(&place.sub("heads"), trunk.taps(), config.head_width, input.classes, false)?;
-            Some(Own { trunk, heads })
-        } else {
-            None
+        let own = match config.mode.has_own_trunk() {
+            true => Some(Own::new(config, &critic.sub("own"), input)?),
+            false => None,
         };
-        let frozen = if config.mode.uses_shared_trunk() {
-            let place = critic.sub("frozen");
-            let (taps, width) = (input.taps, config.head_width);
-            Some(Frozen {
-                projection: Projection::new(&place.sub("projection"), taps)?,
-                heads: Heads::new(&place.sub("heads"), taps, width, input.classes, config.spectral)?,
-            })
-        } else {
-            None
-        };
+        let backbones = Backbone::all(config, &critic.sub("frozen"), input)?;
         let (generator, prior) = (scope.sub("generator"), scope.sub("prior"));
         let adam = optim::Config::Adam { beta1: 0.5, beta2: 0.99 };
         let lr_scales = if config.mode == Mode::Finetuned {
@@ -126,8 +108,10 @@ impl Gan {
             prior_name: prior.name().to_owned(),
             generator: Decoder::new(&config.decoder, &generator, input)?,
             prior: Prior::new(&prior, input.classes, config.decoder.latent)?,
+            balance: Balance::new(&critic.sub("balance"), if config.adaptive { 0.0 } else { 1.0 })?,
+            gamma: config.gamma(input.size),
             own,
-            frozen,
+            backbones,
             phases,
         })
     }
@@ -146,6 +130,11 @@ impl Gan {
         format!("{}/{purpose}", self.scope.name())
     }
 
+    /// Probability of augmentation.
+    fn augment_probability(&self) -> Result<f64, Error> {
+        if self.config.adaptive { self.balance.probability() } else { Ok(1.0) }
+    }
+
     /// Weight of the heads on the frozen trunk.
     fn frozen_weight(&self) -> f64 {
         if self.own.is_some() { self.config.frozen_weight } else { 1.0 }
@@ -161,8 +150,11 @@ impl Generator for Gan {
         if self.config.mode == Mode::Finetuned {
             copy_parameters(&self.scope, input.trunk_name, &format!("{}.critic.own.trunk", self.scope.name()))?;
         }
-        if let Some(frozen) = &self.frozen {
-            frozen.projection.calibrate(&input.trunk.forward(input.images, &Ctx::eval())?)?;
+        for backbone in &self.backbones {
+            if let Some(heads) = &backbone.heads {
+                let trunk = backbone.untrained.as_deref().unwrap_or(input.trunk);
+                heads.projection.calibrate(&trunk.forward(input.images, &Ctx::eval())?)?;
+            }
         }
         let (own, name) = (self.scope.name(), &self.config.init_from);
         if name == Config::RANDOM_START {
@@ -181,6 +173,11 @@ impl Generator for Gan {
 
     fn begin_step<'a>(&'a self, batch: &'a Batch<'a>, cx: &'a Ctx) -> Result<Box<dyn GeneratorStep + 'a>, Error> {
         Ok(Box::new(step::Step::new(self, batch, cx)?))
+    }
+
+    fn reference_fit(&self) -> Option<Box<dyn ReferenceFit + '_>> {
+        let matches = self.config.feature_matching > 0.0 && !self.backbones.is_empty();
+        matches.then(|| Box::new(step::Fit::new(self)) as Box<dyn ReferenceFit>)
     }
 
     fn sampled(&self) -> &str {

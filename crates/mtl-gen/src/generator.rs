@@ -125,7 +125,7 @@ pub struct Prepare<'a> {
 /// Settings of sampling. Default: those the generator was trained for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// Factor of the latents' distance from the mean of their class, above 0 and at most 1 (truncation trick, Brock et al. 2018,
+    /// Factor of the latents' distance from the mean of their class or of its mixture component, above 0 and at most 1 (truncation trick, Brock et al. 2018,
     /// arXiv 1809.11096). Lower values give more typical and less varied images. Default 1.
     pub truncation: f64,
     /// Strength of classifier-free guidance, at least 0, of generators that have it. Default: the generator's own.
@@ -228,6 +228,12 @@ pub trait Generator: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// A fit of what its loss needs of all training images. It is made at the start of a stage, fresh or resumed, and is not part of
+    /// a checkpoint. Default: none.
+    fn reference_fit(&self) -> Option<Box<dyn ReferenceFit + '_>> {
+        None
+    }
+
     /// A new fit of the sampling distribution to features of training images. Default: none.
     fn prior_fit(&self) -> Option<Box<dyn PriorFit + '_>> {
         None
@@ -265,6 +271,21 @@ pub trait JointObjective: Send + Sync {
     fn reconstruct(&self, features: &Features, classes: &[i32]) -> Result<Tensor, Error>;
 }
 
+/// Streaming fit of what a generator's loss needs of training images.
+pub trait ReferenceFit {
+    /// Adds a batch of training images, `[B, C, H, W]` in `[-1, 1]`.
+    ///
+    /// # Errors
+    /// Images of another format.
+    fn add(&mut self, trunk: &dyn Trunk, images: &Tensor) -> Result<(), Error>;
+
+    /// Ends the fit.
+    ///
+    /// # Errors
+    /// No images, features that are not finite.
+    fn finish(self: Box<Self>) -> Result<(), Error>;
+}
+
 /// Streaming fit of a sampling distribution to training images.
 pub trait PriorFit {
     /// Adds the features of a batch, without their graph, and one class per image (negative where missing).
@@ -300,4 +321,13 @@ pub struct StageDefaults {
     pub steps_ratio: f64,
     /// Share of the run's time limit, 0 to 1.
     pub minutes_share: f64,
+}
+
+/// Length of a generator's stage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StageLength {
+    /// In steps.
+    Steps(u64),
+    /// In minutes.
+    Minutes(f64),
 }

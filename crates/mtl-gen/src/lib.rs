@@ -30,6 +30,10 @@
 //!
 //! let images = Tensor::zeros((4, 3, 32, 32), DType::F32, &Device::Cpu)?;
 //! gan.prepare(&Prepare { trunk_name: "trunk", trunk: &*trunk, images: &images, generator: &|_| None })?;
+//! if let Some(mut fit) = gan.reference_fit() {
+//!     fit.add(&*trunk, &images)?; // all training images, batch by batch
+//!     fit.finish()?;
+//! }
 //! let batch = Batch { trunk: &*trunk, images: &images, classes: &[0, 1, 1, -1], progress: 0.0, task_loss: None };
 //! let cx = Ctx::train(Seed::new(1), 0);
 //! let mut step = gan.begin_step(&batch, &cx)?;
@@ -66,7 +70,7 @@ use mtl_tensor::{Scope, Tensor};
 pub use error::Error;
 pub use generator::{
     Batch, DecoderSource, Generator, GeneratorInput, GeneratorStep, JointObjective, Loss, Phase, Prepare, PriorFit,
-    Sampling, StageDefaults, TaskLoss, TaskLossFn,
+    ReferenceFit, Sampling, StageDefaults, StageLength, TaskLoss, TaskLossFn,
 };
 pub use mtl_registry::UnknownName;
 
@@ -81,6 +85,11 @@ pub trait GeneratorConfig: Send + Sync + std::fmt::Debug {
 
     /// Default length of its stage.
     fn stage_defaults(&self) -> StageDefaults;
+
+    /// The settings for a stage of this length, if some of them depend on it. Default: none do.
+    fn resolved(&self, _length: StageLength) -> Option<Config> {
+        None
+    }
 
     /// Name of the generator whose decoder it starts from, or `none`; `None` for kinds without such a setting.
     fn init_from(&self) -> Option<&str> {
@@ -114,6 +123,11 @@ impl Config {
     /// See [`GeneratorConfig::init_from`].
     pub fn init_from(&self) -> Option<&str> {
         self.member().init_from()
+    }
+
+    /// The settings for a stage of this length.
+    pub fn resolved(&self, length: StageLength) -> Self {
+        self.member().resolved(length).unwrap_or_else(|| self.clone())
     }
 
     /// Default length of its stage.

@@ -18,7 +18,7 @@
 //! Zhang et al. 2018, arXiv 1801.03924): `w mean over taps of log(s_l / s_l0)`,
 //! `s_l^2 = mean |n(f_l(x)) - n(f_l(x^))|^2 + s_l0^2`.
 //!
-//! Sampling draws latents from one Gaussian per class, fitted to the encodings of training images ([`Generator::prior_fit`]);
+//! Sampling draws latents from a mixture of Gaussians per class, fitted to the encodings of training images ([`Generator::prior_fit`]);
 //! before the fit from `N(0, I)`.
 
 mod config;
@@ -219,7 +219,7 @@ impl Vae {
             mu.extend(more_mu);
             variance.extend(more_variance);
         }
-        self.prior.fit(&mu, &variance, classes)
+        self.prior.fit(&mu, &variance, classes, self.config.prior_components)
     }
 }
 

@@ -19,6 +19,8 @@ use crate::workload::{Job, Workload};
 const CLASSES: usize = 6;
 /// Side of the images of the preset.
 const SIDE: usize = 32;
+/// Batches of training images whose features are matched: about 2,000 images, as many as the preset has.
+const REFERENCE_BATCHES: usize = 62;
 
 fn settings() -> anyhow::Result<Config> {
     Ok(mtl_train::config::load::load("small", None, &[])?)
@@ -106,6 +108,12 @@ impl Step {
         let images = inputs::images(batch, SIDE)?;
         let trunk = &*model.trunk;
         model.gan.prepare(&Prepare { trunk_name: "trunk", trunk, images: &images, generator: &|_| None })?;
+        if let Some(mut fit) = model.gan.reference_fit() {
+            for _ in 0..REFERENCE_BATCHES {
+                fit.add(trunk, &images)?;
+            }
+            fit.finish()?;
+        }
         let trained = model.params.trainable();
         let mut phases = Vec::new();
         for phase in model.gan.phases() {
@@ -116,7 +124,7 @@ impl Step {
         let drawn = format!("{}.", model.gan.sampled());
         let averaged = trained.into_iter().filter(|(name, _)| name.starts_with(&drawn)).collect();
         Ok(Self {
-            average: Ema::new(settings.ema_decay, &averaged)?,
+            average: Ema::new(settings.averaging(), &averaged)?,
             clip: settings.clip_grad_norm,
             model,
             phases,

@@ -6,16 +6,20 @@ use mtl_tensor::Scope;
 use serde::{Deserialize, Serialize};
 
 use super::Gan;
-use crate::{Error, Generator, GeneratorConfig, GeneratorInput, StageDefaults, augment, decoder};
+use super::losses::Adversarial;
+use super::penalty::Penalty;
+use crate::{Error, Generator, GeneratorConfig, GeneratorInput, StageDefaults, StageLength, augment, decoder};
 
 /// Backbone of the discriminator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
+    /// `hybrid` in a stage of at least [`HYBRID_STEPS`] steps, or of at least [`HYBRID_MINUTES`] minutes; else `frozen`.
+    #[default]
+    Auto,
     /// Own trunk, randomly initialised.
     Scratch,
     /// The shared trunk, without changes.
-    #[default]
     Frozen,
     /// Own trunk, initialised from the shared trunk.
     Finetuned,
@@ -24,24 +28,32 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// All modes.
+    /// All modes but `auto`.
     pub const ALL: [Self; 4] = [Self::Scratch, Self::Frozen, Self::Finetuned, Self::Hybrid];
 
     pub(super) fn has_own_trunk(self) -> bool {
-        self != Self::Frozen
+        matches!(self, Self::Scratch | Self::Finetuned | Self::Hybrid)
     }
 
     pub(super) fn uses_shared_trunk(self) -> bool {
-        matches!(self, Self::Frozen | Self::Hybrid)
+        matches!(self, Self::Auto | Self::Frozen | Self::Hybrid)
     }
 }
+
+/// Shortest stage in steps for which `auto` is `hybrid`.
+pub const HYBRID_STEPS: u64 = 2000;
+/// Shortest stage in minutes for which `auto` is `hybrid`.
+pub const HYBRID_MINUTES: f64 = 3.0;
 
 /// Settings of the GAN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Backbone of the discriminator. Default `frozen`.
+    /// Backbone of the discriminator. Default `auto`, which the settings of a run resolve; a GAN that is built with it is
+    /// `frozen`.
     pub mode: Mode,
+    /// Loss of the discriminator's own trunk. Default `relativistic`.
+    pub loss: Adversarial,
     /// Name of a generator whose decoder and prior initialise the generator network, if that generator exists and its
     /// decoder has the same settings; `none`: random initialisation. Default `vae`.
     pub init_from: String,
@@ -49,22 +61,38 @@ pub struct Config {
     pub decoder: decoder::Config,
     /// Augmentation of real and generated images before the discriminator.
     pub augment: augment::Config,
+    /// Whether the probability of the augmentation follows the discriminator's signs (ADA); it starts at 0. Without it the
+    /// augmentation is applied to every image. Default true.
+    pub adaptive: bool,
     /// Channels of the discriminator's heads, at least 1. Default 64.
     pub head_width: usize,
-    /// Spectral normalisation of the heads on the shared trunk, as in Projected GANs. Default false, for runs of a few hundred
-    /// steps; runs of many thousand steps need it, or the heads overpower the generator.
-    pub spectral: bool,
-    /// Weight of the gradient penalties of an own trunk, at least 0. Default 0.05, for 32x32 images; the right value grows
-    /// about fourfold when the side doubles.
-    pub gamma: f64,
-    /// Standard deviation of the noise that approximates the gradient penalties, in pixel values of `[-1, 1]`, above 0.
-    /// Default 0.01.
+    /// Spectral normalisation of the heads on the shared trunk, as in Projected GANs. Default: in mode `hybrid`, whose runs of many
+    /// thousand steps need it, or the heads overpower the generator; not in mode `frozen`, for runs of a few hundred steps.
+    pub spectral: Option<bool>,
+    /// Computation of the gradient penalties of an own trunk. Default `approximated`.
+    pub penalty: Penalty,
+    /// Weight of the gradient penalties of an own trunk, at least 0. Default: 0.05 for 32x32 images, in proportion to the number
+    /// of pixels.
+    pub gamma: Option<f64>,
+    /// Standard deviation of the noise that approximates the gradient penalties, and the step of the exact ones, in pixel values of
+    /// `[-1, 1]`, above 0. Default 0.01.
     pub sigma: f64,
+    /// Weight of LeCam, which keeps scores near running means, for few images; at least 0. Default 0. The paper has 0.3.
+    pub lecam: f64,
+    /// Weight of consistency regularisation: squared difference of an own trunk's scores of one real image under two
+    /// augmentations (Zhang et al. 2020, arXiv 1910.12027), at least 0. Default 0. The paper has 10.
+    pub consistency: f64,
+    /// Whether an own trunk's deepest head reads the standard deviation over the batch (Karras et al. 2018, arXiv 1710.10196), which
+    /// shows a generator without variety. Default true.
+    pub minibatch_std: bool,
     /// Weight of the heads on the shared trunk in mode `hybrid`, at least 0; the own trunk has weight 1. Default 0.5.
     pub frozen_weight: f64,
-    /// Weight of feature matching in the generator's loss of the modes `frozen` and `hybrid`: squared difference of the batch
-    /// means of the shared trunk's features (Salimans et al. 2016, arXiv 1606.03498). Default 1; 0 turns it off.
+    /// Weight of feature matching in the generator's loss of the modes `frozen` and `hybrid`: MMD^2 between features of the batch
+    /// and of all training images ([`super::matching`]). Default 1; 0 turns it off.
     pub feature_matching: f64,
+    /// Untrained trunks whose features are matched besides those of the shared trunk. Default 2. With `frozen` they have
+    /// heads of the discriminator, too.
+    pub random_trunks: usize,
     /// Weight of the labelled tasks' losses on real images in the discriminator's loss of mode `finetuned`, at least 0. Default
     /// 1; 0 turns them off. Cost: one pass of trunk and heads, half as much again per step on built-in scenes at 32x32.
     pub task_weight: f64,
@@ -80,13 +108,20 @@ impl Default for Config {
             mode: Mode::default(),
             init_from: "vae".to_owned(),
             decoder: decoder::Config::default(),
+            loss: Adversarial::default(),
             augment: augment::Config::default(),
+            adaptive: true,
             head_width: 64,
-            spectral: false,
-            gamma: 0.05,
+            spectral: None,
+            penalty: Penalty::default(),
+            gamma: None,
             sigma: 0.01,
+            lecam: 0.0,
+            consistency: 0.0,
+            minibatch_std: true,
             frozen_weight: 0.5,
             feature_matching: 1.0,
+            random_trunks: 2,
             task_weight: 1.0,
             class_ramp: [0.0, 0.0],
         }
@@ -100,6 +135,19 @@ impl GeneratorConfig for Config {
 
     fn stage_defaults(&self) -> StageDefaults {
         StageDefaults { batch: 32, steps_ratio: 1.0, minutes_share: 0.22 }
+    }
+
+    fn resolved(&self, length: StageLength) -> Option<crate::Config> {
+        let long = match length {
+            StageLength::Steps(steps) => steps >= HYBRID_STEPS,
+            StageLength::Minutes(minutes) => minutes >= HYBRID_MINUTES,
+        };
+        let mode = match self.mode {
+            Mode::Auto if long => Mode::Hybrid,
+            Mode::Auto => Mode::Frozen,
+            other => other,
+        };
+        Some(crate::Config::Gan(Self { mode, ..self.clone() }))
     }
 
     fn init_from(&self) -> Option<&str> {
@@ -121,7 +169,9 @@ impl Config {
             return Err(Error::option("sigma", self.sigma, "must be above 0"));
         }
         for (key, value) in [
-            ("gamma", self.gamma),
+            ("gamma", self.gamma.unwrap_or_default()),
+            ("lecam", self.lecam),
+            ("consistency", self.consistency),
             ("frozen_weight", self.frozen_weight),
             ("feature_matching", self.feature_matching),
             ("task_weight", self.task_weight),
@@ -136,6 +186,11 @@ impl Config {
         }
         self.decoder.check().map_err(|error| error.below("decoder"))?;
         self.augment.check().map_err(|error| error.below("augment"))
+    }
+
+    /// Weight of the gradient penalties for images of this size.
+    pub(super) fn gamma(&self, (height, width): (usize, usize)) -> f64 {
+        self.gamma.unwrap_or(0.05 * (height * width) as f64 / 1024.0)
     }
 
     /// Weight of the class condition in the discriminator.

@@ -1,10 +1,13 @@
 //! Losses of one training step of the GAN: the discriminator's phase, then the generator's.
 
-use mtl_tensor::{Ctx, Tensor, ops, optim, with_constant_weights};
+use mtl_tensor::{Ctx, Tensor, ops, to_f64, with_constant_weights};
 use mtl_trunk::Features;
 
-use super::terms::{Mean, Sum, squared_gradient};
-use super::{Frozen, Gan, Mode};
+use super::backbone::{Backbone, Own, Rows};
+use super::matching::descriptors;
+use super::penalty::{Penalty, approximated, exact};
+use super::terms::{Mean, Sum};
+use super::{Gan, Mode};
 use crate::critic::Pass;
 use crate::{Batch, Error, GeneratorStep, Loss};
 
@@ -27,14 +30,17 @@ struct Shared {
     real: Tensor,
     /// Augmented generated images, with their graph.
     fake: Tensor,
-    /// Features of the shared trunk.
-    frozen: Option<Pair>,
+    /// For each backbone its features.
+    features: Vec<BackboneFeatures>,
 }
 
-/// Features of real and generated images; the latter with their graph.
-struct Pair {
-    real: Features,
-    fake: Features,
+/// Features of one trunk that is not trained.
+#[derive(Default)]
+struct BackboneFeatures {
+    /// Of the augmented real and generated images, for the heads; the latter with their graph.
+    heads: Option<(Features, Features)>,
+    /// Of the generated images without augmentation, for feature matching, with their graph.
+    matching: Option<Features>,
 }
 
 impl<'a> Step<'a> {
@@ -44,71 +50,162 @@ impl<'a> Step<'a> {
             return Err(Error::Labels { labels: batch.classes.len(), images });
         }
         let z = gan.prior.sample(batch.classes, 1.0, &mut cx.stream(&gan.stream_name("latent")))?;
-        let fake = gan.generator.forward(&z, batch.classes)?;
+        let plain = gan.generator.forward(&z, batch.classes)?;
         let mut stream = cx.stream(&gan.stream_name("augment"));
-        let real = gan.config.augment.apply(&batch.images.detach(), &mut stream)?;
-        let fake = gan.config.augment.apply(&fake, &mut stream)?;
-        let frozen = match &gan.frozen {
-            Some(_) => Some(Pair {
-                real: batch.trunk.forward(&real, &Ctx::eval())?.detach(),
-                fake: with_constant_weights(|| batch.trunk.forward(&fake, &Ctx::eval()))?,
-            }),
-            None => None,
-        };
-        Ok(Self { gan, batch, cx, shared: Some(Shared { real, fake, frozen }) })
+        let probability = gan.augment_probability()?;
+        let augment = &gan.config.augment;
+        let real = augment.apply(&batch.images.detach(), probability, &mut stream)?;
+        let fake = augment.apply(&plain, probability, &mut stream)?;
+        let same = probability == 0.0 && augment.noise == 0.0;
+        let matches = gan.config.feature_matching > 0.0;
+        let mut features = Vec::new();
+        for backbone in &gan.backbones {
+            let trunk = backbone.trunk(batch.trunk);
+            let forward = |images: &Tensor| with_constant_weights(|| trunk.forward(images, &Ctx::eval()));
+            let mut found = BackboneFeatures::default();
+            if backbone.heads.is_some() {
+                found.heads = Some((trunk.forward(&real, &Ctx::eval())?.detach(), forward(&fake)?));
+            }
+            if matches {
+                found.matching = Some(match &found.heads {
+                    Some((_, fake)) if same => fake.clone(),
+                    _ => forward(&plain)?,
+                });
+            }
+            features.push(found);
+        }
+        Ok(Self { gan, batch, cx, shared: Some(Shared { real, fake, features }) })
     }
 
     fn critic_loss(&self, shared: &Shared) -> Result<Loss, Error> {
         let class_weight = self.gan.config.class_weight(self.batch.progress);
         let mut sum = Sum::default();
-        self.add_own_critic(shared, class_weight, &mut sum)?;
-        if let (Some(frozen), Some(pair)) = (&self.gan.frozen, &shared.frozen) {
-            self.add_frozen_critic(frozen, pair, class_weight, &mut sum)?;
+        if let Some(own) = &self.gan.own {
+            self.add_own_critic(own, shared, class_weight, &mut sum)?;
         }
+        self.add_frozen_critic(shared, class_weight, &mut sum)?;
         let mut loss = sum.finish()?;
         self.add_tasks(&mut loss)?;
         Ok(loss)
     }
 
-    /// Relativistic loss and gradient penalties of the discriminator's own trunk.
-    fn add_own_critic(&self, shared: &Shared, class_weight: f64, sum: &mut Sum) -> Result<(), Error> {
+    /// Adversarial loss, gradient penalties and regularisers of the discriminator's own trunk.
+    fn add_own_critic(&self, own: &Own, shared: &Shared, class_weight: f64, sum: &mut Sum) -> Result<(), Error> {
         let (gan, classes, n) = (self.gan, self.batch.classes, self.batch.classes.len());
-        let Some(own) = &gan.own else { return Ok(()) };
-        let images = Tensor::cat(&[&shared.real, &shared.fake.detach()], 0)?;
-        let noise = self.cx.noise(&gan.stream_name("noise"), images.shape(), images.dtype(), images.device())?;
-        let images = Tensor::cat(&[&images, &(&images + (noise * gan.config.sigma)?)?], 0)?;
-        let features = own.trunk.forward(&images, &Ctx::eval())?;
-        let logits = own.heads.forward(&features, &classes.repeat(4), class_weight, Pass::Critic)?;
-        let (mut relativistic, mut penalty, mut gap) = (Mean::default(), Mean::default(), Mean::default());
-        for logits in &logits {
-            let score = logits.mean(1)?; // [4 B]: real, generated, both again with noise
-            let lead = (score.narrow(0, 0, n)? - score.narrow(0, n, n)?)?;
-            relativistic.add(ops::softplus(&lead.neg()?)?.mean_all()?)?;
-            let (before, after) = (score.narrow(0, 0, 2 * n)?, score.narrow(0, 2 * n, 2 * n)?);
-            penalty.add(squared_gradient(&before, &after, gan.config.sigma)?)?;
-            gap.add(lead.mean_all()?)?;
+        let config = &gan.config;
+        let fake = shared.fake.detach();
+        let mut images = vec![shared.real.clone(), fake.clone()];
+        let mut labels = classes.repeat(2);
+        let mut rows = vec![Rows::of(n), Rows::of(n)];
+        // Half of the images are enough for the penalty.
+        let half = n.div_ceil(2);
+        let penalised = Tensor::cat(&[shared.real.narrow(0, 0, half)?, fake.narrow(0, 0, half)?], 0)?;
+        let penalised_labels = classes[..half].repeat(2);
+        if gan.gamma > 0.0 && config.penalty == Penalty::Approximated {
+            let (shape, dtype) = (penalised.shape(), penalised.dtype());
+            let noise = self.cx.noise(&gan.stream_name("noise"), shape, dtype, penalised.device())?;
+            images.push((&penalised + (noise * config.sigma)?)?);
+            labels.extend(&penalised_labels);
+            rows.extend([Rows::like(half, 0), Rows::like(half, 1)]);
         }
-        sum.add("own", relativistic, 1.0)?;
-        // gamma / 2 for real and for generated images; the mean over both is half their sum.
-        sum.add("penalty", penalty, gan.config.gamma)?;
-        sum.note("gap", gap)
+        if config.consistency > 0.0 {
+            let mut stream = self.cx.stream(&gan.stream_name("second augment"));
+            let probability = gan.augment_probability()?.max(0.5);
+            images.push(config.augment.apply(&self.batch.images.detach(), probability, &mut stream)?);
+            labels.extend(classes);
+            rows.push(Rows::like(n, 0));
+        }
+        let images = Tensor::cat(&images.iter().collect::<Vec<_>>(), 0)?;
+        let logits = own.forward(&images, &labels, &rows, class_weight, Pass::Critic)?;
+
+        let (mut adversarial, mut gap) = (Mean::default(), Mean::default());
+        let (mut penalty, mut lecam, mut consistency) = (Mean::default(), Mean::default(), Mean::default());
+        let mut overall: Option<Tensor> = None;
+        for logits in &logits {
+            let score = logits.mean(1)?; // real, generated, half of each with noise, real with another augmentation
+            let (real, fake) = (score.narrow(0, 0, n)?, score.narrow(0, n, n)?);
+            adversarial.add(config.loss.critic(&real, &fake)?)?;
+            gap.add((&real - &fake)?.mean_all()?)?;
+            let mut next = 2 * n;
+            if gan.gamma > 0.0 && config.penalty == Penalty::Approximated {
+                let before = Tensor::cat(&[real.narrow(0, 0, half)?, fake.narrow(0, 0, half)?], 0)?;
+                penalty.add(approximated(&before, &score.narrow(0, next, 2 * half)?, config.sigma)?)?;
+                next += 2 * half;
+            }
+            if config.consistency > 0.0 {
+                consistency.add((&real - score.narrow(0, next, n)?)?.sqr()?.mean_all()?)?;
+            }
+            if config.lecam > 0.0
+                && let Some(term) = gan.balance.lecam(&real, &fake)?
+            {
+                lecam.add(term)?;
+            }
+            let both = score.narrow(0, 0, 2 * n)?.detach();
+            overall = Some(match overall {
+                Some(sum) => (sum + both)?,
+                None => both,
+            });
+        }
+        sum.add("own", adversarial, 1.0)?;
+        if gan.gamma > 0.0 {
+            if config.penalty == Penalty::Exact {
+                let rows = [Rows::of(half), Rows::of(half)];
+                let scores = |images: &Tensor, constant: bool| {
+                    own.scores(images, &penalised_labels, &rows, class_weight, constant)
+                };
+                penalty.add(exact(&penalised, config.sigma, &scores)?)?;
+            }
+            // gamma / 2 for real and for generated images; the mean over both is half their sum.
+            sum.add("penalty", penalty, gan.gamma)?;
+        }
+        if config.consistency > 0.0 {
+            sum.add("consistency", consistency, config.consistency)?;
+        }
+        if config.lecam > 0.0 && !lecam.is_empty() {
+            sum.add("lecam", lecam, config.lecam)?;
+        }
+        sum.note("gap", gap)?;
+        self.update_balance(&overall.ok_or(Error::NoTaps)?, logits.len(), sum)
     }
 
-    /// Hinge loss of the heads on the frozen trunk.
-    fn add_frozen_critic(&self, frozen: &Frozen, pair: &Pair, class_weight: f64, sum: &mut Sum) -> Result<(), Error> {
-        let (classes, n) = (self.batch.classes, self.batch.classes.len());
-        let both =
-            pair.real.taps.iter().zip(&pair.fake.taps).map(|(real, fake)| Tensor::cat(&[real, &fake.detach()], 0));
-        let mixed = frozen.projection.forward(&Features { taps: both.collect::<Result<_, _>>()? })?;
-        let logits = frozen.heads.forward(&mixed, &classes.repeat(2), class_weight, Pass::Critic)?;
-        let (mut hinge, mut gap) = (Mean::default(), Mean::default());
-        for logits in &logits {
-            let (real, fake) = (logits.narrow(0, 0, n)?, logits.narrow(0, n, n)?);
-            hinge.add((ops::relu(&(real.neg()? + 1.0)?)?.mean_all()? + ops::relu(&(&fake + 1.0)?)?.mean_all()?)?)?;
-            gap.add((real.mean_all()? - fake.mean_all()?)?)?;
+    /// Takes scores, summed over taps, of real and then generated images into the running levels.
+    fn update_balance(&self, scores: &Tensor, taps: usize, sum: &mut Sum) -> Result<(), Error> {
+        let (balance, adaptive) = (&self.gan.balance, self.gan.config.adaptive);
+        let scores: Vec<f64> = to_f64(scores)?.iter().map(|score| score / taps as f64).collect();
+        let (real, fake) = scores.split_at(self.batch.classes.len());
+        sum.value("sign", balance.update(real, fake, adaptive)?);
+        if adaptive {
+            sum.value("augment", balance.probability()?);
         }
+        Ok(())
+    }
+
+    /// Hinge loss of the heads on trunks that are not trained.
+    fn add_frozen_critic(&self, shared: &Shared, class_weight: f64, sum: &mut Sum) -> Result<(), Error> {
+        let (classes, n) = (self.batch.classes, self.batch.classes.len());
+        let (mut hinge, mut gap, mut taps) = (Mean::default(), Mean::default(), 0);
+        let mut overall: Option<Tensor> = None;
+        for (backbone, features) in self.gan.backbones.iter().zip(&shared.features) {
+            let (Some(heads), Some((real, fake))) = (&backbone.heads, &features.heads) else { continue };
+            let both = real.taps.iter().zip(&fake.taps).map(|(real, fake)| Tensor::cat(&[real, &fake.detach()], 0));
+            let both = Features { taps: both.collect::<Result<_, _>>()? };
+            for logits in &heads.forward(&both, &classes.repeat(2), class_weight, Pass::Critic)? {
+                let (real, fake) = (logits.narrow(0, 0, n)?, logits.narrow(0, n, n)?);
+                hinge
+                    .add((ops::relu(&(real.neg()? + 1.0)?)?.mean_all()? + ops::relu(&(&fake + 1.0)?)?.mean_all()?)?)?;
+                gap.add((real.mean_all()? - fake.mean_all()?)?)?;
+                let score = logits.mean(1)?.detach();
+                overall = Some(match overall {
+                    Some(sum) => (sum + score)?,
+                    None => score,
+                });
+                taps += 1;
+            }
+        }
+        let Some(scores) = overall else { return Ok(()) };
         sum.add("frozen", hinge, self.gan.frozen_weight())?;
-        sum.note("frozen_gap", gap)
+        sum.note("frozen_gap", gap)?;
+        if self.gan.own.is_none() { self.update_balance(&scores, taps, sum) } else { Ok(()) }
     }
 
     /// Losses of the labelled tasks on the finetuned trunk's features of the real images, without augmentation.
@@ -117,7 +214,7 @@ impl<'a> Step<'a> {
         if config.mode == Mode::Finetuned
             && config.task_weight > 0.0
             && let (Some(own), Some(task_loss)) = (&self.gan.own, self.batch.task_loss)
-            && let Some(tasks) = task_loss(&own.trunk.forward(self.batch.images, &Ctx::eval())?)?
+            && let Some(tasks) = task_loss(&own.features(self.batch.images)?)?
         {
             loss.total = (&loss.total + (tasks.total * config.task_weight)?)?;
             loss.terms.extend(tasks.terms);
@@ -127,38 +224,36 @@ impl<'a> Step<'a> {
 
     fn generator_loss(&self, shared: Shared) -> Result<Loss, Error> {
         let (gan, classes) = (self.gan, self.batch.classes);
-        let class_weight = gan.config.class_weight(self.batch.progress);
+        let config = &gan.config;
+        let class_weight = config.class_weight(self.batch.progress);
         let mut sum = Sum::default();
         if let Some(own) = &gan.own {
             // Two passes, so that the backward pass covers the generated images only.
-            let logits = |images: &Tensor| -> Result<Vec<Tensor>, Error> {
-                // The discriminator's parameters are constants in the generator's phase.
-                let features = with_constant_weights(|| own.trunk.forward(images, &Ctx::eval()))?;
-                own.heads.forward(&features, classes, class_weight, Pass::Generator)
-            };
-            let mut relativistic = Mean::default();
-            for (real, fake) in logits(&shared.real)?.iter().zip(&logits(&shared.fake)?) {
-                let lead = (real.mean(1)?.detach() - fake.mean(1)?)?;
-                relativistic.add(ops::softplus(&lead)?.mean_all()?)?;
+            let scores = |images: &Tensor| own.scores(images, classes, &[Rows::of(classes.len())], class_weight, true);
+            let real = if config.loss.compares() { scores(&shared.real)? } else { Vec::new() };
+            let mut adversarial = Mean::default();
+            for (tap, fake) in scores(&shared.fake)?.iter().enumerate() {
+                let real = real.get(tap).map(Tensor::detach);
+                adversarial.add(config.loss.generator(fake, real.as_ref())?)?;
             }
-            sum.add("own", relativistic, 1.0)?;
+            sum.add("own", adversarial, 1.0)?;
         }
-        if let (Some(frozen), Some(Pair { real, fake })) = (&gan.frozen, &shared.frozen) {
-            let mixed = frozen.projection.forward(fake)?;
-            let mut hinge = Mean::default();
-            for logits in &frozen.heads.forward(&mixed, classes, class_weight, Pass::Generator)? {
-                hinge.add(logits.mean_all()?.neg()?)?;
-            }
-            sum.add("frozen", hinge, gan.frozen_weight())?;
-            if gan.config.feature_matching > 0.0 {
-                let mut matching = Mean::default();
-                for (fake, real) in fake.taps.iter().zip(&real.taps) {
-                    let power = (optim::square_norm(real)? / real.elem_count().max(1) as f64).max(1e-12);
-                    let difference = (ops::batch_mean(fake)? - ops::batch_mean(real)?)?;
-                    matching.add((difference.sqr()?.mean_all()? / power)?)?;
+        let (mut hinge, mut matching) = (Mean::default(), Mean::default());
+        for (backbone, features) in gan.backbones.iter().zip(&shared.features) {
+            if let (Some(heads), Some((_, fake))) = (&backbone.heads, &features.heads) {
+                for logits in &heads.forward(fake, classes, class_weight, Pass::Generator)? {
+                    hinge.add(logits.mean_all()?.neg()?)?;
                 }
-                sum.add("matching", matching, gan.config.feature_matching)?;
             }
+            if let Some(fake) = &features.matching {
+                matching.add(backbone.distance(&descriptors(fake)?)?)?;
+            }
+        }
+        if !hinge.is_empty() {
+            sum.add("frozen", hinge, gan.frozen_weight())?;
+        }
+        if !matching.is_empty() {
+            sum.add("matching", matching, config.feature_matching)?;
         }
         sum.finish()
     }
@@ -174,5 +269,38 @@ impl GeneratorStep for Step<'_> {
             }
             other => Err(Error::phase(other, &self.gan.phases)),
         }
+    }
+}
+
+/// Descriptors of training images in every backbone, batch by batch.
+pub(super) struct Fit<'a> {
+    gan: &'a Gan,
+    batches: Vec<Vec<Vec<Tensor>>>,
+}
+
+impl<'a> Fit<'a> {
+    pub(super) fn new(gan: &'a Gan) -> Self {
+        Self { gan, batches: gan.backbones.iter().map(|_| Vec::new()).collect() }
+    }
+}
+
+impl crate::ReferenceFit for Fit<'_> {
+    fn add(&mut self, trunk: &dyn mtl_trunk::Trunk, images: &Tensor) -> Result<(), Error> {
+        for (backbone, batches) in self.gan.backbones.iter().zip(&mut self.batches) {
+            let features = backbone.trunk(trunk).forward(images, &Ctx::eval())?.detach();
+            batches.push(descriptors(&features)?.iter().map(Tensor::detach).collect());
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), Error> {
+        self.gan.backbones.iter().zip(&self.batches).try_for_each(|(backbone, batches)| backbone.refer_to(batches))
+    }
+}
+
+impl Backbone {
+    /// The trunk: the shared one, or one of its own.
+    fn trunk<'a>(&'a self, shared: &'a dyn mtl_trunk::Trunk) -> &'a dyn mtl_trunk::Trunk {
+        self.untrained.as_deref().unwrap_or(shared)
     }
 }

@@ -6,6 +6,7 @@ use mtl_tensor::Scope;
 use serde::{Deserialize, Serialize};
 
 use super::Vae;
+use crate::prior::COMPONENTS;
 use crate::{Error, Generator, GeneratorConfig, GeneratorInput, StageDefaults, decoder};
 
 /// Settings of the VAE.
@@ -22,11 +23,20 @@ pub struct Config {
     /// Weight of the perceptual loss in the VAE's own stage, at least 0. Default 0: a positive weight makes a step two to three
     /// times as long and outlines slightly sharper.
     pub perceptual: f64,
+    /// Largest number of Gaussians per class in the prior that is fitted after training, 1 to 8; there is one per 32 images at
+    /// most. Default 8.
+    pub prior_components: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { decoder: decoder::Config::default(), beta: 1.0, free_bits: 0.0, perceptual: 0.0 }
+        Self {
+            decoder: decoder::Config::default(),
+            beta: 1.0,
+            free_bits: 0.0,
+            perceptual: 0.0,
+            prior_components: COMPONENTS,
+        }
     }
 }
 
@@ -35,6 +45,10 @@ impl Config {
     /// A weight that is negative or not finite.
     pub(super) fn check(&self) -> Result<(), Error> {
         let weights = [("beta", self.beta), ("free_bits", self.free_bits), ("perceptual", self.perceptual)];
+        if !(1..=COMPONENTS).contains(&self.prior_components) {
+            let problem = format!("must be from 1 to {COMPONENTS}");
+            return Err(Error::option("prior_components", self.prior_components, problem));
+        }
         match weights.into_iter().find(|(_, weight)| !weight.is_finite() || *weight < 0.0) {
             Some((key, weight)) => Err(Error::option(key, weight, "must be 0 or more")),
             None => self.decoder.check().map_err(|error| error.below("decoder")),

@@ -56,6 +56,6 @@ impl PriorFit for Fit<'_> {
     }
 
     fn finish(self: Box<Self>) -> Result<(), Error> {
-        self.vae.prior.fit(&self.mu, &self.variance, &self.classes)
+        self.vae.prior.fit(&self.mu, &self.variance, &self.classes, self.vae.config.prior_components)
     }
 }

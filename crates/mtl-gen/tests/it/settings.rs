@@ -8,7 +8,7 @@ use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
 fn tables_have_defaults_and_unknown_keys_are_errors() {
     let config: Config = toml::from_str("[gan]\nmode = \"finetuned\"\ngamma = 0.2\ndecoder.preset = \"s\"").unwrap();
     let Config::Gan(config) = config else { panic!("a gan") };
-    assert_eq!((config.mode, config.gamma, config.decoder.latent), (gan::Mode::Finetuned, 0.2, 64));
+    assert_eq!((config.mode, config.gamma, config.decoder.latent), (gan::Mode::Finetuned, Some(0.2), 64));
     let error = toml::from_str::<Config>("[gan]\ngama = 0.2").unwrap_err().to_string();
     assert!(error.contains("line 2") && error.contains("gama"), "{error}");
     let written = toml::to_string(&Config::default()).unwrap();
@@ -52,6 +52,11 @@ fn invalid_settings_and_data_are_errors() {
     assert!(words(&[0]).contains("1 labels for 2 images"));
     assert!(words(&[0, 2]).contains("class 2"));
     let batch = batch(&[0, 1]);
+    let without = generator.begin_step(&batch, &cx).unwrap().loss(1).unwrap_err().to_string();
+    assert!(without.contains("needs the training images"), "{without}");
+    let mut fit = generator.reference_fit().unwrap();
+    fit.add(&*trunk, &images).unwrap();
+    fit.finish().unwrap();
     let mut step = generator.begin_step(&batch, &cx).unwrap();
     assert!(step.loss(2).unwrap_err().to_string().contains("critic, generator"));
     step.loss(1).unwrap();

@@ -10,26 +10,46 @@ use crate::Real;
 use crate::real::{for_real, with_slice, with_slice_mut};
 use crate::simd::{Loop, wide};
 
+/// How fast an average forgets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Averaging {
+    /// Share of the old average kept at each update, 0 to below 1; early updates keep less, `min(decay, (1 + n) / (10 + n))` at
+    /// update `n`, so that the initial values do not dominate the average.
+    Decay(f64),
+    /// Half-life as a share of the updates so far, above 0: at update `n` the average keeps `2^(-1 / (share n))`. It fits short
+    /// and long runs; with a fixed decay, short runs average over their first values, and long ones over too few.
+    HalfLife(f64),
+}
+
+impl Averaging {
+    /// Share of the old average kept at update `n`, from 1.
+    fn keep(self, n: f64) -> f64 {
+        match self {
+            Self::Decay(decay) => decay.min((1.0 + n) / (10.0 + n)),
+            Self::HalfLife(share) => (-1.0 / (share * n)).exp2(),
+        }
+    }
+}
+
 /// Averages of a set of variables (parameters and running statistics alike).
 #[derive(Debug)]
 pub struct Ema {
-    decay: f64,
+    averaging: Averaging,
     updates: u64,
     pairs: BTreeMap<String, (Var, Var)>,
 }
 
 impl Ema {
-    /// Starts at the present values. `decay`: share of the old average kept at each update; early updates keep less,
-    /// `min(decay, (1 + n) / (10 + n))`, so that the initial values do not dominate the average.
+    /// Starts at the present values.
     ///
     /// # Errors
     /// Out of memory.
-    pub fn new(decay: f64, vars: &BTreeMap<String, Var>) -> Result<Self> {
+    pub fn new(averaging: Averaging, vars: &BTreeMap<String, Var>) -> Result<Self> {
         let pairs = vars
             .iter()
             .map(|(name, var)| Ok((name.clone(), (var.clone(), Var::from_tensor(&var.as_tensor().detach().copy()?)?))))
             .collect::<Result<_>>()?;
-        Ok(Self { decay, updates: 0, pairs })
+        Ok(Self { averaging, updates: 0, pairs })
     }
 
     /// Takes the present values in.
@@ -38,8 +58,7 @@ impl Ema {
     /// Other types than f32 and f64.
     pub fn update(&mut self) -> Result<()> {
         self.updates += 1;
-        let n = self.updates as f64;
-        let keep = self.decay.min((1.0 + n) / (10.0 + n));
+        let keep = self.averaging.keep(self.updates as f64);
         let (host, device): (Vec<_>, Vec<_>) = self.pairs.values().partition(|(var, _)| var.device().is_cpu());
         for (var, average) in device {
             average.set(&((average.as_tensor().detach() * keep)? + (var.as_tensor().detach() * (1.0 - keep))?)?)?;
@@ -142,9 +161,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn half_life_grows_with_the_updates() {
+        let averaging = Averaging::HalfLife(0.05);
+        // At update 200 the half-life is 10 updates.
+        assert!((averaging.keep(200.0).powi(10) - 0.5).abs() < 1e-12);
+        assert!(averaging.keep(1.0) < 1e-5);
+    }
+
+    #[test]
     fn follows_by_hand_and_swaps_back() {
         let var = Var::from_vec(vec![0.0f64], 1, &Device::Cpu).unwrap();
-        let mut ema = Ema::new(0.5, &BTreeMap::from([("w".to_owned(), var.clone())])).unwrap();
+        let mut ema = Ema::new(Averaging::Decay(0.5), &BTreeMap::from([("w".to_owned(), var.clone())])).unwrap();
         var.set(&Tensor::new(&[1.0f64], &Device::Cpu).unwrap()).unwrap();
         ema.update().unwrap(); // keep = min(0.5, 2/11): average = 9/11
         let seen = ema.with_averages(|| var.to_vec1::<f64>().unwrap()[0]).unwrap();

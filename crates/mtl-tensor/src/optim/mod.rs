@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 
-pub use ema::Ema;
+pub use ema::{Averaging, Ema};
 pub use optimizer::{Config, Optimizer};
 pub use schedule::Schedule;
 

@@ -93,16 +93,10 @@ impl Config {
         let wrong = |key: &str, problem: String| Err(Error::setting(format!("stages.{stage}.{key}"), problem));
         let joint = &self.stages.joint;
         let own = self.stages.settings(stage);
-        let (ema_decay, clip) = match stage {
-            JOINT => (joint.ema_decay, joint.clip_grad_norm),
-            _ => (own.ema_decay, own.clip_grad_norm),
-        };
+        let clip = if stage == JOINT { joint.clip_grad_norm } else { own.clip_grad_norm };
         let (batch, share) = (self.batch(stage), self.minutes_share(stage));
         if batch < 2 {
             return wrong("batch", format!("{batch} must be at least 2: statistics are taken over a batch"));
-        }
-        if !(0.0..1.0).contains(&ema_decay) {
-            return wrong("ema_decay", format!("{ema_decay} must be from 0 (no averaging) to below 1"));
         }
         if !clip.is_finite() || clip < 0.0 {
             return wrong("clip_grad_norm", format!("{clip} must be at least 0 (0 disables clipping)"));
@@ -110,8 +104,15 @@ impl Config {
         if !share.is_finite() || share <= 0.0 {
             return wrong("minutes_share", format!("{share} must be above 0"));
         }
+        let ema_decay = if stage == JOINT { Some(joint.ema_decay) } else { own.ema_decay };
+        if let Some(decay) = ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
+            return wrong("ema_decay", format!("{decay} must be from 0 (no averaging) to below 1"));
+        }
         if stage == JOINT {
             return Ok(());
+        }
+        if !(0.0..=1.0).contains(&own.ema_half_life) {
+            return wrong("ema_half_life", format!("{} must be from 0 (no averaging) to 1", own.ema_half_life));
         }
         if !own.lr_scale.is_finite() || own.lr_scale <= 0.0 {
             return wrong("lr_scale", format!("{} must be above 0", own.lr_scale));

@@ -11,7 +11,7 @@ mod stages;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use mtl_gen::StageDefaults;
+use mtl_gen::{StageDefaults, StageLength};
 use mtl_model::{ModelConfig, objectives};
 use mtl_registry::UnknownName;
 use mtl_trunk::sharing;
@@ -22,6 +22,8 @@ pub use stages::{JOINT, Joint, StageSettings, Stages};
 
 /// Name of the unlabelled objective that every run has unless it is set to `none`.
 pub const RECONSTRUCTION: &str = "reconstruction";
+/// Steps of the joint stage without any other budget.
+const DEFAULT_STEPS: u64 = 800;
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,6 +142,30 @@ impl Config {
                 self.stages.settings(other).minutes_share.unwrap_or_else(|| self.stage_defaults(other).minutes_share)
             }
         }
+    }
+
+    /// Minutes of a stage, if the budget is in minutes.
+    pub fn minutes(&self, stage: &str) -> Option<f64> {
+        let all: f64 = self.stages.run.iter().map(|stage| self.minutes_share(stage)).sum();
+        self.budget.minutes.map(|minutes| minutes * self.minutes_share(stage) / all)
+    }
+
+    /// Steps of the joint stage on so many training images, if the budget is not in minutes.
+    pub fn joint_steps(&self, training_images: usize) -> u64 {
+        let batches = (training_images / self.stages.joint.batch).max(1);
+        let epochs = || self.budget.epochs.map(|epochs| (epochs * batches as f64).ceil() as u64);
+        self.budget.steps.or_else(epochs).unwrap_or(DEFAULT_STEPS).max(1)
+    }
+
+    /// Writes out the settings of generators that depend on the length of their stage.
+    pub fn resolve_lengths(&mut self, training_images: usize) {
+        let joint = self.joint_steps(training_images);
+        let length = |name: &str| match self.minutes(name) {
+            Some(minutes) => StageLength::Minutes(minutes),
+            None => StageLength::Steps(self.steps(name, joint)),
+        };
+        let resolved = self.generators.iter().map(|(name, config)| (name.clone(), config.resolved(length(name))));
+        self.generators = resolved.collect();
     }
 
     /// Steps of a stage, when the joint stage has `joint` steps.

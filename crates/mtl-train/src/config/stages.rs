@@ -164,11 +164,24 @@ pub struct StageSettings {
     pub min_lr_ratio: f64,
     /// Largest gradient norm of a phase; 0 disables clipping. Default 10.
     pub clip_grad_norm: f64,
-    /// Decay per step of the weight average (EMA) that is sampled. Default 0.99.
-    pub ema_decay: f64,
+    /// Half-life of the weight average (EMA) that is sampled, as a share of the images seen so far. Default 0.05.
+    pub ema_half_life: f64,
+    /// Decay per step of the weight average, in place of the half-life. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema_decay: Option<f64>,
     /// Number of validations over the stage: KID of samples against at most 256 validation images, in the features of untrained
     /// networks. The weights of the best one are kept. 0, or fewer than 50 validation images: those of the last step are. Default 8.
     pub validations: u64,
+}
+
+impl StageSettings {
+    /// The weight average that is sampled.
+    pub fn averaging(&self) -> optim::Averaging {
+        match self.ema_decay {
+            Some(decay) => optim::Averaging::Decay(decay),
+            None => optim::Averaging::HalfLife(self.ema_half_life),
+        }
+    }
 }
 
 impl Default for StageSettings {
@@ -181,7 +194,8 @@ impl Default for StageSettings {
             warmup: 0.02,
             min_lr_ratio: 0.1,
             clip_grad_norm: 10.0,
-            ema_decay: 0.99,
+            ema_half_life: 0.05,
+            ema_decay: None,
             validations: 8,
         }
     }

@@ -94,6 +94,7 @@ impl Plan {
             let problem = "0: a run needs validation images to choose its best weights by";
             return Err(Error::setting("data.split.validation", problem));
         }
+        config.resolve_lengths(split.train.len());
         let channels = dataset.schema().channels;
         if is_multi_channel(channels) && !config.generators.is_empty() {
             let problem = format!(

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use mtl_data::concat::spread;
 use mtl_data::loader::Loader;
-use mtl_gen::{Batch, Generator, Prepare, Sampling};
+use mtl_gen::gan::matching::REFERENCE_IMAGES;
+use mtl_gen::{Batch, Generator, Prepare, ReferenceFit, Sampling};
 use mtl_model::DeviceBatch;
 use mtl_model::step::task_loss::task_loss;
 use mtl_registry::UnknownName;
@@ -67,7 +68,7 @@ impl Stage for GeneratorStage {
     fn settings(&self, run: &RunContext) -> LoopSettings {
         LoopSettings {
             batch: run.plan.config.batch(&self.name),
-            ema_decay: self.config.ema_decay,
+            averaging: self.config.averaging(),
             validations: if Validator::supported(run) { self.config.validations } else { 0 },
             patience: 0,
             pictures: run.plan.config.output.pictures.max(1),
@@ -75,6 +76,9 @@ impl Stage for GeneratorStage {
     }
 
     fn begin(&mut self, run: &RunContext, fresh: bool) -> Result<Messages> {
+        if let Some(fit) = self.generator.reference_fit() {
+            refer(run, fit)?;
+        }
         if !fresh {
             return Ok(Messages::default());
         }
@@ -196,6 +200,16 @@ fn cause(error: mtl_gen::Error) -> Error {
         },
         other => other.into(),
     }
+}
+
+/// Fits what a generator's loss needs of all training images, as far as it takes them in.
+fn refer(run: &RunContext, mut fit: Box<dyn ReferenceFit + '_>) -> Result<()> {
+    let rows = spread(&*run.plan.dataset, &run.plan.split.train);
+    for rows in rows[..rows.len().min(REFERENCE_IMAGES)].chunks(64) {
+        let batch = run.plan.batch_of(rows, &run.device)?;
+        fit.add(run.model.trunk(), &batch.images)?;
+    }
+    Ok(fit.finish()?)
 }
 
 /// Fits the prior of a generator, if it has one, to the features of training images: many at the end of a stage, fewer for a

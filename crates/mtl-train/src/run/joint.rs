@@ -7,7 +7,7 @@ use mtl_data::loader::{BatchStream, Loader};
 use mtl_model::step::conflict::Comparison;
 use mtl_model::step::{Lookahead, lookahead, losses_after, step};
 use mtl_model::{DeviceBatch, StepInput};
-use mtl_tensor::optim::{Ema, Optimizer};
+use mtl_tensor::optim::{Averaging, Ema, Optimizer};
 use mtl_tensor::{Ctx, Device, Tensor, Var};
 
 use super::generator::fit_prior;
@@ -66,7 +66,7 @@ impl Stage for JointStage {
     fn settings(&self, _: &RunContext) -> LoopSettings {
         LoopSettings {
             batch: self.config.batch,
-            ema_decay: self.config.ema_decay,
+            averaging: Averaging::Decay(self.config.ema_decay),
             validations: self.config.validations.max(1),
             patience: self.config.patience,
             pictures: 0,

@@ -16,8 +16,6 @@ use crate::store::log::Recorder;
 
 /// Checkpoints that are kept besides those that `last` and `best` name.
 const KEEP: usize = 2;
-/// Steps of the joint stage without any other budget.
-const DEFAULT_STEPS: u64 = 800;
 
 /// See the module.
 pub(super) struct Session<'a, 'b> {
@@ -114,15 +112,8 @@ impl Session<'_, '_> {
     /// Planned steps of `stage`, and its seconds if the budget is in minutes.
     pub fn budget(&self, stage: &str) -> (u64, Option<f64>) {
         let config = &self.run.plan.config;
-        let budget = &config.budget;
-        let batches = (self.run.plan.split.train.len() / config.stages.joint.batch).max(1);
-        let joint = budget
-            .steps
-            .or_else(|| budget.epochs.map(|epochs| (epochs * batches as f64).ceil() as u64))
-            .unwrap_or(DEFAULT_STEPS)
-            .max(1);
-        let all: f64 = config.stages.run.iter().map(|stage| config.minutes_share(stage)).sum();
-        (config.steps(stage, joint), budget.minutes.map(|minutes| minutes * 60.0 * config.minutes_share(stage) / all))
+        let joint = config.joint_steps(self.run.plan.split.train.len());
+        (config.steps(stage, joint), config.minutes(stage).map(|minutes| minutes * 60.0))
     }
 
     /// Sets the number of planned steps from the speed so far, if the budget is in minutes.

@@ -9,7 +9,7 @@ use mtl_metrics::generation::GenerationScore;
 use mtl_model::step::conflict::Comparison;
 use mtl_model::{DeviceBatch, Model};
 use mtl_tensor::collective::Collective;
-use mtl_tensor::optim::{Ema, Grads, Optimizer, first_non_finite, global_norm};
+use mtl_tensor::optim::{Averaging, Ema, Grads, Optimizer, first_non_finite, global_norm};
 use mtl_tensor::{Device, Tensor, Var};
 
 use crate::data::Plan;
@@ -40,8 +40,8 @@ pub struct RunContext {
 pub struct LoopSettings {
     /// Images per step.
     pub batch: usize,
-    /// Decay of the weight average.
-    pub ema_decay: f64,
+    /// Weight average.
+    pub averaging: Averaging,
     /// Validations over the stage; 0: the stage does not validate.
     pub validations: u64,
     /// Validations without a better score until the stage ends; 0: it never ends early.

@@ -40,7 +40,7 @@ fn run_steps(s: &mut Session<'_, '_>, stage: &mut dyn Stage) -> Result<()> {
     let messages = stage.begin(&s.run, fresh)?;
     messages.notes.into_iter().for_each(|message| s.send(&Event::Note { message }));
     s.warn(messages.warnings);
-    let mut ema = Ema::new(settings.ema_decay, &stage.averaged(&s.run))?;
+    let mut ema = Ema::new(settings.averaging, &stage.averaged(&s.run))?;
     if let Some(checkpoint) = s.restored.take() {
         stage.restore(&checkpoint.optimizers)?;
         ema.restore(&checkpoint.averages, checkpoint.state.ema_updates)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mtl_tensor::Var;
-use mtl_tensor::optim::{Config, Ema, Optimizer};
+use mtl_tensor::optim::{Averaging, Config, Ema, Optimizer};
 use serde_json::json;
 
 use crate::inputs;
@@ -36,7 +36,7 @@ fn workload(op: &'static str, name: &str, shape: &'static [usize], count: usize)
                 grads.insert(at.to_string(), inputs::normals("gradient", shape)?);
             }
             if op == "average" {
-                let mut average = Ema::new(0.99, &params)?;
+                let mut average = Ema::new(Averaging::Decay(0.99), &params)?;
                 return Ok(Box::new(Repeated(move || Ok(average.update()?))));
             }
             let mut optimizer = Optimizer::new(Config::default(), &params, |_| 1.0)?;

@@ -1,0 +1,231 @@
+//! Trunks of the discriminator with their heads: one of its own, which is trained, and those that are not.
+
+use std::sync::{Mutex, PoisonError};
+
+use mtl_rng::Seed;
+use mtl_tensor::{Ctx, Params, Scope, Tensor, ops, with_constant_weights};
+use mtl_trunk::{Features, TapSpec, Trunk};
+
+use super::matching::Reference;
+use super::{Config, Mode};
+use crate::critic::{Heads, Pass, Projection};
+use crate::{Error, GeneratorInput};
+
+/// Seed of the untrained trunks, the same in every run: they are part of the loss. The networks of the evaluation have others.
+const UNTRAINED_SEED: u64 = 0x6d61_7463_6831;
+
+/// Floor of a variance over the batch, below which its root has steep gradients.
+const VARIANCE_FLOOR: f64 = 1e-4;
+
+/// Rows of a batch that were generated or read together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows {
+    count: usize,
+    /// Index of the rows whose standard deviation over the batch these have; `None`: their own.
+    like: Option<usize>,
+}
+
+impl Rows {
+    pub fn of(count: usize) -> Self {
+        Self { count, like: None }
+    }
+
+    /// Other versions of some of the rows with index `rows`.
+    pub fn like(count: usize, rows: usize) -> Self {
+        Self { count, like: Some(rows) }
+    }
+}
+
+/// A trunk of the discriminator's own.
+#[derive(Debug)]
+pub(super) struct Own {
+    trunk: Box<dyn Trunk>,
+    heads: Heads,
+    minibatch_std: bool,
+}
+
+impl Own {
+    pub fn new(config: &Config, scope: &Scope, input: &GeneratorInput<'_>) -> Result<Self, Error> {
+        let place = scope.sub("trunk");
+        // A finetuned trunk has the architecture of the shared one, and uses its running statistics.
+        let trunk = if config.mode == Mode::Finetuned {
+            input.trunk.build(&place, input.channels)?
+        } else {
+            input.trunk.batch_independent().build(&place, input.channels)?
+        };
+        let mut taps: Vec<TapSpec> = trunk.taps().to_vec();
+        if let (true, Some(deepest)) = (config.minibatch_std, taps.last_mut()) {
+            deepest.channels += 1;
+        }
+        let heads = Heads::new(&scope.sub("heads"), &taps, config.head_width, input.classes, false)?;
+        Ok(Self { trunk, heads, minibatch_std: config.minibatch_std })
+    }
+
+    /// Features of images, without the standard deviation over the batch.
+    pub fn features(&self, images: &Tensor) -> Result<Features, Error> {
+        Ok(self.trunk.forward(images, &Ctx::eval())?)
+    }
+
+    /// Logits of each tap, `[B, H W]`.
+    pub fn forward(
+        &self,
+        images: &Tensor,
+        labels: &[i32],
+        rows: &[Rows],
+        class_weight: f64,
+        pass: Pass,
+    ) -> Result<Vec<Tensor>, Error> {
+        let mut features = match pass {
+            Pass::Critic => self.features(images)?,
+            Pass::Generator => with_constant_weights(|| self.features(images))?,
+        };
+        if let (true, Some(deepest)) = (self.minibatch_std, features.taps.last_mut()) {
+            *deepest = with_deviation(deepest, rows)?;
+        }
+        self.heads.forward(&features, labels, class_weight, pass)
+    }
+
+    /// Score of each image by each tap, `[B]`; with `constant` the parameters are constants.
+    pub fn scores(
+        &self,
+        images: &Tensor,
+        labels: &[i32],
+        rows: &[Rows],
+        class_weight: f64,
+        constant: bool,
+    ) -> Result<Vec<Tensor>, Error> {
+        // Both images of a difference quotient have the labels and the statistics of one.
+        let times = images.dim(0)? / labels.len().max(1);
+        let rows: Vec<Rows> = (0..times).flat_map(|_| rows.iter().copied()).collect();
+        let pass = if constant { Pass::Generator } else { Pass::Critic };
+        let logits = self.forward(images, &labels.repeat(times), &rows, class_weight, pass)?;
+        logits.iter().map(|logits| Ok(logits.mean(1)?)).collect()
+    }
+}
+
+/// A map with one more channel: the standard deviation over the batch, mean over the map, of each block of rows.
+fn with_deviation(map: &Tensor, rows: &[Rows]) -> Result<Tensor, Error> {
+    let (_, _, height, width) = map.dims4()?;
+    let mut deviations: Vec<Option<Tensor>> = Vec::new();
+    let mut blocks = Vec::new();
+    let mut first = 0;
+    for block in rows {
+        let own = match block.like {
+            Some(_) => None,
+            None => {
+                let part = map.narrow(0, first, block.count)?;
+                let variance = part.broadcast_sub(&part.mean_keepdim(0)?)?.sqr()?.mean_keepdim(0)?;
+                Some((variance + VARIANCE_FLOOR)?.sqrt()?.mean_all()?.reshape((1, 1, 1, 1))?)
+            }
+        };
+        deviations.push(own);
+        let deviation = deviations[block.like.unwrap_or(deviations.len() - 1)].as_ref().ok_or(Error::NoTaps)?;
+        blocks.push(deviation.broadcast_as((block.count, 1, height, width))?);
+        first += block.count;
+    }
+    Ok(ops::cat_channels(&[map, &Tensor::cat(&blocks, 0)?.contiguous()?])?)
+}
+
+/// Projection and heads on the features of a trunk that is not trained.
+#[derive(Debug)]
+pub(super) struct FrozenHeads {
+    pub projection: Projection,
+    heads: Heads,
+}
+
+impl FrozenHeads {
+    /// Logits of each tap, `[B, H W]`.
+    pub fn forward(
+        &self,
+        features: &Features,
+        labels: &[i32],
+        class_weight: f64,
+        pass: Pass,
+    ) -> Result<Vec<Tensor>, Error> {
+        self.heads.forward(&self.projection.forward(features)?, labels, class_weight, pass)
+    }
+}
+
+/// A trunk that is not trained.
+#[derive(Debug)]
+pub(super) struct Backbone {
+    /// Its trunk; `None`: the shared one.
+    pub untrained: Option<Box<dyn Trunk>>,
+    /// `None`: its features are matched only.
+    pub heads: Option<FrozenHeads>,
+    /// Features of the training images. Not part of a checkpoint: computed again when a run is resumed.
+    reference: Mutex<Option<Reference>>,
+}
+
+impl Backbone {
+    /// The shared trunk and the untrained ones, as the mode needs.
+    pub fn all(config: &Config, scope: &Scope, input: &GeneratorInput<'_>) -> Result<Vec<Self>, Error> {
+        if !config.mode.uses_shared_trunk() {
+            return Ok(Vec::new());
+        }
+        let spectral = config.spectral.unwrap_or(config.mode == Mode::Hybrid);
+        let heads = |scope: &Scope, taps: &[TapSpec]| -> Result<FrozenHeads, Error> {
+            Ok(FrozenHeads {
+                projection: Projection::new(&scope.sub("projection"), taps)?,
+                heads: Heads::new(&scope.sub("heads"), taps, config.head_width, input.classes, spectral)?,
+            })
+        };
+        let mut all =
+            vec![Self { untrained: None, heads: Some(heads(scope, input.taps)?), reference: Mutex::default() }];
+        let architecture = input.trunk.batch_independent();
+        for at in 1..=config.random_trunks {
+            // In a store of their own: neither trained nor saved.
+            let store = Params::new(
+                Seed::new(UNTRAINED_SEED).child("trunk", at as u64),
+                scope.params().dtype(),
+                scope.params().device(),
+            );
+            let trunk = architecture.build(&store.scope("trunk"), input.channels)?;
+            // In mode `hybrid` the discriminator's own trunk is a second representation.
+            let heads = match config.mode {
+                Mode::Hybrid => None,
+                _ => Some(heads(&scope.sub(format!("random{at}")), trunk.taps())?),
+            };
+            all.push(Self { untrained: Some(trunk), heads, reference: Mutex::default() });
+        }
+        Ok(all)
+    }
+
+    /// Keeps the descriptors of the training images.
+    pub fn refer_to(&self, batches: &[Vec<Tensor>]) -> Result<(), Error> {
+        let reference = Reference::new(batches)?;
+        *self.reference.lock().unwrap_or_else(PoisonError::into_inner) = Some(reference);
+        Ok(())
+    }
+
+    /// MMD^2 of the descriptors of generated images: a scalar with its graph.
+    pub fn distance(&self, fake: &[Tensor]) -> Result<Tensor, Error> {
+        let reference = self.reference.lock().unwrap_or_else(PoisonError::into_inner);
+        reference.as_ref().ok_or(Error::NoReference)?.distance(fake)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mtl_tensor::{DType, Device, gradcheck, to_f64};
+
+    use super::*;
+
+    #[test]
+    fn deviation_over_the_batch_by_hand() {
+        // Two images of one pixel, 1 and 3: deviation 1. Then one like them, then one alone: deviation 0.
+        let map = Tensor::from_vec(vec![1f64, 3.0, 7.0, 9.0], (4, 1, 1, 1), &Device::Cpu).unwrap();
+        let rows = [Rows::of(2), Rows::like(1, 0), Rows::of(1)];
+        let found = to_f64(&with_deviation(&map, &rows).unwrap()).unwrap();
+        let (one, none) = ((1.0 + VARIANCE_FLOOR).sqrt(), VARIANCE_FLOOR.sqrt());
+        let expected = [1.0, one, 3.0, one, 7.0, one, 9.0, none];
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+        let values = Seed::new(4).stream("map", &[]).normals(5 * 2 * 4);
+        let map = Tensor::from_vec(values, (5, 2, 2, 2), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+        let worst = gradcheck::worst_error(&[map], |t| {
+            with_deviation(&t[0], &[Rows::of(3), Rows::like(2, 0)])
+                .map_err(|error| mtl_tensor::Error::Msg(error.to_string()))
+        });
+        assert!(worst.unwrap() < 1e-6);
+    }
+}
