@@ -26,6 +26,7 @@
 mod backbone;
 mod balance;
 mod config;
+mod discriminator;
 mod losses;
 pub mod matching;
 mod penalty;
@@ -46,7 +47,8 @@ use crate::copy::copy_parameters;
 use crate::decoder::Decoder;
 use crate::prior::Prior;
 use crate::{
-    Batch, DecoderSource, Error, Generator, GeneratorInput, GeneratorStep, Phase, Prepare, ReferenceFit, Sampling,
+    Batch, DecoderSource, Discriminator, Error, Generator, GeneratorInput, GeneratorStep, Phase, Prepare, ReferenceFit,
+    Sampling,
 };
 
 /// Class-conditional GAN on the shared trunk.
@@ -152,7 +154,7 @@ impl Generator for Gan {
         }
         for backbone in &self.backbones {
             if let Some(heads) = &backbone.heads {
-                let trunk = backbone.untrained.as_deref().unwrap_or(input.trunk);
+                let trunk = backbone.trunk(input.trunk);
                 heads.projection.calibrate(&trunk.forward(input.images, &Ctx::eval())?)?;
             }
         }
@@ -177,7 +179,11 @@ impl Generator for Gan {
 
     fn reference_fit(&self) -> Option<Box<dyn ReferenceFit + '_>> {
         let matches = self.config.feature_matching > 0.0 && !self.backbones.is_empty();
-        matches.then(|| Box::new(step::Fit::new(self)) as Box<dyn ReferenceFit>)
+        matches.then(|| Box::new(backbone::Fit::new(&self.backbones)) as Box<dyn ReferenceFit>)
+    }
+
+    fn discriminator(&self) -> Option<&dyn Discriminator> {
+        Some(self)
     }
 
     fn sampled(&self) -> &str {

@@ -234,6 +234,11 @@ pub trait Generator: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// Its discriminator, as a detector of overfitting. Default: none.
+    fn discriminator(&self) -> Option<&dyn Discriminator> {
+        None
+    }
+
     /// A new fit of the sampling distribution to features of training images. Default: none.
     fn prior_fit(&self) -> Option<Box<dyn PriorFit + '_>> {
         None
@@ -269,6 +274,21 @@ pub trait JointObjective: Send + Sync {
     /// # Errors
     /// Labels or shapes that do not fit.
     fn reconstruct(&self, features: &Features, classes: &[i32]) -> Result<Tensor, Error>;
+}
+
+/// A network that tells real from generated images while a generator trains.
+pub trait Discriminator {
+    /// One score per image of `[B, C, H, W]` in `[-1, 1]`, high for images that it takes for real ones; without augmentation.
+    ///
+    /// # Errors
+    /// Labels or images that do not fit.
+    fn scores(&self, trunk: &dyn Trunk, images: &Tensor, classes: &[i32]) -> Result<Vec<f64>, Error>;
+
+    /// Raises the probability of augmentation by `by`, and returns it. `None`: its augmentation does not adapt.
+    ///
+    /// # Errors
+    /// A device that fails.
+    fn raise_augmentation(&self, by: f64) -> Result<Option<f64>, Error>;
 }
 
 /// Streaming fit of what a generator's loss needs of training images.

@@ -69,8 +69,8 @@ use mtl_tensor::{Scope, Tensor};
 
 pub use error::Error;
 pub use generator::{
-    Batch, DecoderSource, Generator, GeneratorInput, GeneratorStep, JointObjective, Loss, Phase, Prepare, PriorFit,
-    ReferenceFit, Sampling, StageDefaults, StageLength, TaskLoss, TaskLossFn,
+    Batch, DecoderSource, Discriminator, Generator, GeneratorInput, GeneratorStep, JointObjective, Loss, Phase,
+    Prepare, PriorFit, ReferenceFit, Sampling, StageDefaults, StageLength, TaskLoss, TaskLossFn,
 };
 pub use mtl_registry::UnknownName;
 

@@ -3,7 +3,7 @@
 //! The step consists of the same parts as in `mtl-train`, with the settings of its preset `small`; the training loop itself
 //! needs a data set and a run folder.
 
-use mtl_gen::gan::Gan;
+use mtl_gen::gan::{self, Gan, Mode};
 use mtl_gen::{Batch, Generator, GeneratorInput, Phase, Prepare, Sampling};
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::optim::{Ema, Optimizer, collect, global_norm};
@@ -26,20 +26,30 @@ fn settings() -> anyhow::Result<Config> {
     Ok(mtl_train::config::load::load("small", None, &[])?)
 }
 
-/// A training step.
-pub fn workload() -> Workload {
+/// Training steps of the modes of short and of long runs.
+pub fn workloads() -> Vec<Workload> {
+    let about = |of: &str| format!("training step of the GAN, {of}; generator, weight average; 3x32x32");
+    vec![
+        workload("gan", Mode::Frozen, about("heads on the frozen trunk and on two untrained ones")),
+        workload("gan-hybrid", Mode::Hybrid, about("a trunk of the discriminator's own and heads on the frozen one")),
+    ]
+}
+
+fn workload(name: &str, mode: Mode, about: String) -> Workload {
     let batch = settings().map_or(32, |config| config.batch("gan"));
+    let random_trunks = mtl_gen::gan::Config::default().random_trunks;
     Workload {
-        name: "gan".into(),
-        about:
-            "training step of the preset small: discriminator on the frozen trunk, generator, weight average; 3x32x32"
-                .into(),
+        name: name.into(),
+        about,
         batches: vec![batch],
         kernel: false,
-        case: json!({ "op": "gan", "side": SIDE, "classes": CLASSES }),
+        case: json!({
+            "op": "gan", "side": SIDE, "classes": CLASSES, "mode": mode, "random_trunks": random_trunks,
+            "reference_batches": REFERENCE_BATCHES,
+        }),
         peers: vec!["torch"],
         flop: Box::new(|_| None),
-        build: Box::new(|batch| Ok(Box::new(Step::new(batch)?))),
+        build: Box::new(move |batch| Ok(Box::new(Step::new(batch, mode)?))),
     }
 }
 
@@ -54,7 +64,7 @@ pub fn drawing() -> Workload {
         peers: vec!["torch"],
         flop: Box::new(|_| None),
         build: Box::new(|batch| {
-            let (model, _) = Model::new()?;
+            let (model, _) = Model::new(Mode::Frozen)?;
             let own = model.params.trainable();
             let drawn = format!("{}.", model.gan.sampled());
             let parameters = own.iter().filter(|(name, _)| name.starts_with(&drawn)).map(|(_, var)| var.elem_count());
@@ -79,7 +89,7 @@ struct Model {
 }
 
 impl Model {
-    fn new() -> anyhow::Result<(Self, Config)> {
+    fn new(mode: Mode) -> anyhow::Result<(Self, Config)> {
         let config = settings()?;
         let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
         let trunk = config.model.trunk.build(&params.scope("trunk"), 3)?;
@@ -87,7 +97,8 @@ impl Model {
         let (trunk_config, taps) = (&config.model.trunk, trunk.taps());
         let input = GeneratorInput { trunk: trunk_config, taps, size, channels: 3, classes: CLASSES };
         let mtl_gen::Config::Gan(gan) = &config.generators["gan"] else { anyhow::bail!("the preset has no GAN") };
-        let gan = Gan::new(gan, &params.scope("gan"), &input)?;
+        let gan = gan::Config { mode, ..gan.clone() };
+        let gan = Gan::new(&gan, &params.scope("gan"), &input)?;
         Ok((Self { params, trunk, gan }, config))
     }
 }
@@ -103,8 +114,8 @@ struct Step {
 }
 
 impl Step {
-    fn new(batch: usize) -> anyhow::Result<Self> {
-        let (model, config) = Model::new()?;
+    fn new(batch: usize, mode: Mode) -> anyhow::Result<Self> {
+        let (model, config) = Model::new(mode)?;
         let images = inputs::images(batch, SIDE)?;
         let trunk = &*model.trunk;
         model.gan.prepare(&Prepare { trunk_name: "trunk", trunk, images: &images, generator: &|_| None })?;

@@ -6,7 +6,8 @@ use crate::{balance, gan, generation, inference, joint, reading, tutorial};
 
 /// See the module.
 pub fn workloads() -> Vec<Workload> {
-    let mut all = vec![tutorial::workload(), joint::workload(), gan::workload(), inference::workload(), gan::drawing()];
+    let mut all = vec![tutorial::workload(), joint::workload(), inference::workload(), gan::drawing()];
+    all.extend(gan::workloads());
     all.extend(reading::workloads());
     all.extend(generation::workloads());
     all.extend(balance::workloads());

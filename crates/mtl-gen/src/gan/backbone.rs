@@ -6,10 +6,10 @@ use mtl_rng::Seed;
 use mtl_tensor::{Ctx, Params, Scope, Tensor, ops, with_constant_weights};
 use mtl_trunk::{Features, TapSpec, Trunk};
 
-use super::matching::Reference;
+use super::matching::{Reference, descriptors};
 use super::{Config, Mode};
 use crate::critic::{Heads, Pass, Projection};
-use crate::{Error, GeneratorInput};
+use crate::{Error, GeneratorInput, ReferenceFit};
 
 /// Seed of the untrained trunks, the same in every run: they are part of the loss. The networks of the evaluation have others.
 const UNTRAINED_SEED: u64 = 0x6d61_7463_6831;
@@ -150,7 +150,7 @@ impl FrozenHeads {
 #[derive(Debug)]
 pub(super) struct Backbone {
     /// Its trunk; `None`: the shared one.
-    pub untrained: Option<Box<dyn Trunk>>,
+    untrained: Option<Box<dyn Trunk>>,
     /// `None`: its features are matched only.
     pub heads: Option<FrozenHeads>,
     /// Features of the training images. Not part of a checkpoint: computed again when a run is resumed.
@@ -191,6 +191,11 @@ impl Backbone {
         Ok(all)
     }
 
+    /// The trunk: the shared one, or one of its own.
+    pub fn trunk<'a>(&'a self, shared: &'a dyn Trunk) -> &'a dyn Trunk {
+        self.untrained.as_deref().unwrap_or(shared)
+    }
+
     /// Keeps the descriptors of the training images.
     pub fn refer_to(&self, batches: &[Vec<Tensor>]) -> Result<(), Error> {
         let reference = Reference::new(batches)?;
@@ -202,6 +207,32 @@ impl Backbone {
     pub fn distance(&self, fake: &[Tensor]) -> Result<Tensor, Error> {
         let reference = self.reference.lock().unwrap_or_else(PoisonError::into_inner);
         reference.as_ref().ok_or(Error::NoReference)?.distance(fake)
+    }
+}
+
+/// Descriptors of training images in every backbone, batch by batch.
+pub(super) struct Fit<'a> {
+    backbones: &'a [Backbone],
+    batches: Vec<Vec<Vec<Tensor>>>,
+}
+
+impl<'a> Fit<'a> {
+    pub fn new(backbones: &'a [Backbone]) -> Self {
+        Self { backbones, batches: backbones.iter().map(|_| Vec::new()).collect() }
+    }
+}
+
+impl ReferenceFit for Fit<'_> {
+    fn add(&mut self, trunk: &dyn Trunk, images: &Tensor) -> Result<(), Error> {
+        for (backbone, batches) in self.backbones.iter().zip(&mut self.batches) {
+            let features = backbone.trunk(trunk).forward(images, &Ctx::eval())?.detach();
+            batches.push(descriptors(&features)?.iter().map(Tensor::detach).collect());
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), Error> {
+        self.backbones.iter().zip(&self.batches).try_for_each(|(backbone, batches)| backbone.refer_to(batches))
     }
 }
 

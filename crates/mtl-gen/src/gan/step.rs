@@ -3,7 +3,7 @@
 use mtl_tensor::{Ctx, Tensor, ops, to_f64, with_constant_weights};
 use mtl_trunk::Features;
 
-use super::backbone::{Backbone, Own, Rows};
+use super::backbone::{Own, Rows};
 use super::matching::descriptors;
 use super::penalty::{Penalty, approximated, exact};
 use super::terms::{Mean, Sum};
@@ -269,38 +269,5 @@ impl GeneratorStep for Step<'_> {
             }
             other => Err(Error::phase(other, &self.gan.phases)),
         }
-    }
-}
-
-/// Descriptors of training images in every backbone, batch by batch.
-pub(super) struct Fit<'a> {
-    gan: &'a Gan,
-    batches: Vec<Vec<Vec<Tensor>>>,
-}
-
-impl<'a> Fit<'a> {
-    pub(super) fn new(gan: &'a Gan) -> Self {
-        Self { gan, batches: gan.backbones.iter().map(|_| Vec::new()).collect() }
-    }
-}
-
-impl crate::ReferenceFit for Fit<'_> {
-    fn add(&mut self, trunk: &dyn mtl_trunk::Trunk, images: &Tensor) -> Result<(), Error> {
-        for (backbone, batches) in self.gan.backbones.iter().zip(&mut self.batches) {
-            let features = backbone.trunk(trunk).forward(images, &Ctx::eval())?.detach();
-            batches.push(descriptors(&features)?.iter().map(Tensor::detach).collect());
-        }
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), Error> {
-        self.gan.backbones.iter().zip(&self.batches).try_for_each(|(backbone, batches)| backbone.refer_to(batches))
-    }
-}
-
-impl Backbone {
-    /// The trunk: the shared one, or one of its own.
-    fn trunk<'a>(&'a self, shared: &'a dyn mtl_trunk::Trunk) -> &'a dyn mtl_trunk::Trunk {
-        self.untrained.as_deref().unwrap_or(shared)
     }
 }

@@ -41,6 +41,7 @@ mod neighbours;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod variety;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,7 @@ pub use frechet::frechet_distance;
 pub use kid::{kid, kid_of_subsets, kid_over_subsets};
 pub use manifold::{Manifold, manifold};
 pub use memorisation::{Memorisation, Nearest, memorisation};
+pub use variety::pairwise_distance;
 
 use crate::score::Direction;
 

@@ -1,4 +1,4 @@
-"""VAE and GAN of mtl-gen in PyTorch: the decoder both share, encoder, critic heads on a frozen trunk, one GAN step."""
+"""VAE and GAN of mtl-gen in PyTorch: the decoder both share, encoder, the GAN's discriminators, one GAN step."""
 
 import math
 
@@ -112,61 +112,147 @@ class Projection(nn.Module):
         return mixed[::-1]
 
 
-class Gan(nn.Module):
-    """Generator and critic of mode `frozen`."""
+class FrozenHeads(nn.Module):
+    """Projection and heads on a trunk that is not trained."""
 
-    def __init__(self, taps, size, classes):
+    def __init__(self, taps, classes, spectral):
         super().__init__()
-        self.generator = Generator(size, classes)
         self.projection = Projection(taps)
         self.heads = nn.ModuleList(Head(channels, classes) for _, channels in taps)
+        if spectral:
+            for head in self.heads:
+                nn.utils.parametrizations.spectral_norm(head.conv)
+                nn.utils.parametrizations.spectral_norm(head.direction)
 
-    def judge(self, taps, labels):
+    def forward(self, taps, labels):
         return [head(tap, labels) for head, tap in zip(self.heads, self.projection(taps))]
 
 
-def shifts(batch, side):
-    """Matrices that move each image by up to an eighth of its side, and what that leaves uncovered becomes 0."""
-    most = round(side / 8)
-    by = torch.randint(-most, most + 1, (batch, 1, 1))
-    at = torch.arange(side)
-    return ((at[:, None] - at[None, :]) == by).float()
+class OwnCritic(nn.Module):
+    """A trunk of the discriminator's own; its deepest head reads the standard deviation over the batch."""
+
+    def __init__(self, trunk, taps, classes):
+        super().__init__()
+        self.trunk = trunk
+        channels = [channels for _, channels in taps]
+        channels[-1] += 1
+        self.heads = nn.ModuleList(Head(c, classes) for c in channels)
+
+    def forward(self, images, labels, rows):
+        """`rows`: number of rows and index of the rows whose deviation they have."""
+        taps = list(self.trunk(images))
+        deviations, blocks, first = [], [], 0
+        for at, (count, like) in enumerate(rows):
+            part = taps[-1][first : first + count]
+            deviations.append((part.var(0, unbiased=False) + 1e-4).sqrt().mean() if like == at else None)
+            blocks.append(deviations[like].expand(count, 1, *part.shape[2:]))
+            first += count
+        taps[-1] = torch.cat([taps[-1], torch.cat(blocks)], 1)
+        return [head(tap, labels).mean(1) for head, tap in zip(self.heads, taps)]
 
 
-def translated(x, rows, columns):
-    batch, channels, height, width = x.shape
-    y = torch.bmm(x.reshape(batch, channels * height, width), columns)
-    rows = rows[:, None].expand(batch, channels, height, height).reshape(-1, height, height)
-    return torch.bmm(rows, y.view(-1, height, width)).view(batch, channels, height, width)
+def descriptors(taps):
+    """Means over a grid and deviations of each channel."""
+    found = []
+    for tap in taps:
+        cell = min(tap.shape[2:]) // 2
+        deviation = (tap.square().mean((2, 3)) - tap.mean((2, 3)).square()).relu().add(1e-6).sqrt()
+        found.append(torch.cat([F.avg_pool2d(tap, cell).flatten(1), deviation], 1))
+    return found
 
 
-def gan_step(model, trunk, images, labels, variant):
-    """One step: critic, generator, weight average. Gradients are cut to length 10 as in our runs."""
-    batch, side = len(images), images.shape[-1]
-    critics, drawn = list(model.heads.parameters()), list(model.generator.parameters())
+def kernel(distances, median):
+    return sum(torch.exp(distances * (-0.5 / (width * median) ** 2)) for width in (0.5, 1.0, 2.0)) / 3
+
+
+def squares(a, b):
+    return -2 * (a @ b.T) + a.square().sum(1, keepdim=True) + b.square().sum(1)
+
+
+class Reference:
+    """Descriptors of all training images in one network."""
+
+    def __init__(self, taps):
+        self.taps = []
+        for x in descriptors(taps):
+            mean, scale = x.mean(0), 1 / x.std(0, unbiased=False).clamp_min(1e-6)
+            real = (x - mean) * scale
+            median = torch.cdist(real[:512], real[:512]).median()
+            self.taps.append((mean, scale, real, median))
+
+    def distance(self, taps):
+        total = 0.0
+        for x, (mean, scale, real, median) in zip(descriptors(taps), self.taps):
+            x = (x - mean) * scale
+            n = len(x)
+            own = (kernel(squares(x, x), median).sum() - n) / (n * (n - 1))
+            total = total + own - 2 * kernel(squares(x, real), median).mean()
+        return total / len(self.taps)
+
+
+class Gan(nn.Module):
+    """Generator and discriminator: heads on each of `backbones`, or on the first one beside a trunk of its own."""
+
+    def __init__(self, taps, size, classes, backbones, own=None):
+        super().__init__()
+        self.generator = Generator(size, classes)
+        count = 1 if own else backbones
+        self.heads = nn.ModuleList(FrozenHeads(taps, classes, own is not None) for _ in range(count))
+        self.own = own and OwnCritic(own, taps, classes)
+
+
+def gan_step(model, backbones, images, labels, reference_batches, variant):
+    """One step: critic, generator, weight average. Gradients are cut to length 10 as in our runs; no augmentation, as in ours
+    while its probability is 0."""
+    n = len(images)
+    half = n // 2
+    own = model.own
+    critics = [p for p in (*model.heads.parameters(), *(own.parameters() if own else ())) if p.requires_grad]
+    drawn = list(model.generator.parameters())
     rules = [torch.optim.Adam(p, lr=lr, betas=(0.5, 0.99), fused=True) for p, lr in ((critics, 5e-3), (drawn, 2e-4))]
     averages = [p.detach().clone() for p in drawn]
+    with torch.no_grad():
+        references = []
+        for trunk in backbones:
+            batches = [trunk(images + 0.1 * torch.randn_like(images)) for _ in range(reference_batches)]
+            references.append(Reference([torch.cat(taps) for taps in zip(*batches)]))
 
-    def show(z, images, a, b, c, d):
-        fake = variant.place(translated(model.generator(z, labels), c, d))
+    def show(z, images):
+        fake = model.generator(z, labels)
         with torch.no_grad():
-            real = trunk(variant.place(translated(images, a, b)))
-        return (*real, *trunk(fake))
+            real = [trunk(images) for trunk in backbones[: len(model.heads)]]
+        return fake, real, [trunk(fake) for trunk in backbones]
 
-    def critic(real, fake):
-        both = [torch.cat([a, b]) for a, b in zip(real, fake)]
+    def critic(images, fake, noise, real_taps, fake_taps):
         total = 0.0
-        for logits in model.judge(both, labels.repeat(2)):
-            total = total + F.relu(1 - logits[:batch]).mean() + F.relu(1 + logits[batch:]).mean()
-        return total / len(both)
+        if own:
+            clean = torch.cat([images, fake])
+            penalised = torch.cat([images[:half], fake[:half]])
+            twice = labels.repeat(2)
+            rows = [(n, 0), (n, 1), (half, 0), (half, 1)]
+            scores = own(torch.cat([clean, penalised + 0.01 * noise]), torch.cat([twice, labels[:half].repeat(2)]), rows)
+            for score in scores:
+                real, made = score[:n], score[n : 2 * n]
+                before = torch.cat([real[:half], made[:half]])
+                penalty = (before - score[2 * n :]).square().mean() / 1e-4
+                total = total + (F.softplus(made - real).mean() + 0.05 * penalty) / len(scores)
+        logits = []
+        for heads, real, made in zip(model.heads, real_taps, fake_taps):
+            logits += heads([torch.cat(pair) for pair in zip(real, made)], labels.repeat(2))
+        hinge = sum(F.relu(1 - x[:n]).mean() + F.relu(1 + x[n:]).mean() for x in logits) / len(logits)
+        return total + (0.5 if own else 1.0) * hinge
 
-    def generator(real, fake):
+    def generator(images, fake, fake_taps):
         total = 0.0
-        for logits in model.judge(fake, labels):
-            total = total - logits.mean()
-        for a, b in zip(fake, real):
-            total = total + (a.mean(0) - b.mean(0)).square().mean() / b.square().mean().clamp_min(1e-12)
-        return total / len(fake)
+        if own:
+            with torch.no_grad():
+                real = own(images, labels, [(n, 0)])
+            made = own(fake, labels, [(n, 0)])
+            total = sum(F.softplus(a - b).mean() for a, b in zip(real, made)) / len(made)
+        logits = [x for heads, made in zip(model.heads, fake_taps) for x in heads(made, labels)]
+        total = total - (0.5 if own else 1.0) * sum(x.mean() for x in logits) / len(logits)
+        matching = sum(reference.distance(made) for reference, made in zip(references, fake_taps))
+        return total + matching / len(references)
 
     show, critic, generator = variant.run(show), variant.run(critic), variant.run(generator)
 
@@ -177,15 +263,19 @@ def gan_step(model, trunk, images, labels, variant):
         rule.step()
 
     def step():
-        moves = [shifts(batch, side) for _ in range(4)]
-        taps = show(torch.randn(batch, LATENT), images, *moves)
-        real, fake = taps[: len(taps) // 2], taps[len(taps) // 2 :]
-        loss = critic(real, [tap.detach() for tap in fake])
+        fake, real_taps, fake_taps = show(torch.randn(n, LATENT), images)
+        noise = torch.randn(2 * half, *images.shape[1:])
+        model.train()
+        loss = critic(images, fake.detach(), noise, real_taps, [[tap.detach() for tap in taps] for taps in fake_taps])
         update(rules[0], critics, torch.autograd.grad(loss, critics))
-        model.heads.requires_grad_(False)
-        judged = generator(real, fake)
+        # Constants in the generator's phase; in evaluation mode spectral norms take no power iteration.
+        model.eval()
+        for parameter in critics:
+            parameter.requires_grad_(False)
+        judged = generator(images, fake, fake_taps)
         update(rules[1], drawn, torch.autograd.grad(judged, drawn))
-        model.heads.requires_grad_(True)
+        for parameter in critics:
+            parameter.requires_grad_(True)
         with torch.no_grad():
             torch._foreach_lerp_(averages, drawn, 0.01)
         return loss.item()

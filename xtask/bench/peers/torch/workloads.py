@@ -148,14 +148,20 @@ def judging(forward, variant, inputs):
 
 def gan(case, batch, variant):
     size = (case["side"],) * 2
-    trunk = Resnet(3, [24, 48, 96], 1, "batch", "unshuffle")
-    model = generators.Gan(RESNET_XS, size, case["classes"])
-    parameters = count(trunk) + count(model)
-    trunk = variant.place(trunk).eval().requires_grad_(False)
+
+    def trunk(norm):
+        return Resnet(3, [24, 48, 96], 1, norm, "unshuffle")
+
+    own = trunk("group") if case["mode"] == "hybrid" else None
+    backbones = [trunk("batch"), *(trunk("group") for _ in range(case["random_trunks"]))]
+    model = generators.Gan(RESNET_XS, size, case["classes"], len(backbones), own)
+    parameters = count(backbones[0]) + count(model)
+    backbones = [variant.place(trunk).eval().requires_grad_(False) for trunk in backbones]
     model = variant.place(model)
     x = variant.place(images(batch, size[0]))
     labels = torch.arange(batch) % case["classes"]
-    return generators.gan_step(model, trunk, x, labels, variant), parameters
+    step = generators.gan_step(model, backbones, x, labels, case["reference_batches"], variant)
+    return step, parameters
 
 
 BUILDERS = {"tutorial": tutorial, "joint": joint, "gan": gan, "inference": inference, "generate": generate}
