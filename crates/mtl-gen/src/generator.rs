@@ -330,6 +330,8 @@ pub struct DecoderSource<'a> {
     pub decoder: &'a str,
     /// Name prefix of the prior's parameters.
     pub prior: &'a str,
+    /// Name prefix of the parameters of the encoder's layers behind the trunk, if there are any.
+    pub encoder: Option<&'a str>,
 }
 
 /// Length of a generator's stage, relative to joint training.

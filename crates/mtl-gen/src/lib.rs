@@ -3,6 +3,7 @@
 //! * [`vae::Vae`]: variational autoencoder whose encoder is the trunk. It is an objective of joint training
 //!   ([`JointObjective`]) and has a stage of its own on the frozen trunk.
 //! * [`gan::Gan`]: class-conditional GAN. The trunk is the backbone of its discriminator, in one of four [`gan::Mode`]s.
+//! * [`introvae::IntroVae`]: VAE whose encoder, a copy of the trunk, is also its discriminator.
 //! * [`autoencoder::Autoencoder`]: reconstruction objective of joint training, without sampling.
 //!
 //! VAE and GAN implement [`Generator`]: the [`Phase`]s of a training step, the loss of each, and sampling. The caller owns the
@@ -59,6 +60,7 @@ mod embedding;
 mod error;
 pub mod gan;
 mod generator;
+pub mod introvae;
 mod prior;
 mod spectral;
 pub mod vae;
@@ -109,6 +111,9 @@ mtl_registry::registry! {
     Gan(gan::Config), "gan",
         "class-conditional GAN with the trunk as discriminator backbone: scratch, frozen, finetuned or hybrid",
         "Goodfellow et al. 2014, arXiv 1406.2661";
+    IntroVae(introvae::Config), "introvae",
+        "VAE whose encoder, a copy of the trunk, is also the discriminator: Soft-IntroVAE",
+        "Daniel and Tamar 2021, arXiv 2012.13253";
 }
 
 impl Config {

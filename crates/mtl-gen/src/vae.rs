@@ -22,14 +22,15 @@
 //! before the fit from `N(0, I)`.
 
 mod config;
+mod encoder;
 mod stage;
 
 use mtl_rng::Stream;
-use mtl_tensor::layers::{Conv2d, Linear};
-use mtl_tensor::{Ctx, Init, Mode, Scope, Tensor, ops, optim, with_constant_weights};
-use mtl_trunk::{Features, TapSpec, Trunk};
+use mtl_tensor::{Ctx, Scope, Tensor, ops, optim, with_constant_weights};
+use mtl_trunk::{Features, Trunk};
 
 pub use config::Config;
+pub use encoder::{Encoder, Encoding};
 
 use crate::decoder::Decoder;
 use crate::prior::Prior;
@@ -42,22 +43,6 @@ use crate::{
 const PIXEL_FLOOR: f64 = 1.0 / 255.0;
 /// Floor of the mean squared feature distance (unit vectors differ by at most 4).
 const FEATURE_FLOOR: f64 = 0.01;
-/// Bound of `|log sigma^2|`.
-const LOGVAR_BOUND: f64 = 8.0;
-/// Largest number of cells of the map that is flattened into the encoder's last layer.
-const MAX_CELLS: usize = 64;
-/// Channels of the map that is flattened.
-const ENCODER_WIDTH: usize = 64;
-
-/// Posterior of each image: a Gaussian with diagonal covariance.
-#[derive(Clone, Debug)]
-pub struct Encoding {
-    /// Means, `[B, latent]`.
-    pub mu: Tensor,
-    /// Log variances, `[B, latent]`, within +-8.
-    pub logvar: Tensor,
-}
-
 /// Loss of the VAE with its parts.
 #[derive(Clone, Debug)]
 pub struct Elbo {
@@ -76,15 +61,11 @@ pub struct Elbo {
 pub struct Vae {
     config: Config,
     name: String,
-    /// Name prefixes of the parameters of decoder and prior.
+    /// Name prefixes of the parameters of decoder, encoder layers and prior.
     decoder_name: String,
+    encoder_name: String,
     prior_name: String,
-    /// Second input of the encoder after the deepest tap: the tap before it, pixel-unshuffled.
-    finer: Option<usize>,
-    /// Side of the average-pooling windows before the last layer.
-    pool: usize,
-    mix: Conv2d,
-    heads: Linear,
+    encoder: Encoder,
     decoder: Decoder,
     prior: Prior,
     phases: Vec<Phase>,
@@ -98,34 +79,13 @@ impl Vae {
     pub fn new(config: &Config, scope: &Scope, input: &GeneratorInput<'_>) -> Result<Self, Error> {
         input.check()?;
         config.check().map_err(|error| error.below(&format!("generators.{}.vae", scope.name())))?;
-        let taps = input.taps;
-        let Some(&deepest) = taps.last() else {
-            return Err(Error::NoTaps);
-        };
-        let finer = taps.len().checked_sub(2).filter(|&at| deepest.stride.is_multiple_of(taps[at].stride));
-        let unshuffled = |tap: TapSpec| tap.channels * (deepest.stride / tap.stride).pow(2);
-        let inputs = deepest.channels + finer.map_or(0, |at| unshuffled(taps[at]));
-        let (height, width) = (input.size.0 / deepest.stride, input.size.1 / deepest.stride);
-        let mut pool = 1;
-        while (height / pool) * (width / pool) > MAX_CELLS {
-            pool += 1;
-        }
-        let flat = ENCODER_WIDTH * (height / pool) * (width / pool);
         let latent = config.decoder.latent;
         let [encoder, decoder, prior] = ["encoder", "decoder", "prior"].map(|name| scope.sub(name));
         Ok(Self {
             decoder_name: decoder.name().to_owned(),
+            encoder_name: encoder.name().to_owned(),
             prior_name: prior.name().to_owned(),
-            finer,
-            pool,
-            mix: Conv2d::new(&encoder.sub("mix"), (inputs, ENCODER_WIDTH), 1, 1, true)?,
-            // Small initial weights: posteriors start near the prior, and the KL term near zero.
-            heads: Linear::with_init(
-                &encoder.sub("heads"),
-                flat,
-                2 * latent,
-                Init::Normal { fan_in: flat, gain: 0.5 },
-            )?,
+            encoder: Encoder::new(&encoder, input, latent)?,
             decoder: Decoder::new(&config.decoder, &decoder, input)?,
             prior: Prior::new(&prior, input.classes, latent)?,
             phases: vec![Phase {
@@ -145,20 +105,7 @@ impl Vae {
     /// # Errors
     /// Features of another trunk.
     pub fn encode_features(&self, features: &Features) -> Result<Encoding, Error> {
-        let deepest = features.deepest()?;
-        let mut x = deepest.clone();
-        if let Some(tap) = self.finer.and_then(|at| features.taps.get(at)) {
-            let factor = tap.dim(2)? / deepest.dim(2)?;
-            x = ops::cat_channels(&[deepest, &ops::pixel_unshuffle(tap, factor)?])?;
-        }
-        let mut x = ops::leaky_relu(&self.mix.forward(&x)?, 0.2)?;
-        if self.pool > 1 {
-            x = ops::avg_pool2d(&x, self.pool)?;
-        }
-        let both = self.heads.forward(&x)?;
-        let latent = self.decoder.latent();
-        let logvar = (ops::tanh(&(both.narrow(1, latent, latent)?.contiguous()? / LOGVAR_BOUND)?)? * LOGVAR_BOUND)?;
-        Ok(Encoding { mu: both.narrow(1, 0, latent)?.contiguous()?, logvar })
+        self.encoder.forward(features)
     }
 
     /// Negative evidence lower bound of one batch, scaled as the module describes. Gradients reach the trunk unless `features`
@@ -168,17 +115,7 @@ impl Vae {
     /// Labels or shapes that do not fit.
     pub fn elbo(&self, features: &Features, images: &Tensor, classes: &[i32], cx: &Ctx) -> Result<Elbo, Error> {
         let encoding = self.encode_features(features)?;
-        let z = if cx.mode == Mode::Eval {
-            encoding.mu.clone()
-        } else {
-            let noise = cx.noise(
-                &format!("{}/noise", self.name),
-                encoding.mu.shape(),
-                encoding.mu.dtype(),
-                encoding.mu.device(),
-            )?;
-            (&encoding.mu + ((&encoding.logvar * 0.5)?.exp()? * noise)?)?
-        };
+        let z = encoding.draw(cx, &format!("{}/noise", self.name))?;
         let reconstruction = self.decoder.forward(&z, classes)?;
         let mse = (&reconstruction - images)?.sqr()?.mean_all()?;
         let per_dimension = kl_per_dimension(&encoding)?; // [latent]
@@ -220,14 +157,6 @@ impl Vae {
             variance.extend(more_variance);
         }
         self.prior.fit(&mu, &variance, classes, self.config.prior_components)
-    }
-}
-
-impl Encoding {
-    /// Means and variances on the host, row-major.
-    fn moments(&self) -> Result<(Vec<f64>, Vec<f64>), Error> {
-        let logvar = mtl_tensor::to_f64(&self.logvar)?;
-        Ok((mtl_tensor::to_f64(&self.mu)?, logvar.into_iter().map(f64::exp).collect()))
     }
 }
 
@@ -273,8 +202,8 @@ impl Generator for Vae {
     }
 
     fn decoder_source(&self) -> Option<DecoderSource<'_>> {
-        let (decoder, prior) = (&self.decoder_name, &self.prior_name);
-        Some(DecoderSource { config: &self.config.decoder, decoder, prior })
+        let (decoder, prior, encoder) = (&self.decoder_name, &self.prior_name, Some(&*self.encoder_name));
+        Some(DecoderSource { config: &self.config.decoder, decoder, prior, encoder })
     }
 }
 

@@ -121,6 +121,8 @@ fn every_parameter_of_a_phase_gets_a_gradient_and_belongs_to_one_phase() {
             // The critic's phase must not reach the generator; the generator's passes the heads as constants.
             for (parameter, var) in &all {
                 let foreign = match phase.name {
+                    "encoder" => parameter.starts_with("generator.decoder") && parameter.ends_with("conv.weight"),
+                    "decoder" => parameter.starts_with("generator.trunk"),
                     "critic" => parameter.starts_with("generator.generator"),
                     "generator" => parameter.contains(".heads."),
                     _ => false,
@@ -167,6 +169,10 @@ fn gradients_of_all_losses_agree_with_differences_of_the_loss() {
                 .unwrap();
         }
         for (index, phase) in world.generator.phases().iter().enumerate() {
+            // Its loss has reconstructions that are constants to the gradient; it has a check of its own.
+            if name == "introvae" && phase.name == "encoder" {
+                continue;
+            }
             let own = phase.of(&world.params.trainable());
             let loss = || world.loss(index).total;
             let store = backward(&loss()).unwrap();
