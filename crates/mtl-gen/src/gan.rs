@@ -86,22 +86,22 @@ impl Gan {
         };
         let backbones = Backbone::all(config, &critic.sub("frozen"), input)?;
         let (generator, prior) = (scope.sub("generator"), scope.sub("prior"));
-        let adam = optim::Config::Adam { beta1: 0.5, beta2: 0.99 };
-        let lr_scales = if config.mode == Mode::Finetuned {
-            vec![(format!("{}.own.trunk", critic.name()), 0.25)]
-        } else {
-            Vec::new()
+        let adam = optim::Config::Adam { beta1: config.beta1, beta2: 0.99 };
+        let own_scale = config.own_lr / config.heads_lr;
+        let mut lr_scales = vec![(format!("{}.own", critic.name()), own_scale)];
+        if config.mode == Mode::Finetuned {
+            lr_scales.insert(0, (format!("{}.own.trunk", critic.name()), 0.25 * own_scale));
+        }
+        let phase = |name: &'static str, parameters: &Scope, lr_scales: Vec<(String, f64)>, lr: f64| Phase {
+            name,
+            prefixes: vec![parameters.name().to_owned()],
+            lr_scales,
+            optimizer: adam,
+            lr,
         };
         let phases = vec![
-            // With a lower learning rate of the heads, samples get ringing and saturated colours after some hundred steps.
-            Phase { name: "critic", prefixes: vec![critic.name().to_owned()], lr_scales, optimizer: adam, lr: 5e-3 },
-            Phase {
-                name: "generator",
-                prefixes: vec![generator.name().to_owned()],
-                lr_scales: vec![],
-                optimizer: adam,
-                lr: 2e-4,
-            },
+            phase("critic", &critic, lr_scales, config.heads_lr),
+            phase("generator", &generator, Vec::new(), config.generator_lr),
         ];
         Ok(Self {
             config: config.clone(),
@@ -163,7 +163,7 @@ impl Generator for Gan {
             return Ok(Vec::new());
         }
         let note = match (input.generator)(name).and_then(|generator| generator.decoder_source()) {
-            Some(source) if *source.config == self.config.decoder => {
+            Some(source) if source.config.fits(&self.config.decoder) => {
                 self.start_from(&source)?;
                 format!("generator `{own}` starts from the decoder and the prior of generator `{name}`")
             }

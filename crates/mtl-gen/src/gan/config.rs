@@ -93,6 +93,15 @@ pub struct Config {
     /// Untrained trunks whose features are matched besides those of the shared trunk. Default 2. With `frozen` they have
     /// heads of the discriminator, too.
     pub random_trunks: usize,
+    /// Peak learning rate of the heads on trunks that are not trained, above 0. Default 5e-3: with a lower one, samples get ringing
+    /// and saturated colours after some hundred steps.
+    pub heads_lr: f64,
+    /// Peak learning rate of the discriminator's own trunk and its heads, above 0. Default 5e-3.
+    pub own_lr: f64,
+    /// Peak learning rate of the generator network, above 0. Default 2e-4.
+    pub generator_lr: f64,
+    /// Decay of the mean of gradients in Adam, of both phases, 0 to below 1. Default 0.5.
+    pub beta1: f64,
     /// Weight of the labelled tasks' losses on real images in the discriminator's loss of mode `finetuned`, at least 0. Default
     /// 1; 0 turns them off. Cost: one pass of trunk and heads, half as much again per step on built-in scenes at 32x32.
     pub task_weight: f64,
@@ -122,6 +131,10 @@ impl Default for Config {
             frozen_weight: 0.5,
             feature_matching: 1.0,
             random_trunks: 2,
+            heads_lr: 5e-3,
+            own_lr: 5e-3,
+            generator_lr: 2e-4,
+            beta1: 0.5,
             task_weight: 1.0,
             class_ramp: [0.0, 0.0],
         }
@@ -167,6 +180,15 @@ impl Config {
         }
         if !(self.sigma > 0.0 && self.sigma.is_finite()) {
             return Err(Error::option("sigma", self.sigma, "must be above 0"));
+        }
+        for (key, value) in [("heads_lr", self.heads_lr), ("own_lr", self.own_lr), ("generator_lr", self.generator_lr)]
+        {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(Error::option(key, value, "must be above 0"));
+            }
+        }
+        if !(0.0..1.0).contains(&self.beta1) {
+            return Err(Error::option("beta1", self.beta1, "must be from 0 to below 1"));
         }
         for (key, value) in [
             ("gamma", self.gamma.unwrap_or_default()),
