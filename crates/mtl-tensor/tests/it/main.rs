@@ -1,6 +1,7 @@
 //! Every op of the crate against central differences and against candle's own slow ops, on both code paths.
 
 mod convolutions;
+mod device;
 mod edges;
 mod fused;
 mod gradients;
