@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use mtl_rng::Seed;
 use mtl_tensor::optim::{self, Optimizer, collect};
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, gradcheck, serial, to_f64};
+use mtl_tensor::{Ctx, DType, Params, Tensor, Var, backward, gradcheck, serial, to_f64};
 
 /// Tensors by the names in the recording program.
 pub type Named = Vec<(String, Tensor)>;
@@ -20,7 +20,8 @@ impl Golden {
     pub fn open(name: &str) -> Self {
         let path = format!("{}/../../tests/goldens/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
         let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        Self { name: name.to_owned(), tensors: serial::from_bytes(&bytes).unwrap() }
+        let place = |(key, value): (String, Tensor)| (key, value.to_device(gradcheck::device()).unwrap());
+        Self { name: name.to_owned(), tensors: serial::from_bytes(&bytes).unwrap().into_iter().map(place).collect() }
     }
 
     pub fn tensor(&self, key: &str) -> &Tensor {
@@ -101,5 +102,5 @@ fn tensors(vars: BTreeMap<String, Var>) -> Named {
 
 /// An empty store; the golden's values are loaded into its parameters.
 pub fn params(dtype: DType) -> Params {
-    Params::new(Seed::new(0), dtype, &Device::Cpu)
+    Params::new(Seed::new(0), dtype, gradcheck::device())
 }

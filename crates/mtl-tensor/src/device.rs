@@ -23,10 +23,26 @@ pub fn parse(name: &str) -> Result<Device> {
     };
     match kind {
         "cpu" if index == 0 => Ok(Device::Cpu),
-        "cuda" => Device::new_cuda(index).map_err(|error| missing("cuda", error)),
+        "cuda" => one_stream(index).map_err(|error| missing("cuda", error)),
         "metal" => Device::new_metal(index).map_err(|error| missing("metal", error)),
         _ => candle_core::bail!("`{name}` is no device; use cpu, cuda, cuda:N or metal"),
     }
+}
+
+/// An NVIDIA card with one CUDA stream, so that all operations run in the order of their calls. candle's default device has
+/// a stream per host thread without any order between them, and creates two events per allocation.
+fn one_stream(index: usize) -> Result<Device> {
+    let device = Device::new_cuda_with_stream(index)?;
+    #[cfg(feature = "cuda")]
+    {
+        let card = device.as_cuda_device()?;
+        // SAFETY: events order the uses of memory by different streams; this device has one.
+        #[allow(unsafe_code)]
+        unsafe {
+            card.disable_event_tracking();
+        }
+    }
+    Ok(device)
 }
 
 #[cfg(test)]

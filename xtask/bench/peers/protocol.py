@@ -16,8 +16,9 @@ def say(**what):
     print(json.dumps(what), flush=True)
 
 
-def answer(step, ready, peak_kib=lambda: None):
-    """Says that it is ready, with what `ready` returns of itself, then times as many steps as each line asks for."""
+def answer(step, ready, peak_kib=lambda: None, wait=lambda: None):
+    """Says that it is ready, with what `ready` returns of itself, then times as many steps as each line asks for.
+    A step ends when `wait` returns: operations on a card are asynchronous."""
     for _ in range(WARM_UP):
         value = step()
     say(**{"ready": True, "parameters": 0, "loss": None, "flop": None, **ready(value)})
@@ -26,6 +27,7 @@ def answer(step, ready, peak_kib=lambda: None):
         for _ in range(int(line)):
             began = time.perf_counter()
             step()
+            wait()
             seconds.append(time.perf_counter() - began)
         say(seconds=seconds)
     say(peak_kib=peak_kib())

@@ -6,11 +6,12 @@ use mtl_model::step::{Lookahead, lookahead, losses_after, step};
 use mtl_model::{DeviceBatch, Model, StepInput};
 use mtl_rng::Seed;
 use mtl_tensor::optim::{self, Optimizer};
-use mtl_tensor::{Ctx, Device, Tensor, vjp_retain};
+use mtl_tensor::{Ctx, Tensor, vjp_retain};
 use mtl_train::config::load;
 use mtl_train::data::Plan;
 use serde_json::json;
 
+use crate::inputs;
 use crate::workload::{Job, Repeated, Workload};
 
 /// Length of the gradients in a call alone; costs that depend on it are measured by the training step.
@@ -130,10 +131,10 @@ impl Step {
         let set =
             ["data.scenes.count=128", "data.scenes.size=64", "size=64", "stages.run=[\"joint\"]"].map(str::to_owned);
         let plan = Plan::new(load::load("standard", None, &set)?)?;
-        let model = Model::new(&plan.config.model(), &plan.schema, &Device::Cpu)?;
+        let model = Model::new(&plan.config.model(), &plan.schema, inputs::device())?;
         let batch_from = |from: usize| -> anyhow::Result<DeviceBatch> {
             let rows: Vec<usize> = (0..plan.dataset.len()).skip(from).take(batch).collect();
-            Ok(DeviceBatch { classes: vec![0; rows.len()], ..plan.batch_of(&rows, &Device::Cpu)? })
+            Ok(DeviceBatch { classes: vec![0; rows.len()], ..plan.batch_of(&rows, inputs::device())? })
         };
         let tasks = model.objective_names();
         let optimizer = Optimizer::new(optim::Config::default(), &model.params.trainable(), |_| 1.0)?;

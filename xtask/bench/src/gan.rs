@@ -7,7 +7,7 @@ use mtl_gen::gan::{self, Gan, Mode};
 use mtl_gen::{Batch, Generator, GeneratorInput, Phase, Prepare, Sampling};
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::optim::{Ema, Optimizer, collect, global_norm};
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor, backward};
+use mtl_tensor::{Ctx, DType, Params, Tensor, backward};
 use mtl_train::Config;
 use mtl_trunk::Trunk;
 use serde_json::json;
@@ -91,7 +91,7 @@ struct Model {
 impl Model {
     fn new(mode: Mode) -> anyhow::Result<(Self, Config)> {
         let config = settings()?;
-        let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        let params = Params::new(Seed::new(1), DType::F32, inputs::device());
         let trunk = config.model.trunk.build(&params.scope("trunk"), 3)?;
         let size = (SIDE, SIDE);
         let (trunk_config, taps) = (&config.model.trunk, trunk.taps());

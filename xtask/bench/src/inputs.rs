@@ -1,14 +1,28 @@
 //! Random images, labels and tensors: the same at every run.
 
+use std::sync::LazyLock;
+
 use mtl_rng::Seed;
 use mtl_tensor::{Device, Result, Tensor};
+
+/// Device of all workloads: the one named by the variable `MTL_BENCH_DEVICE`, default `cpu`.
+///
+/// # Panics
+/// The device is not available.
+pub fn device() -> &'static Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| {
+        let name = std::env::var("MTL_BENCH_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+        mtl_tensor::device::parse(&name).unwrap_or_else(|error| panic!("MTL_BENCH_DEVICE: {error}"))
+    });
+    &DEVICE
+}
 
 /// Standard normal values.
 ///
 /// # Errors
 /// Out of memory.
 pub fn normals(name: &str, shape: &[usize]) -> Result<Tensor> {
-    Tensor::from_vec(Seed::new(1).stream(name, &[]).normals(shape.iter().product()), shape, &Device::Cpu)
+    Tensor::from_vec(Seed::new(1).stream(name, &[]).normals(shape.iter().product()), shape, device())
 }
 
 /// `[batch, 3, side, side]` in `[-1, 1]`.

@@ -5,7 +5,7 @@ use mtl_gen::{GeneratorInput, JointObjective};
 use mtl_heads::{Config, Head, HeadInput, classification};
 use mtl_rng::Seed;
 use mtl_task::{Target, Task, TaskKind};
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
+use mtl_tensor::{Ctx, DType, Params, Tensor};
 use mtl_trunk::{Features, Trunk};
 use serde_json::json;
 
@@ -88,7 +88,7 @@ impl Model {
     /// # Errors
     /// A trunk that is not registered.
     pub fn new() -> anyhow::Result<(Self, mtl_trunk::Config)> {
-        let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        let params = Params::new(Seed::new(1), DType::F32, inputs::device());
         let config = mtl_trunk::Config::default_of("resnet")?;
         let trunk = config.build(&params.scope("trunk"), 3)?;
         let input =

@@ -3,7 +3,8 @@
 //! `mtl-bench --list` prints the workloads as JSON. `mtl-bench WORKLOAD [--batch N]` builds one, runs three warm-up
 //! steps, and prints a line `{"ready": true, ...}`. For each input line with a number it then prints a line with the seconds
 //! of that many steps, and at the end of the input a line with the peak resident memory. Between requests it uses no
-//! processor time, so that several sides can take turns on one machine. A side that cannot run the workload prints
+//! processor time, so that several sides can take turns on one machine. The variable `MTL_BENCH_DEVICE` names the device (as
+//! `mtl --device`, default `cpu`); a step includes the wait for it. A side that cannot run the workload prints
 //! `{"failed": "REASON"}`.
 
 // The same allocator as in `mtl`, so that the timings hold for its users.
@@ -92,6 +93,8 @@ fn play(args: &Args) -> anyhow::Result<()> {
         for _ in 0..steps {
             let began = Instant::now();
             job.step()?;
+            // Operations on a card are asynchronous: wait for them before the clock is read.
+            inputs::device().synchronize()?;
             seconds.push(began.elapsed().as_secs_f64());
         }
         writeln!(out, "{}", json!({ "seconds": seconds }))?;

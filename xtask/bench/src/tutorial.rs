@@ -6,7 +6,7 @@
 use mtl_rng::Seed;
 use mtl_tensor::layers::{Conv2d, ConvTranspose2d, Linear};
 use mtl_tensor::ops::{self, loss};
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
+use mtl_tensor::{Ctx, DType, Params, Tensor};
 use mtl_trunk::Trunk;
 use serde_json::json;
 
@@ -61,7 +61,7 @@ struct Tutorial {
 
 impl Tutorial {
     fn new(batch: usize) -> anyhow::Result<Self> {
-        let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        let params = Params::new(Seed::new(1), DType::F32, inputs::device());
         let config = mtl_trunk::Config::Convnet(mtl_trunk::convnet::Config::default());
         let trunk = config.build(&params.scope("trunk"), 3)?;
         let flat = 128 * (SIDE / 4) * (SIDE / 4);

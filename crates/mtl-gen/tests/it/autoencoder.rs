@@ -6,7 +6,7 @@ use mtl_gen::autoencoder::Autoencoder;
 use mtl_rng::Seed;
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::optim::{self, collect};
-use mtl_tensor::{Ctx, DType, Device, Mode, Params, Tensor, Var, backward, to_f64};
+use mtl_tensor::{Ctx, DType, Mode, Params, Tensor, Var, backward, gradcheck, to_f64};
 use mtl_trunk::{Features, TapSpec, convnet, resnet};
 
 use crate::golden::{self, Golden, Network};
@@ -42,11 +42,12 @@ fn gradients_through_every_trunk_are_those_of_central_differences() {
     };
     let convnet = mtl_trunk::Config::Convnet(convnet::Config { widths: [3, 4] });
     for config in [convnet, resnet(NormKind::Batch), resnet(NormKind::Group)] {
-        let params = Params::new(Seed::new(3), DType::F64, &Device::Cpu);
+        let params = Params::new(Seed::new(3), DType::F64, gradcheck::device());
         let trunk = config.build(&params.scope("trunk"), 3).unwrap();
         let network = Autoencoder::new(&params.scope("autoencoder"), trunk.taps(), 3).unwrap();
         let values = Seed::new(4).stream("images", &[]).normals(3 * 3 * 16 * 24);
-        let images = Tensor::from_vec(values, (3, 3, 16, 24), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+        let images =
+            Tensor::from_vec(values, (3, 3, 16, 24), gradcheck::device()).unwrap().to_dtype(DType::F64).unwrap();
         let cx = Ctx::train(Seed::new(0), 0).with_mode(Mode::TrainFrozenStats);
         let loss = || {
             let output = network.forward(&trunk.forward(&images, &cx).unwrap()).unwrap();
@@ -68,21 +69,21 @@ fn gradients_through_every_trunk_are_those_of_central_differences() {
                 let moved = |h: f64| {
                     let mut values = start.clone();
                     values[at] += h;
-                    var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+                    var.set(&Tensor::from_vec(values, var.shape(), gradcheck::device()).unwrap()).unwrap();
                     loss().to_scalar::<f64>().unwrap()
                 };
                 let numeric = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
                 let error = (grad[at] - numeric).abs();
                 assert!(error < 1e-5 * size, "{config:?}: `{parameter}`[{at}] is {}, not {numeric}", grad[at]);
             }
-            var.set(&Tensor::from_vec(start, var.shape(), &Device::Cpu).unwrap()).unwrap();
+            var.set(&Tensor::from_vec(start, var.shape(), gradcheck::device()).unwrap()).unwrap();
         }
     }
 }
 
 #[test]
 fn a_trunk_without_a_tap_of_stride_4_is_refused() {
-    let params = Params::new(Seed::new(3), DType::F32, &Device::Cpu);
+    let params = Params::new(Seed::new(3), DType::F32, gradcheck::device());
     let error = Autoencoder::new(&params.scope("a"), &[TapSpec { stride: 2, channels: 4 }], 3).unwrap_err();
     assert!(error.to_string().contains("stride 4"), "{error}");
 }

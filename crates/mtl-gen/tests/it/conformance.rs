@@ -9,7 +9,7 @@ use mtl_gen::{
     gan, vae,
 };
 use mtl_rng::Seed;
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, to_f64};
+use mtl_tensor::{Ctx, DType, Params, Tensor, Var, backward, gradcheck, to_f64};
 use mtl_trunk::{Trunk, resnet};
 
 /// The registry's generators, and the GAN in every mode.
@@ -60,14 +60,14 @@ const ALL: augment::Config = augment::Config { translation: 0.125, cutout: 0.5, 
 const CLASSES: [i32; 4] = [0, 2, 1, -1];
 
 fn world(config: &Config, dtype: DType, size: (usize, usize)) -> World {
-    let params = Params::new(Seed::new(1), dtype, &Device::Cpu);
+    let params = Params::new(Seed::new(1), dtype, gradcheck::device());
     let trunk_config =
         mtl_trunk::Config::Resnet(resnet::Config { widths: Some([8, 8, 16]), blocks: Some(1), ..Default::default() });
     let trunk = trunk_config.build(&params.scope("trunk"), 3).unwrap();
     let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size, channels: 3, classes: 3 };
     let generator = config.build(&params.scope("generator"), &input).unwrap();
     let values = Seed::new(2).stream("images", &[]).normals(4 * 3 * size.0 * size.1);
-    let images = Tensor::from_vec(values, (4, 3, size.0, size.1), &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(values, (4, 3, size.0, size.1), gradcheck::device()).unwrap();
     let images = (images.to_dtype(dtype).unwrap() * 0.4).unwrap();
     generator.prepare(&prepare(&*trunk, &images)).unwrap();
     if let Some(mut fit) = generator.reference_fit() {
@@ -164,7 +164,7 @@ fn gradients_of_all_losses_agree_with_differences_of_the_loss() {
         // Away from the initial values, where biases of 0 put cut-out regions exactly onto the kinks of ReLUs.
         let mut stream = Seed::new(6).stream("off", &[]);
         for var in world.params.trainable().values() {
-            let off = Tensor::from_vec(stream.normals(var.elem_count()), var.shape(), &Device::Cpu).unwrap();
+            let off = Tensor::from_vec(stream.normals(var.elem_count()), var.shape(), gradcheck::device()).unwrap();
             var.set(&(var.as_tensor().detach() + (off.to_dtype(DType::F64).unwrap() * 0.02).unwrap()).unwrap())
                 .unwrap();
         }
@@ -181,7 +181,8 @@ fn gradients_of_all_losses_agree_with_differences_of_the_loss() {
             let mut slope = 0.0;
             let mut direction = Vec::new();
             for var in own.values() {
-                let values = Tensor::from_vec(stream.normals(var.elem_count()), var.shape(), &Device::Cpu).unwrap();
+                let values =
+                    Tensor::from_vec(stream.normals(var.elem_count()), var.shape(), gradcheck::device()).unwrap();
                 let values = values.to_dtype(DType::F64).unwrap();
                 slope += mtl_tensor::optim::dot(store.get(var).unwrap(), &values).unwrap();
                 direction.push(values);
@@ -245,12 +246,12 @@ fn equal_steps_give_equal_losses_whether_or_not_the_critic_came_first() {
 
 #[test]
 fn the_joint_loss_of_the_vae_reaches_the_trunk() {
-    let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+    let params = Params::new(Seed::new(1), DType::F32, gradcheck::device());
     let trunk_config = mtl_trunk::Config::default();
     let trunk = trunk_config.build(&params.scope("trunk"), 1).unwrap();
     let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size: (64, 32), channels: 1, classes: 0 };
     let vae = Config::Vae(vae::Config::default()).build(&params.scope("vae"), &input).unwrap();
-    let images = Tensor::zeros((2, 1, 64, 32), DType::F32, &Device::Cpu).unwrap();
+    let images = Tensor::zeros((2, 1, 64, 32), DType::F32, gradcheck::device()).unwrap();
     let features = trunk.forward(&images, &cx()).unwrap();
     let objective = vae.joint().unwrap();
     let loss = objective.loss(&features, &images, &[-1, -1], &cx()).unwrap();
@@ -266,7 +267,7 @@ fn the_joint_loss_of_the_vae_reaches_the_trunk() {
 
 #[test]
 fn the_gan_starts_from_the_vae_and_the_finetuned_critic_from_the_trunk() {
-    let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+    let params = Params::new(Seed::new(1), DType::F32, gradcheck::device());
     let trunk_config = mtl_trunk::Config::default();
     let trunk = trunk_config.build(&params.scope("trunk"), 3).unwrap();
     let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size: (32, 32), channels: 3, classes: 2 };
@@ -274,7 +275,7 @@ fn the_gan_starts_from_the_vae_and_the_finetuned_critic_from_the_trunk() {
     let config = gan::Config { mode: gan::Mode::Finetuned, ..gan::Config::default() };
     let gan = gan::Gan::new(&config, &params.scope("gan"), &input).unwrap();
     let mut stream = Seed::new(4).stream("encodings", &[]);
-    let mut random = || Tensor::from_vec(stream.normals(20 * 64), (20, 64), &Device::Cpu).unwrap();
+    let mut random = || Tensor::from_vec(stream.normals(20 * 64), (20, 64), gradcheck::device()).unwrap();
     let encoding = vae::Encoding { mu: random(), logvar: random() };
     vae.fit_prior(&[encoding], &[0; 20]).unwrap();
 
@@ -282,7 +283,7 @@ fn the_gan_starts_from_the_vae_and_the_finetuned_critic_from_the_trunk() {
         to_f64(&generator.sample(&[0, 1], &Sampling::default(), &mut Seed::new(8).stream("s", &[])).unwrap()).unwrap()
     };
     let weights = |name: &str| to_f64(&params.all()[name]).unwrap();
-    let images = Tensor::zeros((2, 3, 32, 32), DType::F32, &Device::Cpu).unwrap();
+    let images = Tensor::zeros((2, 3, 32, 32), DType::F32, gradcheck::device()).unwrap();
     let find = |name: &str| (name == "vae").then_some(&vae as &dyn Generator);
     let notes = |gan: &gan::Gan| gan.prepare(&Prepare { generator: &find, ..prepare(&*trunk, &images) }).unwrap();
 
@@ -312,13 +313,13 @@ fn the_gan_starts_from_the_vae_and_the_finetuned_critic_from_the_trunk() {
 
 #[test]
 fn a_fit_of_the_prior_in_batches_equals_the_fit_to_all_encodings() {
-    let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+    let params = Params::new(Seed::new(1), DType::F32, gradcheck::device());
     let trunk_config = mtl_trunk::Config::default();
     let trunk = trunk_config.build(&params.scope("trunk"), 3).unwrap();
     let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size: (32, 32), channels: 3, classes: 3 };
     let vae = vae::Vae::new(&vae::Config::default(), &params.scope("vae"), &input).unwrap();
     let values = Seed::new(2).stream("images", &[]).normals(4 * 3 * 32 * 32);
-    let images = Tensor::from_vec(values, (4, 3, 32, 32), &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(values, (4, 3, 32, 32), gradcheck::device()).unwrap();
     let features = |from: usize, count: usize| {
         trunk.forward(&images.narrow(0, from, count).unwrap().contiguous().unwrap(), &Ctx::eval()).unwrap().detach()
     };

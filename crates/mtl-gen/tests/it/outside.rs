@@ -9,7 +9,7 @@ use mtl_gen::{
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::layers::Linear;
 use mtl_tensor::optim::{self, Optimizer, collect};
-use mtl_tensor::{Ctx, DType, Device, Params, Scope, Tensor, backward, ops, to_f64};
+use mtl_tensor::{Ctx, DType, Params, Scope, Tensor, backward, gradcheck, ops, to_f64};
 
 /// A linear map from noise to pixels, trained to the mean of the images' squared distances.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Generator for LinearGenerator {
     }
 
     fn latents(&self, labels: &[i32], _: &Sampling, stream: &mut Stream) -> Result<Tensor, Error> {
-        Ok(Tensor::from_vec(stream.normals(labels.len() * 2), (labels.len(), 2), &Device::Cpu)?)
+        Ok(Tensor::from_vec(stream.normals(labels.len() * 2), (labels.len(), 2), gradcheck::device())?)
     }
 
     fn decode(&self, z: &Tensor, _: &[i32], _: &Sampling) -> Result<Tensor, Error> {
@@ -95,13 +95,13 @@ impl GeneratorStep for LinearStep<'_> {
 
 #[test]
 fn a_generator_from_outside_trains_and_samples() {
-    let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+    let params = Params::new(Seed::new(1), DType::F32, gradcheck::device());
     let trunk_config = mtl_trunk::Config::default();
     let trunk = trunk_config.build(&params.scope("trunk"), 3).unwrap();
     let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size: (32, 32), channels: 3, classes: 0 };
     let config: &dyn GeneratorConfig = &LinearConfig;
     let generator = config.build(&params.scope("linear"), &input).unwrap();
-    let images = Tensor::full(0.5f32, (4, 3, 32, 32), &Device::Cpu).unwrap();
+    let images = Tensor::full(0.5f32, (4, 3, 32, 32), gradcheck::device()).unwrap();
     let find = |_: &str| None;
     let prepare = Prepare { trunk_name: "trunk", trunk: &*trunk, images: &images, generator: &find };
     assert_eq!(generator.prepare(&prepare).unwrap().len(), 1);

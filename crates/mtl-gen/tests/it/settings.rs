@@ -2,7 +2,7 @@
 
 use mtl_gen::{Batch, Config, GENERATORS, GeneratorInput, StageDefaults, decoder, gan, vae};
 use mtl_rng::Seed;
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor};
+use mtl_tensor::{Ctx, DType, Params, Tensor, gradcheck};
 
 #[test]
 fn tables_have_defaults_and_unknown_keys_are_errors() {
@@ -19,7 +19,7 @@ fn tables_have_defaults_and_unknown_keys_are_errors() {
 fn invalid_settings_and_data_are_errors() {
     let trunk_config = mtl_trunk::Config::default();
     let build = |config: &Config, size: (usize, usize), channels: usize| {
-        let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        let params = Params::new(Seed::new(1), DType::F32, gradcheck::device());
         let trunk = trunk_config.build(&params.scope("trunk"), 3).unwrap();
         let input = GeneratorInput { trunk: &trunk_config, taps: trunk.taps(), size, channels, classes: 2 };
         config.build(&params.scope("g"), &input).map(|generator| (generator, trunk))
@@ -43,7 +43,7 @@ fn invalid_settings_and_data_are_errors() {
     assert!(error.contains("generators.g.vae.decoder.latent = 0"), "{error}");
 
     let (generator, trunk) = build(&config, (32, 32), 3).unwrap();
-    let images = Tensor::zeros((2, 3, 32, 32), DType::F32, &Device::Cpu).unwrap();
+    let images = Tensor::zeros((2, 3, 32, 32), DType::F32, gradcheck::device()).unwrap();
     let batch =
         |classes: &'static [i32]| Batch { trunk: &*trunk, images: &images, classes, progress: 0.0, task_loss: None };
     let cx = Ctx::train(Seed::new(1), 0);

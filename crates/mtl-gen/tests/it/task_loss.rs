@@ -4,14 +4,14 @@ use std::cell::RefCell;
 
 use mtl_gen::{Batch, Config, Error, Loss, Prepare, TaskLoss, TaskLossFn, gan};
 use mtl_rng::Seed;
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, optim, to_f64};
+use mtl_tensor::{Ctx, DType, Params, Tensor, Var, backward, gradcheck, optim, to_f64};
 use mtl_trunk::Features;
 
 const CLASSES: [i32; 2] = [0, 1];
 
 /// The critic's loss with this loss of the tasks, and the gradients of the critic's own trunk, by name.
 fn critic(mode: gan::Mode, task_weight: f64, task_loss: Option<&TaskLossFn<'_>>) -> (Loss, Vec<(String, f64)>) {
-    let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+    let params = Params::new(Seed::new(1), DType::F32, gradcheck::device());
     let trunk_config = mtl_trunk::Config::default();
     let trunk = trunk_config.build(&params.scope("trunk"), 3).unwrap();
     let input =
@@ -31,7 +31,7 @@ fn critic(mode: gan::Mode, task_weight: f64, task_loss: Option<&TaskLossFn<'_>>)
 
 fn images() -> Tensor {
     let values = Seed::new(2).stream("images", &[]).normals(2 * 3 * 32 * 32);
-    (Tensor::from_vec(values, (2, 3, 32, 32), &Device::Cpu).unwrap() * 0.4).unwrap()
+    (Tensor::from_vec(values, (2, 3, 32, 32), gradcheck::device()).unwrap() * 0.4).unwrap()
 }
 
 fn total(loss: &Loss) -> f64 {
@@ -60,7 +60,7 @@ fn a_finetuned_critic_adds_the_tasks_and_the_other_modes_do_not() {
         assert!((total(&with) - (total(&alone) + 0.25 * value)).abs() < 1e-6 * total(&alone).abs());
         assert_ne!(gradients, alone_gradients, "the tasks reach the critic's trunk");
         // The finetuned trunk starts as the shared one, and its input are the images without augmentation.
-        let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        let params = Params::new(Seed::new(1), DType::F32, gradcheck::device());
         let trunk = mtl_trunk::Config::default().build(&params.scope("trunk"), 3).unwrap();
         let expected = trunk.forward(&images(), &Ctx::eval()).unwrap();
         assert_eq!(*read.borrow(), to_f64(expected.deepest().unwrap()).unwrap());

@@ -8,7 +8,7 @@ use mtl_rng::Seed;
 use mtl_task::{Target, Task};
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::optim::{collect, first_non_finite, square_norm};
-use mtl_tensor::{Ctx, DType, Device, Params, Tensor, Var, backward, backward_retain, to_f64};
+use mtl_tensor::{Ctx, DType, Params, Tensor, Var, backward, backward_retain, gradcheck, to_f64};
 use mtl_trunk::resnet;
 
 use crate::variants::{VALUES, build, features, kind_of, labels, labels_of, normals, part, some, variants, without};
@@ -110,7 +110,7 @@ fn single_missing_cells_have_no_influence() {
                 if cell % 3 == 1 { value + 7.0 } else { *value }
             })
             .collect();
-        let moved = Tensor::from_vec(values, logits.shape(), &Device::Cpu).unwrap();
+        let moved = Tensor::from_vec(values, logits.shape(), gradcheck::device()).unwrap();
         close(&variant.name, loss(&*head, &moved, &target), expected);
     }
 }
@@ -248,7 +248,7 @@ fn decisions_are_the_most_probable() {
 fn heads_fit_every_registered_trunk_channel_count_and_size() {
     for trunk_entry in mtl_trunk::TRUNKS {
         for (channels, (height, width)) in [(1, (32, 48)), (3, (32, 48)), (3, (64, 64)), (1, (32, 256))] {
-            let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+            let params = Params::new(Seed::new(1), DType::F32, gradcheck::device());
             let config = match (trunk_entry.item.default)() {
                 mtl_trunk::Config::Resnet(config) => {
                     mtl_trunk::Config::Resnet(resnet::Config { preset: resnet::Preset::Xs, ..config })
@@ -289,7 +289,7 @@ fn heads_fit_every_registered_trunk_channel_count_and_size() {
 #[test]
 fn adding_a_head_never_changes_the_trunk_or_another_head() {
     let first_values = |heads: &[usize]| -> BTreeMap<String, Vec<f64>> {
-        let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        let params = Params::new(Seed::new(1), DType::F32, gradcheck::device());
         let config = resnet::Config { preset: resnet::Preset::Xs, ..Default::default() };
         let trunk = mtl_trunk::Config::Resnet(config).build(&params.scope("trunk"), 3).unwrap();
         let head_input =
@@ -319,7 +319,7 @@ fn tasks_and_labels_of_another_kind_are_refused() {
         for other in HEADS {
             let config = (entry.item.default)();
             let task = Task::new("leaf", kind_of(&(other.item.default)()));
-            let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+            let params = Params::new(Seed::new(1), DType::F32, gradcheck::device());
             let built = config.build(&params.scope("heads.leaf"), &task, &crate::variants::head_input());
             if entry.name == other.name {
                 let head = built.unwrap();

@@ -6,7 +6,7 @@ use mtl_heads::{Config, HeadInput};
 use mtl_rng::Seed;
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::optim::collect;
-use mtl_tensor::{Ctx, DType, Device, Mode, Params, Tensor, Var, backward, gradcheck, to_f64};
+use mtl_tensor::{Ctx, DType, Mode, Params, Tensor, Var, backward, gradcheck, to_f64};
 use mtl_trunk::{Trunk, convnet, resnet};
 
 use crate::variants::{VALUES, labels, normals, variants, without};
@@ -29,14 +29,14 @@ fn check(what: &str, params: &BTreeMap<String, Var>, loss: impl Fn() -> Tensor) 
             let moved = |h: f64| {
                 let mut values = start.clone();
                 values[at] += h;
-                var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+                var.set(&Tensor::from_vec(values, var.shape(), gradcheck::device()).unwrap()).unwrap();
                 loss().to_scalar::<f64>().unwrap()
             };
             let numeric = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
             let error = (grad[at] - numeric).abs();
             assert!(error < 1e-5 * size, "{what}: `{parameter}`[{at}] is {}, differences give {numeric}", grad[at]);
         }
-        var.set(&Tensor::from_vec(start, var.shape(), &Device::Cpu).unwrap()).unwrap();
+        var.set(&Tensor::from_vec(start, var.shape(), gradcheck::device()).unwrap()).unwrap();
     }
 }
 
@@ -51,7 +51,7 @@ fn trunks() -> Vec<mtl_trunk::Config> {
 }
 
 fn build(config: &mtl_trunk::Config) -> (Params, Box<dyn Trunk>, HeadInput) {
-    let params = Params::new(Seed::new(3), DType::F64, &Device::Cpu);
+    let params = Params::new(Seed::new(3), DType::F64, gradcheck::device());
     let trunk = config.build(&params.scope("trunk"), 3).unwrap();
     let head_input = HeadInput {
         taps: trunk.taps().to_vec(),

@@ -1,7 +1,7 @@
 //! Predictions from NaN or infinite values are errors that name the task, not class 0.
 
 use mtl_heads::Error;
-use mtl_tensor::{Ctx, DType, Device, Tensor, to_f64};
+use mtl_tensor::{Ctx, DType, Tensor, gradcheck, to_f64};
 
 use crate::variants::{build, features, variants};
 
@@ -17,7 +17,7 @@ fn predictions_that_are_not_finite_are_errors_of_every_head() {
             for wrong in [f64::NAN, f64::INFINITY] {
                 let mut values = values.clone();
                 values[at] = wrong;
-                let wrong = Tensor::from_vec(values, probabilities.shape(), &Device::Cpu).unwrap();
+                let wrong = Tensor::from_vec(values, probabilities.shape(), gradcheck::device()).unwrap();
                 for dtype in [DType::F32, DType::F64] {
                     let error = head.predict(&wrong.to_dtype(dtype).unwrap()).unwrap_err();
                     assert!(matches!(&error, Error::NonFinite { task } if task == "leaf"), "{}: {error}", variant.name);

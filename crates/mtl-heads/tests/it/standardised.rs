@@ -4,7 +4,7 @@ use mtl_heads::{Config, Error, Head, HeadInput, dense, regression};
 use mtl_metrics::Prediction;
 use mtl_rng::Seed;
 use mtl_task::{Target, Task, TaskKind, ValueStatistics};
-use mtl_tensor::{Ctx, DType, Device, Params, to_f64};
+use mtl_tensor::{Ctx, DType, Params, gradcheck, to_f64};
 
 use crate::variants::{features, head_input, labels, without};
 
@@ -16,7 +16,7 @@ fn kinds() -> [(Config, TaskKind, f64); 2] {
 }
 
 fn build(config: &Config, kind: &TaskKind, values: Option<ValueStatistics>) -> (Params, Result<Box<dyn Head>, Error>) {
-    let params = Params::new(Seed::new(3), DType::F32, &Device::Cpu);
+    let params = Params::new(Seed::new(3), DType::F32, gradcheck::device());
     let input = HeadInput { values, ..head_input() };
     let head = config.build(&params.scope("heads.leaf"), &Task::new("leaf", kind.clone()), &input);
     (params, head)

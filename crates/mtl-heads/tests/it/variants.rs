@@ -6,7 +6,7 @@ use mtl_heads::{Config, HEADS, Head, HeadInput, dense, multi_label, regression};
 use mtl_rng::Seed;
 use mtl_task::{Target, Task, TaskKind, ValueStatistics};
 use mtl_tensor::layers::NormKind;
-use mtl_tensor::{DType, Device, Params, Tensor};
+use mtl_tensor::{DType, Params, Tensor, gradcheck};
 use mtl_trunk::{Features, TapSpec};
 
 /// A head's configuration and its task.
@@ -111,7 +111,7 @@ pub fn head_input() -> HeadInput {
 
 /// The head on [`head_input`] and its parameters.
 pub fn build(variant: &Variant, dtype: DType) -> (Params, Box<dyn Head>) {
-    let params = Params::new(Seed::new(3), dtype, &Device::Cpu);
+    let params = Params::new(Seed::new(3), dtype, gradcheck::device());
     let head = variant.config.build(&params.scope("heads.leaf"), &variant.task, &head_input()).unwrap();
     (params, head)
 }
@@ -119,7 +119,7 @@ pub fn build(variant: &Variant, dtype: DType) -> (Params, Box<dyn Head>) {
 /// Standard normal values, different for each name.
 pub fn normals(name: &str, dims: &[usize], dtype: DType) -> Tensor {
     let values = Seed::new(4).stream(name, &[]).normals(dims.iter().product());
-    Tensor::from_vec(values, dims, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+    Tensor::from_vec(values, dims, gradcheck::device()).unwrap().to_dtype(dtype).unwrap()
 }
 
 /// Random features of [`head_input`].

@@ -56,7 +56,7 @@ fn gathering(
     let g = geometry(x, w, stride, padding)?;
     check_bias(bias, g.out_channels)?;
     if composed(x) {
-        return finish(composed_conv2d(x, w, &g)?, bias, relu);
+        return on_images(x, |x| finish(composed_conv2d(x, w, &g)?, bias, relu));
     }
     for_real!(x, T => {
         let y = slices3::<T, _>(x, w, bias, |x, w, bias| T::forward(&g, x, w, bias, relu))?;
@@ -191,7 +191,7 @@ fn transposed(
     }
     check_bias(bias, out_channels)?;
     if composed(x) {
-        return finish(x.conv_transpose2d(w, padding, 0, stride, 1)?, bias, relu);
+        return on_images(x, |x| finish(x.conv_transpose2d(w, padding, 0, stride, 1)?, bias, relu));
     }
     // The convolution whose gradient this is: from our output to our input.
     let g = Geometry {
@@ -374,6 +374,16 @@ fn composed_conv2d(x: &Tensor, w: &Tensor, g: &Geometry) -> Result<Tensor> {
     }
     let x = x.pad_with_zeros(2, g.padding, g.padding)?.pad_with_zeros(3, g.padding, g.padding)?;
     x.narrow(2, 0, height)?.narrow(3, 0, width)?.contiguous()?.conv2d(w, 0, g.stride, 1, 1)
+}
+
+/// `f(x)`. candle's kernels for CUDA cannot be launched on an empty batch: it gets a blank image, which is cut off again.
+fn on_images(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    match x.dims4()? {
+        (0, channels, height, width) => {
+            f(&Tensor::zeros((1, channels, height, width), x.dtype(), x.device())?)?.narrow(0, 0, 0)
+        }
+        _ => f(x),
+    }
 }
 
 /// Bias and ReLU by candle's ops.

@@ -3,7 +3,9 @@
 
 use mtl_rng::{Seed, Stream};
 use mtl_tensor::ops::conv::TileSide;
-use mtl_tensor::{DType, Device, Result, Tensor, Var, ops, to_f64, vjp_retain};
+use mtl_tensor::{DType, Device, Result, Tensor, Var, gradcheck, ops, to_f64, vjp_retain};
+
+use crate::{device_of, on_both_paths};
 
 /// Root mean square of the difference over that of the exact values, or over 1 where those cancel: all are sums of numbers
 /// around 1.
@@ -17,7 +19,7 @@ fn relative(fast: &Tensor, exact: &Tensor) -> f64 {
 
 fn random(name: &str, shape: &[usize], dtype: DType, seed: u64) -> Tensor {
     let values = Seed::new(seed).stream(name, &[]).normals(shape.iter().product());
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+    Tensor::from_vec(values, shape, device_of(dtype)).unwrap().to_dtype(dtype).unwrap()
 }
 
 struct Case {
@@ -118,7 +120,7 @@ fn edges_of_what_is_possible() {
 
 #[test]
 fn nothing_to_convolve_is_an_error_and_an_empty_batch_is_not() {
-    let zeros = |shape: [usize; 4]| Tensor::zeros(&shape[..], DType::F32, &Device::Cpu).unwrap();
+    let zeros = |shape: [usize; 4]| Tensor::zeros(&shape[..], DType::F32, gradcheck::device()).unwrap();
     for (x, w) in [
         ([1, 3, 4, 4], [0, 3, 3, 3]),
         ([1, 0, 4, 4], [8, 0, 3, 3]),
@@ -128,10 +130,15 @@ fn nothing_to_convolve_is_an_error_and_an_empty_batch_is_not() {
         assert!(ops::conv2d(&zeros(x), &zeros(w), None, 1, 1).is_err(), "{x:?} {w:?}");
     }
     assert!(ops::conv_transpose2d(&zeros([1, 8, 0, 4]), &zeros([8, 3, 4, 4]), None, 2, 1).is_err());
-    for channels in [3, 16] {
-        let y = ops::conv2d(&zeros([0, channels, 8, 8]), &zeros([16, channels, 3, 3]), None, 1, 1).unwrap();
-        assert_eq!(y.dims(), [0, 16, 8, 8]);
-    }
+    on_both_paths(|path| {
+        for channels in [3, 16] {
+            let (none, bias) = (zeros([0, channels, 8, 8]), zeros([1, 1, 1, 16]).flatten_all().unwrap());
+            let y = ops::conv2d_relu(&none, &zeros([16, channels, 3, 3]), Some(&bias), 1, 1).unwrap();
+            assert_eq!(y.dims(), [0, 16, 8, 8], "{path}");
+            let y = ops::conv_transpose2d(&none, &zeros([channels, 16, 4, 4]), Some(&bias), 2, 1).unwrap();
+            assert_eq!(y.dims(), [0, 16, 16, 16], "{path}");
+        }
+    });
 }
 
 /// Whether a few images or many, other strips and other memory: the same bytes for each.
@@ -166,7 +173,7 @@ fn the_same_numbers_may_be_kernels_of_two_shapes() {
         let large = random("w", &[4, 5, 3, 3], DType::F32, 6);
         let small = large.reshape((36, 5, 1, 1)).unwrap();
         let exact = |w: &Tensor, padding| {
-            let f64 = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+            let f64 = |t: &Tensor| t.to_device(&Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
             ops::conv2d(&f64(&x), &f64(w), None, 1, padding).unwrap()
         };
         let mut cases = [(&large, 1), (&small, 0)];

@@ -1,16 +1,16 @@
 //! Where functions have a corner, a tie or an infinity: values and gradients are PyTorch's on both code paths.
 
 use mtl_tensor::ops::loss::{self, ClassWeighting};
-use mtl_tensor::{Device, Result, Tensor, Var, backward, ops, to_f64};
+use mtl_tensor::{Device, Result, Tensor, Var, backward, gradcheck, ops, to_f64};
 
 use crate::on_both_paths;
 
 fn var(values: &[f64], shape: &[usize]) -> Var {
-    Var::from_vec(values.to_vec(), shape, &Device::Cpu).unwrap()
+    Var::from_vec(values.to_vec(), shape, gradcheck::device()).unwrap()
 }
 
 fn constant(values: &[f64], shape: &[usize]) -> Tensor {
-    Tensor::from_vec(values.to_vec(), shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(values.to_vec(), shape, gradcheck::device()).unwrap()
 }
 
 /// The value's numbers, and the gradient of their sum.
@@ -88,17 +88,18 @@ fn every_stride_and_padding_has_its_gradients() {
     }
     for (h, w, k, s, p) in shapes {
         let numbers = |name: &str, count: usize| mtl_rng::Seed::new(5).stream(name, &[]).normals(count);
-        let make = |name: &str, shape: [usize; 4]| {
-            let values = numbers(name, shape.iter().product()).into_iter().map(f64::from).collect();
-            Var::from_vec(values, shape.to_vec(), &Device::Cpu).unwrap()
-        };
-        let (x, kernel) = (make("x", [1, 2, h, w]), make("w", [3, 2, k, k]));
-        let run = || {
+        let run = |device: &Device| {
+            let make = |name: &str, shape: [usize; 4]| {
+                let values = numbers(name, shape.iter().product()).into_iter().map(f64::from).collect();
+                Var::from_vec(values, shape.to_vec(), device).unwrap()
+            };
+            let (x, kernel) = (make("x", [1, 2, h, w]), make("w", [3, 2, k, k]));
             let y = ops::conv2d(&x, &kernel, None, s, p).unwrap();
             let found = backward(&y.sqr().unwrap().sum_all().unwrap()).unwrap();
             [&y, found.get(&x).unwrap(), found.get(&kernel).unwrap()].map(|tensor| to_f64(tensor).unwrap())
         };
-        let (expected, got) = (run(), mtl_tensor::gradcheck::on_accelerator_code(run));
+        let expected = run(&Device::Cpu);
+        let got = gradcheck::on_accelerator_code(|| run(gradcheck::device()));
         for (expected, got) in expected.iter().zip(&got) {
             let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-9 * a.abs().max(1.0);
             assert_eq!(expected.len(), got.len());

@@ -1,11 +1,13 @@
 //! Ops that do several things in one pass, in f32, against the single ones in f64, over shapes drawn at random.
 
 use mtl_rng::{Seed, Stream};
-use mtl_tensor::{DType, Device, Result, Tensor, Var, ops, to_f64, vjp_retain};
+use mtl_tensor::{DType, Result, Tensor, Var, gradcheck, ops, to_f64, vjp_retain};
+
+use crate::device_of;
 
 fn make(name: &str, shape: &[usize], dtype: DType, seed: u64) -> Var {
     let values = Seed::new(seed).stream(name, &[]).normals(shape.iter().product());
-    Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()).unwrap()
+    Var::from_tensor(&Tensor::from_vec(values, shape, device_of(dtype)).unwrap().to_dtype(dtype).unwrap()).unwrap()
 }
 
 fn inputs(shapes: &[Vec<usize>], dtype: DType, seed: u64) -> Vec<Var> {
@@ -24,7 +26,7 @@ fn run(
     let y = f(&vars).unwrap();
     let mut upstream = to_f64(&make("upstream", y.dims(), dtype, seed)).unwrap();
     upstream.iter_mut().zip(doubtful).filter(|(_, doubtful)| **doubtful).for_each(|(grad, _)| *grad = 0.0);
-    let upstream = Tensor::from_vec(upstream, y.shape(), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+    let upstream = Tensor::from_vec(upstream, y.shape(), device_of(dtype)).unwrap().to_dtype(dtype).unwrap();
     let grads = vjp_retain(std::slice::from_ref(&y), &[upstream]).unwrap();
     let mut all = vec![to_f64(&y).unwrap()];
     all.extend(vars.iter().map(|var| to_f64(grads.get(var).unwrap()).unwrap()));
@@ -234,9 +236,9 @@ fn linear() {
 fn nothing_hides_a_nan() {
     let mut values = vec![0.5f32; 2 * 8 * 8 * 8];
     values[77] = f32::NAN;
-    let x = Tensor::from_vec(values, (2, 8, 8, 8), &Device::Cpu).unwrap();
+    let x = Tensor::from_vec(values, (2, 8, 8, 8), gradcheck::device()).unwrap();
     let w = make("w", &[16, 8, 3, 3], DType::F32, 1);
-    let one = Tensor::ones(16, DType::F32, &Device::Cpu).unwrap();
+    let one = Tensor::ones(16, DType::F32, gradcheck::device()).unwrap();
     let norm = ops::conv_norm(&x, &w, (1, 1), ops::Over::Batch, (&one, &one), None, true).unwrap().0;
     for y in [ops::conv2d_relu(&x, &w, None, 1, 1), ops::conv2d_relu_pool(&x, &w, None, 1, 1), Ok(norm)] {
         assert!(to_f64(&y.unwrap()).unwrap().iter().any(|v| v.is_nan()));

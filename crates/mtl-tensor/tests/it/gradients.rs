@@ -2,9 +2,11 @@
 //! run on accelerators.
 
 use mtl_rng::Seed;
-use mtl_tensor::gradcheck::{on_accelerator_code, worst_error};
+use mtl_tensor::gradcheck::worst_error;
 use mtl_tensor::ops::loss::{self, ClassWeighting};
-use mtl_tensor::{Device, Result, Tensor, Var, backward, ops, to_f64};
+use mtl_tensor::{Result, Tensor, Var, backward, gradcheck, ops, to_f64};
+
+use crate::on_both_paths;
 
 /// Distinct values in (-2, 2), none within 0.005 of zero and no two within 0.002 of each other, so that no kink of ReLU
 /// or max-pooling lies inside a difference step.
@@ -16,16 +18,14 @@ fn input(name: &str, shape: &[usize]) -> Tensor {
         .map(|&i| (i as f64 + 0.37) / n as f64 * 4.0 - 2.0)
         .map(|v| if v.abs() < 0.005 { 0.01 } else { v })
         .collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(values, shape, gradcheck::device()).unwrap()
 }
 
 fn check(name: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
-    for accelerator in [false, true] {
-        let run = || worst_error(inputs, &f);
-        let error = if accelerator { on_accelerator_code(run) } else { run() };
-        let error = error.unwrap_or_else(|error| panic!("{name} (accelerator code: {accelerator}): {error}"));
-        assert!(error < 1e-6, "{name} (accelerator code: {accelerator}): off by {error:e}");
-    }
+    on_both_paths(|path| {
+        let error = worst_error(inputs, &f).unwrap_or_else(|error| panic!("{name}, {path}: {error}"));
+        assert!(error < 1e-6, "{name}, {path}: off by {error:e}");
+    });
 }
 
 #[test]
@@ -136,18 +136,17 @@ fn channels_and_images() {
 /// Both code paths move the same way.
 #[test]
 fn shifts_move_down_and_right() {
-    let x = Tensor::new(&[[[[1.0f64, 2.0, 3.0], [4.0, 5.0, 6.0]]]], &Device::Cpu).unwrap();
-    let run = || {
+    let x = Tensor::new(&[[[[1.0f64, 2.0, 3.0], [4.0, 5.0, 6.0]]]], gradcheck::device()).unwrap();
+    let run = |path: &str| {
         for (by, expected) in [
             ((0, 1), [0.0, 1.0, 2.0, 0.0, 4.0, 5.0]),
             ((1, -1), [0.0, 0.0, 0.0, 2.0, 3.0, 0.0]),
             ((-1, 2), [0.0, 0.0, 4.0, 0.0, 0.0, 0.0]),
         ] {
-            assert_eq!(mtl_tensor::to_f64(&ops::shift(&x, &[by]).unwrap()).unwrap(), expected, "{by:?}");
+            assert_eq!(mtl_tensor::to_f64(&ops::shift(&x, &[by]).unwrap()).unwrap(), expected, "{by:?}, {path}");
         }
     };
-    run();
-    on_accelerator_code(run);
+    on_both_paths(run);
     assert!(ops::shift(&x, &[]).is_err());
 }
 
@@ -228,14 +227,14 @@ fn leaky_relu_at_its_edges() {
     for (slope, forward, backward_of_one) in
         [(0.0, [0.0, 0.0, 0.0, 3.0], [0.0, 0.0, 0.0, 1.0]), (0.2, [-0.4, 0.0, 0.0, 3.0], [0.2, 0.2, 0.2, 1.0])]
     {
-        let x = Var::new(&values, &Device::Cpu).unwrap();
+        let x = Var::new(&values, gradcheck::device()).unwrap();
         let y = ops::leaky_relu(&x, slope).unwrap();
         let grads = to_f64(backward(&y.sum_all().unwrap()).unwrap().get(&x).unwrap()).unwrap();
         let y = to_f64(&y).unwrap();
         assert!(y[4].is_nan() && y[..4] == forward, "{y:?}");
         assert_eq!(grads[..4], backward_of_one);
     }
-    let x = Tensor::new(&values, &Device::Cpu).unwrap();
+    let x = Tensor::new(&values, gradcheck::device()).unwrap();
     for slope in [-0.1, f64::NAN] {
         assert!(ops::leaky_relu(&x, slope).unwrap_err().to_string().contains("at least 0"));
     }
@@ -243,22 +242,22 @@ fn leaky_relu_at_its_edges() {
 
 #[test]
 fn relu_of_infinities() {
-    let x = mtl_tensor::Var::from_vec(vec![f64::NEG_INFINITY, -1.0, 2.0, f64::INFINITY], (1, 4), &Device::Cpu).unwrap();
-    let zero = Tensor::zeros((1, 4), mtl_tensor::DType::F64, &Device::Cpu).unwrap();
-    let run = || {
+    let x = mtl_tensor::Var::from_vec(vec![f64::NEG_INFINITY, -1.0, 2.0, f64::INFINITY], (1, 4), gradcheck::device())
+        .unwrap();
+    let zero = Tensor::zeros((1, 4), mtl_tensor::DType::F64, gradcheck::device()).unwrap();
+    let run = |path: &str| {
         for y in [ops::relu(&x).unwrap(), ops::add_relu(&x, &zero).unwrap()] {
-            assert_eq!(mtl_tensor::to_f64(&y).unwrap(), [0.0, 0.0, 2.0, f64::INFINITY]);
+            assert_eq!(mtl_tensor::to_f64(&y).unwrap(), [0.0, 0.0, 2.0, f64::INFINITY], "{path}");
             let found = backward(&y.sum_all().unwrap()).unwrap();
-            assert_eq!(mtl_tensor::to_f64(found.get(&x).unwrap()).unwrap(), [0.0, 0.0, 1.0, 1.0]);
+            assert_eq!(mtl_tensor::to_f64(found.get(&x).unwrap()).unwrap(), [0.0, 0.0, 1.0, 1.0], "{path}");
         }
     };
-    run();
-    on_accelerator_code(run);
+    on_both_paths(run);
 }
 
 #[test]
 fn saturated_logits_stay_finite() {
-    let x = mtl_tensor::Var::from_vec(vec![1e4f32, -1e4, 1e4, -1e4], (2, 2), &Device::Cpu).unwrap();
+    let x = mtl_tensor::Var::from_vec(vec![1e4f32, -1e4, 1e4, -1e4], (2, 2), gradcheck::device()).unwrap();
     for value in [
         loss::cross_entropy(&x, &[1, 0], &ClassWeighting::default()).unwrap(),
         loss::binary_cross_entropy(&x, &[0.0, 1.0, 1.0, 0.0], None).unwrap(),
@@ -272,8 +271,8 @@ fn saturated_logits_stay_finite() {
 
 #[test]
 fn not_a_number_is_passed_on_and_never_hidden() {
-    let x = Tensor::from_vec(vec![f32::NAN, 1.0, 2.0, 3.0], (1, 1, 2, 2), &Device::Cpu).unwrap();
-    let one = Tensor::from_vec(vec![1f32], 1, &Device::Cpu).unwrap();
+    let x = Tensor::from_vec(vec![f32::NAN, 1.0, 2.0, 3.0], (1, 1, 2, 2), gradcheck::device()).unwrap();
+    let one = Tensor::from_vec(vec![1f32], 1, gradcheck::device()).unwrap();
     for y in [ops::relu(&x), ops::max_pool2d(&x, 2), ops::add_relu(&x, &x), ops::scale_shift(&x, &one, &one, true)] {
         assert!(mtl_tensor::to_f64(&y.unwrap()).unwrap()[0].is_nan());
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mtl_rng::Seed;
 use mtl_tensor::ops::loss::{ClassWeighting, cross_entropy};
 use mtl_tensor::optim::{Config, Optimizer};
-use mtl_tensor::{DType, Device, Tensor, Var, backward, ops, to_f64};
+use mtl_tensor::{DType, Tensor, Var, backward, gradcheck, ops, to_f64};
 
 use crate::on_both_paths;
 
@@ -17,7 +17,7 @@ fn close(got: f64, expected: f64, tolerance: f64, what: &str) {
 fn softplus_keeps_small_values() {
     on_both_paths(|path| {
         let points = [-80.0f32, -17.0, -16.0, -10.0, -3.0, -0.5, 0.0, 0.5, 3.0, 20.0, 100.0];
-        let x = Var::new(&points, &Device::Cpu).unwrap();
+        let x = Var::new(&points, gradcheck::device()).unwrap();
         let y = ops::softplus(&x).unwrap();
         let found = backward(&y.sum_all().unwrap()).unwrap();
         let dx = to_f64(found.get(&x).unwrap()).unwrap();
@@ -34,7 +34,7 @@ fn softplus_keeps_small_values() {
 fn cross_entropy_rounds_at_the_size_of_the_differences() {
     on_both_paths(|path| {
         let loss = |logits: [f32; 2], label: i32| {
-            let x = Tensor::new(&[logits], &Device::Cpu).unwrap();
+            let x = Tensor::new(&[logits], gradcheck::device()).unwrap();
             f64::from(cross_entropy(&x, &[label], &ClassWeighting::default()).unwrap().to_scalar::<f32>().unwrap())
         };
         close(loss([1e4, 1e4], 0), 2f64.ln(), 1e-7, path);
@@ -64,9 +64,12 @@ fn variances_of_channels_far_from_zero() {
         for (mean, tolerance) in [(100.0, 1e-6), (1e3, 1e-6), (1e4, 1e-6)] {
             for (batch, side) in [(16, 2), (4, 32)] {
                 let x =
-                    Tensor::from_vec(around(mean, batch * side * side), (batch, 1, side, side), &Device::Cpu).unwrap();
-                let (one, zero) =
-                    (Tensor::ones(1, DType::F32, &Device::Cpu), Tensor::zeros(1, DType::F32, &Device::Cpu));
+                    Tensor::from_vec(around(mean, batch * side * side), (batch, 1, side, side), gradcheck::device())
+                        .unwrap();
+                let (one, zero) = (
+                    Tensor::ones(1, DType::F32, gradcheck::device()),
+                    Tensor::zeros(1, DType::F32, gradcheck::device()),
+                );
                 let (_, (means, vars)) = ops::batch_norm(&x, &one.unwrap(), &zero.unwrap(), false).unwrap();
                 let numbers = to_f64(&x).unwrap();
                 let expected = numbers.iter().sum::<f64>() / numbers.len() as f64;
@@ -85,11 +88,11 @@ fn a_scale_behind_known_moments_keeps_its_gradient() {
     on_both_paths(|path| {
         for mean in [100.0, 1e4] {
             let count = 4 * 6 * 6;
-            let x = Tensor::from_vec(around(mean, count), (4, 1, 6, 6), &Device::Cpu).unwrap();
+            let x = Tensor::from_vec(around(mean, count), (4, 1, 6, 6), gradcheck::device()).unwrap();
             let weights = Seed::new(6).stream("weights", &[]).normals(count);
-            let weights = Tensor::from_vec(weights, (4, 1, 6, 6), &Device::Cpu).unwrap();
-            let [gamma, beta] = [1.3f32, -0.2].map(|v| Var::new(&[v], &Device::Cpu).unwrap());
-            let [moment, var] = [mean as f32, 0.9].map(|v| Tensor::new(&[v], &Device::Cpu).unwrap());
+            let weights = Tensor::from_vec(weights, (4, 1, 6, 6), gradcheck::device()).unwrap();
+            let [gamma, beta] = [1.3f32, -0.2].map(|v| Var::new(&[v], gradcheck::device()).unwrap());
+            let [moment, var] = [mean as f32, 0.9].map(|v| Tensor::new(&[v], gradcheck::device()).unwrap());
             let y = ops::batch_norm_with(&x, &gamma, &beta, &moment, &var, false).unwrap();
             let found = backward(&(y * &weights).unwrap().sum_all().unwrap()).unwrap();
             let inverse = 1.0 / (f64::from(0.9f32) + ops::norm::EPSILON).sqrt();
@@ -112,11 +115,12 @@ fn adam_with_betas_near_one() {
     for beta2 in [0.999, 0.9999, 0.99999] {
         let run = |dtype: DType| {
             let w =
-                Var::from_tensor(&Tensor::new(&[0.0f64, 0.0], &Device::Cpu).unwrap().to_dtype(dtype).unwrap()).unwrap();
+                Var::from_tensor(&Tensor::new(&[0.0f64, 0.0], gradcheck::device()).unwrap().to_dtype(dtype).unwrap())
+                    .unwrap();
             let params = BTreeMap::from([("w".to_owned(), w.clone())]);
             let mut optimizer = Optimizer::new(Config::Adam { beta1: 0.9, beta2 }, &params, |_| 1.0).unwrap();
             for step in 0..10 {
-                let grad = Tensor::new(&[1.0 + f64::from(step) / 8.0, -0.25], &Device::Cpu).unwrap();
+                let grad = Tensor::new(&[1.0 + f64::from(step) / 8.0, -0.25], gradcheck::device()).unwrap();
                 let grads = BTreeMap::from([("w".to_owned(), grad.to_dtype(dtype).unwrap())]);
                 optimizer.step(&grads, 1e-2, 1.0).unwrap();
             }

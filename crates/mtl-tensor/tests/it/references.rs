@@ -2,11 +2,11 @@
 //! number of threads.
 
 use mtl_rng::Seed;
-use mtl_tensor::{Device, Tensor, Var, backward, ops, to_f64};
+use mtl_tensor::{Tensor, Var, backward, gradcheck, ops, to_f64};
 
 fn input(name: &str, shape: &[usize]) -> Tensor {
     let n = shape.iter().product();
-    Tensor::from_vec(Seed::new(5).stream(name, &[]).normals(n), shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(Seed::new(5).stream(name, &[]).normals(n), shape, gradcheck::device()).unwrap()
 }
 
 fn difference(a: &Tensor, b: &Tensor) -> f64 {

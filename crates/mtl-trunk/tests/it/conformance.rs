@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mtl_rng::Seed;
 use mtl_tensor::layers::NormKind;
 use mtl_tensor::optim::{collect, first_non_finite, square_norm};
-use mtl_tensor::{Ctx, DType, Device, Mode, Params, Tensor, backward, to_f64};
+use mtl_tensor::{Ctx, DType, Mode, Params, Tensor, backward, gradcheck, to_f64};
 use mtl_trunk::{Config, Features, TRUNKS, Trunk, resnet};
 
 const SIZES: [(usize, usize); 3] = [(32, 48), (64, 64), (32, 256)];
@@ -38,21 +38,21 @@ fn normalises_by_batch(config: &Config) -> bool {
 }
 
 fn build(config: &Config, channels: usize, dtype: DType) -> (Params, Box<dyn Trunk>) {
-    let params = Params::new(Seed::new(5), dtype, &Device::Cpu);
+    let params = Params::new(Seed::new(5), dtype, gradcheck::device());
     let trunk = config.build(&params.scope("trunk"), channels).unwrap();
     (params, trunk)
 }
 
 fn images(name: &str, shape: (usize, usize, usize, usize), dtype: DType) -> Tensor {
     let values = Seed::new(6).stream(name, &[]).normals(shape.0 * shape.1 * shape.2 * shape.3);
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+    Tensor::from_vec(values, shape, gradcheck::device()).unwrap().to_dtype(dtype).unwrap()
 }
 
 /// The features' products with fixed random numbers, summed over all taps: every feature counts, and differently.
 fn mixed(features: &Features) -> Tensor {
     let parts = features.taps.iter().enumerate().map(|(at, tap)| {
         let slope = Seed::new(7).stream("slope", &[at as u64]).normals(tap.elem_count());
-        let slope = Tensor::from_vec(slope, tap.shape(), &Device::Cpu).unwrap().to_dtype(tap.dtype()).unwrap();
+        let slope = Tensor::from_vec(slope, tap.shape(), gradcheck::device()).unwrap().to_dtype(tap.dtype()).unwrap();
         (tap * slope).unwrap().sum_all().unwrap()
     });
     parts.reduce(|a, b| (a + b).unwrap()).unwrap()
@@ -161,7 +161,7 @@ fn names_and_initial_values_follow_from_seed_and_scope() {
         let (params, _) = build(&config, 3, DType::F32);
         assert!(params.all().keys().all(|key| key.starts_with("trunk.")), "{name}");
         assert_eq!(values(&params.all()), values(&build(&config, 3, DType::F32).0.all()), "{name}: equal seeds");
-        let other = Params::new(Seed::new(6), DType::F32, &Device::Cpu);
+        let other = Params::new(Seed::new(6), DType::F32, gradcheck::device());
         config.build(&other.scope("trunk"), 3).unwrap();
         assert_ne!(values(&params.trainable()), values(&other.trainable()), "{name}: other seeds");
         assert!(config.build(&params.scope("trunk"), 3).is_err(), "{name}: built twice in one place");
@@ -228,14 +228,14 @@ fn gradients_are_those_of_central_differences() {
                 let moved = |h: f64| {
                     let mut values = start.clone();
                     values[at] += h;
-                    var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+                    var.set(&Tensor::from_vec(values, var.shape(), gradcheck::device()).unwrap()).unwrap();
                     loss().to_scalar::<f64>().unwrap()
                 };
                 let numeric = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
                 let error = (grad[at] - numeric).abs();
                 assert!(error < 1e-5 * size, "{name}: `{parameter}`[{at}] is {} and should be {numeric}", grad[at]);
             }
-            var.set(&Tensor::from_vec(start, var.shape(), &Device::Cpu).unwrap()).unwrap();
+            var.set(&Tensor::from_vec(start, var.shape(), gradcheck::device()).unwrap()).unwrap();
         }
     }
 }

@@ -4,7 +4,7 @@
 use mtl_rng::Seed;
 use mtl_tensor::layers::{Conv2d, NormKind};
 use mtl_tensor::optim::{self, Optimizer, collect};
-use mtl_tensor::{Ctx, DType, Device, Params, Result, Scope, Tensor, backward, to_f64};
+use mtl_tensor::{Ctx, DType, Params, Result, Scope, Tensor, backward, gradcheck, to_f64};
 use mtl_trunk::sharing::{self, Sharing, SharingConfig};
 use mtl_trunk::{Features, TapSpec, TaskFeatures, Trunk, TrunkConfig, resnet};
 
@@ -88,12 +88,13 @@ impl Sharing for SeparateTrunks {
 }
 
 fn images() -> Tensor {
-    Tensor::from_vec(Seed::new(6).stream("images", &[]).normals(2 * 3 * 16 * 16), (2, 3, 16, 16), &Device::Cpu).unwrap()
+    Tensor::from_vec(Seed::new(6).stream("images", &[]).normals(2 * 3 * 16 * 16), (2, 3, 16, 16), gradcheck::device())
+        .unwrap()
 }
 
 /// Two steps on the tasks' losses, the mean squares of their features: the loss falls. Returns the parameters.
 fn train(sharing: &dyn SharingConfig, trunk: &dyn TrunkConfig) -> (Params, Box<dyn Sharing>) {
-    let params = Params::new(Seed::new(5), DType::F32, &Device::Cpu);
+    let params = Params::new(Seed::new(5), DType::F32, gradcheck::device());
     let built = sharing.build(&params, trunk, 3, 2).unwrap();
     let sgd = optim::Config::Sgd { momentum: 0.0, weight_decay: 0.0 };
     let mut optimizer = Optimizer::new(sgd, &params.trainable(), |_| 1.0).unwrap();
@@ -139,9 +140,9 @@ fn a_sharing_from_outside_over_a_built_in_trunk() {
 fn hard_sharing_is_the_default_and_gives_every_task_the_features_of_the_trunk() {
     let config: sharing::Config = serde_json::from_str(r#"{"hard": {}}"#).unwrap();
     assert_eq!((config.clone(), config.name()), (sharing::Config::default(), "hard"));
-    let params = Params::new(Seed::new(5), DType::F32, &Device::Cpu);
+    let params = Params::new(Seed::new(5), DType::F32, gradcheck::device());
     let built = config.build(&params, &mtl_trunk::Config::default(), 3, 3).unwrap();
-    let alone = Params::new(Seed::new(5), DType::F32, &Device::Cpu);
+    let alone = Params::new(Seed::new(5), DType::F32, gradcheck::device());
     let trunk = mtl_trunk::Config::default().build(&alone.scope("trunk"), 3).unwrap();
     assert_eq!(params.all().into_keys().collect::<Vec<_>>(), alone.all().into_keys().collect::<Vec<_>>());
     let expected = trunk.forward(&images(), &Ctx::eval()).unwrap();

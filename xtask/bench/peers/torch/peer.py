@@ -21,6 +21,9 @@ import kernels  # noqa: E402
 import protocol  # noqa: E402
 import workloads  # noqa: E402
 
+# The same variable as of mtl-bench.
+DEVICE = os.environ.get("MTL_BENCH_DEVICE", "cpu")
+
 
 def forget_peak():
     """The peak is then that of the steps, not that of compiling."""
@@ -42,6 +45,7 @@ def play(args):
     warnings.filterwarnings("ignore")
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     torch.manual_seed(1)
+    torch.set_default_device(DEVICE)
     build = workloads.BUILDERS.get(args.case["op"]) or kernels.build
     step, parameters = build(args.case, args.batch, workloads.Variant(args.variant))
 
@@ -49,7 +53,7 @@ def play(args):
         forget_peak()
         return {"parameters": parameters, "loss": loss, "version": f"torch {torch.__version__}"}
 
-    protocol.answer(step, ready, peak_kib)
+    protocol.answer(step, ready, peak_kib, torch.cuda.synchronize if DEVICE.startswith("cuda") else lambda: None)
 
 
 if __name__ == "__main__":
