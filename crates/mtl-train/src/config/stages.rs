@@ -150,11 +150,13 @@ impl Default for Joint {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StageSettings {
-    /// Images per step. Default: the generator's, 64 for a VAE and 32 for a GAN.
+    /// Images per step. Default: the generator's, 64 for a VAE or a flow and 32 for a GAN.
     pub batch: Option<usize>,
-    /// Steps. Default: in proportion to the joint stage's, half as many for a VAE and as many for a GAN.
+    /// Steps. Default: in proportion to the joint stage's, half as many for a VAE, as many for a GAN, twice
+    /// as many for a flow.
     pub steps: Option<u64>,
-    /// Share of `budget.minutes`, relative to the shares of the other stages that run. Default: 0.08 for a VAE, 0.22 for a GAN.
+    /// Share of `budget.minutes`, relative to the shares of the other stages that run. Default: 0.08 for a VAE, 0.22 for a GAN, 0.3
+    /// for a flow.
     pub minutes_share: Option<f64>,
     /// Multiplies the generator's own learning rates. Default 1.
     pub lr_scale: f64,
@@ -167,8 +169,13 @@ pub struct StageSettings {
     /// Decay per step of the weight average (EMA) that is sampled. Default 0.99.
     pub ema_decay: f64,
     /// Number of validations over the stage: KID of samples against at most 256 validation images, in the features of untrained
-    /// networks. The weights of the best one are kept. 0, or fewer than 50 validation images: those of the last step are. Default 8.
-    pub validations: u64,
+    /// networks, and for a flow its loss on these images. The weights of the best one are kept: of the lowest loss of a flow,
+    /// of the lowest KID of other generators. 0, or fewer than 50 validation images: those of the last step are. Default: 8, 16
+    /// for a flow.
+    pub validations: Option<u64>,
+    /// Stop after this many validations in a row without a better value, for a flow: with a loss more than 1 % above the best
+    /// one. 0 never stops early. Default: 3 for a flow, 0 for other generators, whose KID is not precise enough.
+    pub patience: Option<u64>,
 }
 
 impl Default for StageSettings {
@@ -182,7 +189,8 @@ impl Default for StageSettings {
             min_lr_ratio: 0.1,
             clip_grad_norm: 10.0,
             ema_decay: 0.99,
-            validations: 8,
+            validations: None,
+            patience: None,
         }
     }
 }
