@@ -23,6 +23,11 @@ pub struct Autoencoder {
     tap: usize,
 }
 
+/// The error of a trunk without that tap.
+fn missing() -> Error {
+    Error::MissingTap { stride: STRIDE, reader: "the autoencoder" }
+}
+
 impl Autoencoder {
     /// Builds the decoder for images of `channels` channels, with its parameters in `scope`.
     ///
@@ -30,7 +35,7 @@ impl Autoencoder {
     /// A trunk without a tap of stride 4, a parameter name that is taken.
     pub fn new(scope: &Scope, taps: &[TapSpec], channels: usize) -> Result<Self, Error> {
         let Some(tap) = taps.iter().position(|tap| tap.stride == STRIDE) else {
-            return Err(Error::MissingTap { stride: STRIDE });
+            return Err(missing());
         };
         Ok(Self {
             first: ConvTranspose2d::new(&scope.sub("conv1"), (taps[tap].channels, WIDTH))?,
@@ -44,7 +49,7 @@ impl Autoencoder {
     /// # Errors
     /// Features of another trunk.
     pub fn forward(&self, features: &Features) -> Result<Tensor, Error> {
-        let tap = features.taps.get(self.tap).ok_or(Error::MissingTap { stride: STRIDE })?;
+        let tap = features.taps.get(self.tap).ok_or_else(missing)?;
         let x = self.first.forward_relu(tap)?;
         Ok(ops::tanh(&self.second.forward(&x)?)?)
     }

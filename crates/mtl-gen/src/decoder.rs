@@ -232,19 +232,19 @@ impl Decoder {
 
 /// Group normalisation with scale and shift from a condition vector, then ReLU.
 #[derive(Debug)]
-struct ConditionalNorm {
+pub(crate) struct ConditionalNorm {
     modulation: Linear,
     channels: usize,
 }
 
 impl ConditionalNorm {
-    fn new(scope: &Scope, channels: usize, condition: usize) -> Result<Self, Error> {
+    pub(crate) fn new(scope: &Scope, channels: usize, condition: usize) -> Result<Self, Error> {
         let init = Init::Normal { fan_in: condition, gain: 0.3 };
         Ok(Self { modulation: Linear::with_init(scope, condition, 2 * channels, init)?, channels })
     }
 
     /// `x [B, C, H, W]`, `condition [B, E]`.
-    fn forward(&self, x: &Tensor, condition: &Tensor) -> Result<Tensor, Error> {
+    pub(crate) fn forward(&self, x: &Tensor, condition: &Tensor) -> Result<Tensor, Error> {
         let channels = self.channels;
         let modulation = self.modulation.forward(condition)?; // [B, 2 C]
         let scale = (modulation.narrow(1, 0, channels)? + 1.0)?;

@@ -24,10 +24,12 @@ pub enum Error {
     #[error("the trunk has no taps; generators need a trunk with at least one")]
     NoTaps,
     /// A trunk without a tap of the stride that is needed.
-    #[error("the trunk has no tap of stride {stride}, which the autoencoder reads")]
+    #[error("the trunk has no tap of stride {stride}, which {reader} reads")]
     MissingTap {
         /// The stride, in image pixels.
         stride: usize,
+        /// The network that reads it.
+        reader: &'static str,
     },
     /// A setting out of range.
     #[error("{key} = {value}: {problem}")]

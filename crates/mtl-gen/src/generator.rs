@@ -156,6 +156,33 @@ pub trait Generator: Send + Sync + std::fmt::Debug {
     /// The phases of one training step, in order.
     fn phases(&self) -> &[Phase];
 
+    /// Completed fraction of the training of one phase when `progress` of the stage is completed, for its learning rate. `None`:
+    /// this part of the stage does not train the phase. Default: `progress`, every phase is trained in every step.
+    ///
+    /// # Errors
+    /// A device that fails.
+    fn phase_progress(&self, _phase: usize, progress: f64) -> Result<Option<f64>, Error> {
+        Ok(Some(progress))
+    }
+
+    /// A fit to features of training images that is due before the step at `progress`, where one part of the stage ends and the
+    /// next one begins. Its result is stored with the model's parameters. Default: none.
+    ///
+    /// # Errors
+    /// A device that fails.
+    fn due_fit(&self, _progress: f64) -> Result<Option<Box<dyn PriorFit + '_>>, Error> {
+        Ok(None)
+    }
+
+    /// Whether the network that samples is being trained, or has been: before that part of the stage, samples are neither
+    /// validated nor drawn. Default: true.
+    ///
+    /// # Errors
+    /// A device that fails.
+    fn can_sample(&self) -> Result<bool, Error> {
+        Ok(true)
+    }
+
     /// Initialisation from trained networks, once before the first step of a fresh stage. A resumed run must not call it:
     /// its effects are part of the checkpoint. Returns notes for the user.
     ///
@@ -221,6 +248,16 @@ pub trait Generator: Send + Sync + std::fmt::Debug {
     /// A label outside the classes.
     fn sample(&self, labels: &[i32], sampling: &Sampling, stream: &mut Stream) -> Result<Tensor, Error> {
         Ok(self.decode(&self.latents(labels, sampling, stream)?, labels, sampling)?.detach())
+    }
+
+    /// Mean loss per image of held-out images, of a generator whose loss says how well it fits their distribution: the best
+    /// weights are chosen by it, and training ends once it rises. Equal streams give equal noise. `None`: a generator without
+    /// such a loss, whose weights are chosen by KID. Default: none.
+    ///
+    /// # Errors
+    /// Labels or images that do not fit.
+    fn validation_loss(&self, _batch: &Batch<'_>, _stream: &mut Stream) -> Result<Option<f64>, Error> {
+        Ok(None)
     }
 
     /// Its role as an objective of joint training. Default: none.
@@ -343,6 +380,10 @@ pub struct StageDefaults {
     pub steps_ratio: f64,
     /// Share of the run's time limit, 0 to 1.
     pub minutes_share: f64,
+    /// Number of validations.
+    pub validations: u64,
+    /// Validations without a better score until the stage ends; 0: it never ends early.
+    pub patience: u64,
 }
 
 /// Length of a generator's stage.

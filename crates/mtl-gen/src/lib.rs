@@ -1,12 +1,13 @@
-//! Generative models that use the shared trunk: VAE and GAN, and an autoencoder.
+//! Generative models that use the shared trunk: VAE, GAN and flow, and an autoencoder.
 //!
 //! * [`vae::Vae`]: variational autoencoder whose encoder is the trunk. It is an objective of joint training
 //!   ([`JointObjective`]) and has a stage of its own on the frozen trunk.
 //! * [`gan::Gan`]: class-conditional GAN. The trunk is the backbone of its discriminator, in one of four [`gan::Mode`]s.
 //! * [`introvae::IntroVae`]: VAE whose encoder, a copy of the trunk, is also its discriminator.
+//! * [`flow::Flow`]: flow matching on maps of the trunk's features, or in pixels.
 //! * [`autoencoder::Autoencoder`]: reconstruction objective of joint training, without sampling.
 //!
-//! VAE and GAN implement [`Generator`]: the [`Phase`]s of a training step, the loss of each, and sampling. The caller owns the
+//! VAE, GAN and flow implement [`Generator`]: the [`Phase`]s of a training step, the loss of each, and sampling. The caller owns the
 //! loop: per phase the loss, the backward pass, and one optimizer step on the phase's parameters. Images are sampled with
 //! the weight averages of [`Generator::sampled`]. A new generator is one file whose settings implement [`GeneratorConfig`],
 //! and one line in the registry below.
@@ -58,9 +59,11 @@ mod critic;
 pub mod decoder;
 mod embedding;
 mod error;
+pub mod flow;
 pub mod gan;
 mod generator;
 pub mod introvae;
+mod likelihood;
 mod prior;
 mod spectral;
 pub mod vae;
@@ -114,6 +117,9 @@ mtl_registry::registry! {
     IntroVae(introvae::Config), "introvae",
         "VAE whose encoder, a copy of the trunk, is also the discriminator: Soft-IntroVAE",
         "Daniel and Tamar 2021, arXiv 2012.13253";
+    Flow(flow::Config), "flow",
+        "flow matching on maps of the trunk's features or in pixels, with classifier-free guidance",
+        "Lipman et al. 2023, arXiv 2210.02747";
 }
 
 impl Config {

@@ -14,9 +14,7 @@
 //! ```
 //! which is `1/D` of the negative evidence lower bound plus a constant: on the scale of the other tasks' losses.
 //!
-//! The perceptual term is the same likelihood of the frozen trunk's features, normalised to unit length at each pixel (LPIPS,
-//! Zhang et al. 2018, arXiv 1801.03924): `w mean over taps of log(s_l / s_l0)`,
-//! `s_l^2 = mean |n(f_l(x)) - n(f_l(x^))|^2 + s_l0^2`.
+//! The perceptual term is the same likelihood of the frozen trunk's features ([`crate::likelihood`]).
 //!
 //! Sampling draws latents from a mixture of Gaussians per class, fitted to the encodings of training images ([`Generator::prior_fit`]);
 //! before the fit from `N(0, I)`.
@@ -26,23 +24,20 @@ mod encoder;
 mod stage;
 
 use mtl_rng::Stream;
-use mtl_tensor::{Ctx, Scope, Tensor, ops, optim, with_constant_weights};
+use mtl_tensor::{Ctx, Scope, Tensor, ops, optim};
 use mtl_trunk::{Features, Trunk};
 
 pub use config::Config;
 pub use encoder::{Encoder, Encoding};
 
 use crate::decoder::Decoder;
+use crate::likelihood::pixels;
 use crate::prior::Prior;
 use crate::{
     Batch, DecoderSource, Error, Generator, GeneratorInput, GeneratorStep, JointObjective, Loss, Phase, Prepare,
     PriorFit, Sampling, value,
 };
 
-/// Floor of the pixel deviation: half a grey step.
-const PIXEL_FLOOR: f64 = 1.0 / 255.0;
-/// Floor of the mean squared feature distance (unit vectors differ by at most 4).
-const FEATURE_FLOOR: f64 = 0.01;
 /// Loss of the VAE with its parts.
 #[derive(Clone, Debug)]
 pub struct Elbo {
@@ -122,27 +117,8 @@ impl Vae {
         let kl = value(&per_dimension)?;
         let counted = (ops::relu(&(per_dimension - self.config.free_bits)?)? + self.config.free_bits)?.sum_all()?;
         let values = (images.elem_count() / images.dim(0)?.max(1)) as f64;
-        let total = (log_deviation(&mse, PIXEL_FLOOR * PIXEL_FLOOR)? + (counted * (self.config.beta / values))?)?;
+        let total = (pixels(&mse)? + (counted * (self.config.beta / values))?)?;
         Ok(Elbo { total, kl, mse: value(&mse)?, reconstruction })
-    }
-
-    /// Perceptual loss of reconstructions, before its weight: a scalar. `features` are the trunk's features of the real images,
-    /// and get no gradient; nor do the trunk's parameters.
-    ///
-    /// # Errors
-    /// Shapes that do not fit.
-    pub fn perceptual(trunk: &dyn Trunk, features: &Features, reconstruction: &Tensor) -> Result<Tensor, Error> {
-        let fake = with_constant_weights(|| trunk.forward(reconstruction, &Ctx::eval()))?;
-        let mut total: Option<Tensor> = None;
-        for (real, fake) in features.taps.iter().zip(&fake.taps) {
-            let distance = (unit_length(fake)? - unit_length(&real.detach())?)?.sqr()?.sum(1)?.mean_all()?;
-            let term = log_deviation(&distance, FEATURE_FLOOR)?;
-            total = Some(match total {
-                Some(total) => (total + term)?,
-                None => term,
-            });
-        }
-        Ok((total.ok_or(Error::NoTaps)? / fake.taps.len() as f64)?)
     }
 
     /// Fits the prior to the encodings of training images and their classes, in the same order.
@@ -218,22 +194,11 @@ impl JointObjective for Vae {
     }
 }
 
-/// `log(s / s0)` with `s^2 = mean square + s0^2`.
-fn log_deviation(mean_square: &Tensor, floor: f64) -> Result<Tensor, Error> {
-    Ok((((mean_square / floor)? + 1.0)?.log()? * 0.5)?)
-}
-
 /// KL divergence from `N(0, 1)` of each latent dimension, mean over the batch.
 fn kl_per_dimension(encoding: &Encoding) -> Result<Tensor, Error> {
     let Encoding { mu, logvar } = encoding;
     let twice = (((mu.sqr()? + logvar.exp()?)? - logvar)? - 1.0)?;
     Ok((twice.mean(0)? * 0.5)?)
-}
-
-/// Features scaled to length 1 at each pixel.
-fn unit_length(x: &Tensor) -> Result<Tensor, Error> {
-    let length = (x.sqr()?.sum_keepdim(1)? + 1e-4)?.sqrt()?;
-    Ok(x.broadcast_div(&length)?)
 }
 
 #[cfg(test)]
@@ -256,21 +221,6 @@ mod tests {
     }
 
     #[test]
-    fn optimal_deviation_by_hand() {
-        let at = |mean_square: f64| {
-            value(&log_deviation(&Tensor::new(mean_square, &Device::Cpu).unwrap(), 0.25).unwrap()).unwrap()
-        };
-        // s^2 = 0.75 + 0.25 = 1, s / s0 = 2; a perfect reconstruction costs nothing.
-        assert!((at(0.75) - 2f64.ln()).abs() < 1e-12 && at(0.0) == 0.0);
-        // No other variance makes the Gaussian likelihood of errors with mean square m (floor included) larger:
-        // m / (2 s^2) + log s is least at s^2 = m, where it is log s + 1/2.
-        let cost = |s: f64, m: f64| m / (2.0 * s * s) + s.ln();
-        let best = cost(1.0, 1.0);
-        assert!((best - (at(0.75) - 2f64.ln() + 0.5)).abs() < 1e-12);
-        assert!([0.8, 0.95, 1.05, 1.3].iter().all(|&s| cost(s, 1.0) > best));
-    }
-
-    #[test]
     fn gradients_of_the_terms() {
         let words = |error: Error| mtl_tensor::Error::Msg(error.to_string());
         let inputs = [row(&[0.3, -1.2]), row(&[0.5, -0.7])];
@@ -278,9 +228,5 @@ mod tests {
             kl_per_dimension(&Encoding { mu: t[0].clone(), logvar: t[1].clone() }).map_err(words)
         });
         assert!(kl.unwrap() < 1e-7);
-        let deviation = gradcheck::worst_error(&[row(&[0.2, 0.9])], |t| log_deviation(&t[0], 0.01).map_err(words));
-        assert!(deviation.unwrap() < 1e-6);
-        let features = Tensor::from_vec(vec![0.4f64, -0.3, 1.0, 0.2, 0.9, -0.8], (1, 3, 1, 2), &Device::Cpu).unwrap();
-        assert!(gradcheck::worst_error(&[features], |t| unit_length(&t[0]).map_err(words)).unwrap() < 1e-7);
     }
 }

@@ -108,6 +108,8 @@ pub enum Event {
         step: u64,
         /// KID in the features of random networks, mean and spread over them.
         kid: GenerationScore,
+        /// Loss on the validation images, of a generator that has one. The best weights are then chosen by it, not by KID.
+        loss: Option<f64>,
         /// Whether it is the best so far.
         best: bool,
     },

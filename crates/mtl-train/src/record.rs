@@ -57,15 +57,29 @@ pub enum Measured {
     Skill(f64),
     /// KID of samples against validation images, of a generator's stage: lower is better.
     Kid(f64),
+    /// Loss on validation images, of the stage of a generator that has one: lower is better.
+    Loss(f64),
 }
+
+/// Share by which a validation loss that rises exceeds the best one.
+pub const RISE: f64 = 0.01;
 
 impl Measured {
     /// Whether this is a better value than `other` of the same stage.
     pub fn better_than(self, other: Self) -> bool {
         match (self, other) {
             (Self::Skill(own), Self::Skill(other)) => own > other,
-            (Self::Kid(own), Self::Kid(other)) => own < other,
+            (Self::Kid(own), Self::Kid(other)) | (Self::Loss(own), Self::Loss(other)) => own < other,
             _ => false,
+        }
+    }
+
+    /// Whether a stage counts this value as one without improvement over `best`. A loss changes by fractions of a percent from
+    /// chance alone, and must be [`RISE`] above the best one.
+    pub fn stalls(self, best: Self) -> bool {
+        match (self, best) {
+            (Self::Loss(own), Self::Loss(best)) => own > best + RISE * best.abs(),
+            _ => !self.better_than(best),
         }
     }
 
@@ -73,7 +87,7 @@ impl Measured {
     pub fn skill(self) -> Option<f64> {
         match self {
             Self::Skill(skill) => Some(skill),
-            Self::Kid(_) => None,
+            Self::Kid(_) | Self::Loss(_) => None,
         }
     }
 }

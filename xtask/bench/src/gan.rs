@@ -6,7 +6,7 @@
 use mtl_gen::gan::{self, Gan, Mode};
 use mtl_gen::{Batch, Generator, GeneratorInput, Phase, Prepare, Sampling};
 use mtl_rng::{Seed, Stream};
-use mtl_tensor::optim::{Ema, Optimizer, collect, global_norm};
+use mtl_tensor::optim::{Averaging, Ema, Optimizer, collect, global_norm};
 use mtl_tensor::{Ctx, DType, Params, Tensor, backward};
 use mtl_train::Config;
 use mtl_trunk::Trunk;
@@ -135,7 +135,7 @@ impl Step {
         let drawn = format!("{}.", model.gan.sampled());
         let averaged = trained.into_iter().filter(|(name, _)| name.starts_with(&drawn)).collect();
         Ok(Self {
-            average: Ema::new(settings.averaging(), &averaged)?,
+            average: Ema::new(Averaging::HalfLife(settings.ema_half_life), &averaged)?,
             clip: settings.clip_grad_norm,
             model,
             phases,

@@ -36,8 +36,9 @@ pub struct Screen {
     bar: Option<ProgressBar>,
     losses: String,
     skill: Option<f64>,
-    /// The newest KID of the present stage.
+    /// The newest KID of the present stage, and the newest validation loss of a generator that has one.
     kid: Option<f64>,
+    loss: Option<f64>,
     last_line: Option<(Instant, u64)>,
     generators: bool,
     built_in: bool,
@@ -57,6 +58,7 @@ impl Screen {
             losses: String::new(),
             skill: None,
             kid: None,
+            loss: None,
             last_line: None,
             generators: false,
             built_in: false,
@@ -119,7 +121,7 @@ impl Screen {
     fn stage_started(&mut self, stage: &str, step: u64, steps: u64) {
         self.generators |= stage != JOINT;
         self.losses.clear();
-        self.kid = None;
+        (self.kid, self.loss) = (None, None);
         self.last_line = Some((Instant::now(), step));
         match self.console.mode {
             Mode::Bars => {
@@ -147,7 +149,8 @@ impl Screen {
         let left = left_s.map_or(String::new(), |left| format!("{} left  ", duration(left)));
         let skill = self.skill.filter(|_| stage == JOINT).map_or(String::new(), |skill| format!("skill {skill:.3}  "));
         let kid = self.kid.filter(|_| stage != JOINT).map_or(String::new(), |kid| format!("kid {kid:.4}  "));
-        let message = format!("{left}{skill}{kid}{}", self.losses);
+        let loss = self.loss.filter(|_| stage != JOINT).map_or(String::new(), |loss| format!("held-out {loss:.4}  "));
+        let message = format!("{left}{skill}{kid}{loss}{}", self.losses);
         if let Some(bar) = &self.bar {
             bar.set_length(steps);
             bar.set_message(message);
@@ -181,7 +184,7 @@ impl Observer for Screen {
             Event::StageStarted { stage, step, steps } => self.stage_started(stage, *step, *steps),
             Event::Step { stage, step, steps, losses, left_s, .. } => self.step(stage, *step, *steps, losses, *left_s),
             Event::Validated { skill, .. } => self.skill = Some(*skill),
-            Event::SamplesValidated { kid, .. } => self.kid = Some(kid.value),
+            Event::SamplesValidated { kid, loss, .. } => (self.kid, self.loss) = (Some(kid.value), *loss),
             Event::Picture { path } => {
                 // Of a series (gan-000100.png, gan-000200.png ... gan.png) the last one shows the result.
                 self.pictures.retain(|other| series(other) != series(path));

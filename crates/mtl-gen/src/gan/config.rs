@@ -147,7 +147,7 @@ impl GeneratorConfig for Config {
     }
 
     fn stage_defaults(&self) -> StageDefaults {
-        StageDefaults { batch: 32, steps_ratio: 1.0, minutes_share: 0.22 }
+        StageDefaults { batch: 32, steps_ratio: 1.0, minutes_share: 0.22, validations: 8, patience: 0 }
     }
 
     fn resolved(&self, length: StageLength) -> Option<crate::Config> {

@@ -62,6 +62,6 @@ impl GeneratorConfig for Config {
     }
 
     fn stage_defaults(&self) -> StageDefaults {
-        StageDefaults { batch: 64, steps_ratio: 0.5, minutes_share: 0.08 }
+        StageDefaults { batch: 64, steps_ratio: 0.5, minutes_share: 0.08, validations: 8, patience: 0 }
     }
 }

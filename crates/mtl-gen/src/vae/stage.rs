@@ -4,6 +4,7 @@ use mtl_tensor::{Ctx, Mode};
 use mtl_trunk::Features;
 
 use super::Vae;
+use crate::likelihood::perceptual;
 use crate::{Batch, Error, GeneratorStep, Loss, PriorFit, value};
 
 /// One training step of the VAE's own stage, on the frozen trunk.
@@ -24,7 +25,7 @@ impl GeneratorStep for Step<'_> {
         let mut terms = vec![("mse".to_owned(), elbo.mse), ("kl".to_owned(), elbo.kl)];
         let mut total = elbo.total;
         if vae.config.perceptual > 0.0 {
-            let perceptual = Vae::perceptual(batch.trunk, &features, &elbo.reconstruction)?;
+            let perceptual = perceptual(batch.trunk, &features, &elbo.reconstruction)?;
             terms.push(("perceptual".to_owned(), value(&perceptual)?));
             total = (total + (perceptual * vae.config.perceptual)?)?;
         }

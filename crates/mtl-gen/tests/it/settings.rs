@@ -1,6 +1,6 @@
 //! Configuration tables, and messages of invalid settings.
 
-use mtl_gen::{Batch, Config, GENERATORS, GeneratorInput, StageDefaults, decoder, gan, vae};
+use mtl_gen::{Batch, Config, GENERATORS, GeneratorInput, StageDefaults, decoder, flow, gan, vae};
 use mtl_rng::Seed;
 use mtl_tensor::{Ctx, DType, Params, Tensor, gradcheck};
 
@@ -41,6 +41,26 @@ fn invalid_settings_and_data_are_errors() {
     let decoder = decoder::Config { latent: 0, ..decoder::Config::default() };
     let error = words(&Config::Vae(vae::Config { decoder, ..vae::Config::default() }), (32, 32), 3);
     assert!(error.contains("generators.g.vae.decoder.latent = 0"), "{error}");
+
+    let flow = flow::Config::default;
+    for (config, key) in [
+        (flow::Config { channels: 0, ..flow() }, "channels = 0"),
+        (flow::Config { width: 40, ..flow() }, "width = 40"),
+        (flow::Config { blocks: 0, ..flow() }, "blocks = 0"),
+        (flow::Config { class_dropout: 1.1, ..flow() }, "class_dropout = 1.1"),
+        (flow::Config { guidance: -1.0, ..flow() }, "guidance = -1"),
+        (flow::Config { steps: 1001, ..flow() }, "steps = 1001"),
+        (flow::Config { tokenizer_share: 1.0, ..flow() }, "tokenizer_share = 1"),
+        (flow::Config { noise: f64::NAN, ..flow() }, "noise = NaN"),
+        (flow::Config { perceptual: -0.5, ..flow() }, "perceptual = -0.5"),
+    ] {
+        let error = words(&Config::Flow(config), (32, 32), 3);
+        assert!(error.contains(&format!("generators.g.flow.{key}")), "{error}");
+    }
+    // Maps of 16x16 have two levels.
+    let shallow = Config::Flow(flow::Config { blocks: 2, ..flow() });
+    assert!(build(&shallow, (64, 64), 3).is_ok());
+    assert!(words(&shallow, (128, 128), 3).contains("generators.g.flow.blocks = 2"));
 
     let (generator, trunk) = build(&config, (32, 32), 3).unwrap();
     let images = Tensor::zeros((2, 3, 32, 32), DType::F32, gradcheck::device()).unwrap();

@@ -104,11 +104,10 @@ impl Config {
         if !share.is_finite() || share <= 0.0 {
             return wrong("minutes_share", format!("{share} must be above 0"));
         }
-        let ema_decay = if stage == JOINT { Some(joint.ema_decay) } else { own.ema_decay };
-        if let Some(decay) = ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
-            return wrong("ema_decay", format!("{decay} must be from 0 (no averaging) to below 1"));
-        }
         if stage == JOINT {
+            if !(0.0..1.0).contains(&joint.ema_decay) {
+                return wrong("ema_decay", format!("{} must be from 0 (no averaging) to below 1", joint.ema_decay));
+            }
             return Ok(());
         }
         if !(0.0..=1.0).contains(&own.ema_half_life) {

@@ -44,7 +44,7 @@ pub struct Config {
     pub heads: BTreeMap<String, mtl_heads::Config>,
     /// Unlabelled objectives of the joint stage: `[objectives.NAME.KIND]`. Default: `reconstruction`, a VAE.
     pub objectives: BTreeMap<String, objectives::Config>,
-    /// Generators: `[generators.NAME.KIND]`. Default: a name that is a kind (`vae`, `gan`) is that kind with its defaults.
+    /// Generators: `[generators.NAME.KIND]`. Default: a name that is a kind (`vae`, `gan`, `flow`) is that kind with its defaults.
     pub generators: BTreeMap<String, mtl_gen::Config>,
     /// The multi-task balancer.
     pub balancer: mtl_balance::Config,
@@ -117,6 +117,8 @@ impl Config {
             let settings = self.stages.settings.entry(name).or_default();
             settings.batch.get_or_insert(defaults.batch);
             settings.minutes_share.get_or_insert(defaults.minutes_share);
+            settings.validations.get_or_insert(defaults.validations);
+            settings.patience.get_or_insert(defaults.patience);
         }
         Ok(())
     }
@@ -166,6 +168,12 @@ impl Config {
         };
         let resolved = self.generators.iter().map(|(name, config)| (name.clone(), config.resolved(length(name))));
         self.generators = resolved.collect();
+    }
+
+    /// Number of validations of a generator's stage, and validations without a better value until it ends.
+    pub fn validations(&self, stage: &str) -> (u64, u64) {
+        let (own, defaults) = (self.stages.settings(stage), self.stage_defaults(stage));
+        (own.validations.unwrap_or(defaults.validations), own.patience.unwrap_or(defaults.patience))
     }
 
     /// Steps of a stage, when the joint stage has `joint` steps.

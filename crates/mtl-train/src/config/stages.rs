@@ -150,11 +150,13 @@ impl Default for Joint {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StageSettings {
-    /// Images per step. Default: the generator's, 64 for a VAE and 32 for a GAN.
+    /// Images per step. Default: the generator's, 64 for a VAE or a flow and 32 for a GAN.
     pub batch: Option<usize>,
-    /// Steps. Default: in proportion to the joint stage's, half as many for a VAE and as many for a GAN.
+    /// Steps. Default: in proportion to the joint stage's, half as many for a VAE, as many for a GAN, twice
+    /// as many for a flow.
     pub steps: Option<u64>,
-    /// Share of `budget.minutes`, relative to the shares of the other stages that run. Default: 0.08 for a VAE, 0.22 for a GAN.
+    /// Share of `budget.minutes`, relative to the shares of the other stages that run. Default: 0.08 for a VAE, 0.22 for a GAN, 0.3
+    /// for a flow.
     pub minutes_share: Option<f64>,
     /// Multiplies the generator's own learning rates. Default 1.
     pub lr_scale: f64,
@@ -166,22 +168,14 @@ pub struct StageSettings {
     pub clip_grad_norm: f64,
     /// Half-life of the weight average (EMA) that is sampled, as a share of the images seen so far. Default 0.05.
     pub ema_half_life: f64,
-    /// Decay per step of the weight average, in place of the half-life. Default: none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ema_decay: Option<f64>,
     /// Number of validations over the stage: KID of samples against at most 256 validation images, in the features of untrained
-    /// networks. The weights of the best one are kept. 0, or fewer than 50 validation images: those of the last step are. Default 8.
-    pub validations: u64,
-}
-
-impl StageSettings {
-    /// The weight average that is sampled.
-    pub fn averaging(&self) -> optim::Averaging {
-        match self.ema_decay {
-            Some(decay) => optim::Averaging::Decay(decay),
-            None => optim::Averaging::HalfLife(self.ema_half_life),
-        }
-    }
+    /// networks, and for a flow its loss on these images. The weights of the best one are kept: of the lowest loss of a flow,
+    /// of the lowest KID of other generators. 0, or fewer than 50 validation images: those of the last step are. Default: 8, 16
+    /// for a flow.
+    pub validations: Option<u64>,
+    /// Stop after this many validations in a row without a better value, for a flow: with a loss more than 1 % above the best
+    /// one. 0 never stops early. Default: 3 for a flow, 0 for other generators, whose KID is not precise enough.
+    pub patience: Option<u64>,
 }
 
 impl Default for StageSettings {
@@ -195,8 +189,8 @@ impl Default for StageSettings {
             min_lr_ratio: 0.1,
             clip_grad_norm: 10.0,
             ema_half_life: 0.05,
-            ema_decay: None,
-            validations: 8,
+            validations: None,
+            patience: None,
         }
     }
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use mtl_data::concat::spread;
 use mtl_data::loader::Loader;
 use mtl_gen::gan::matching::REFERENCE_IMAGES;
-use mtl_gen::{Batch, Generator, Prepare, ReferenceFit, Sampling};
+use mtl_gen::{Batch, Generator, Prepare, PriorFit, ReferenceFit, Sampling};
 use mtl_model::DeviceBatch;
 use mtl_model::step::task_loss::task_loss;
 use mtl_registry::UnknownName;
-use mtl_tensor::optim::{Ema, Optimizer, Schedule, collect};
+use mtl_tensor::optim::{Averaging, Ema, Optimizer, Schedule, collect};
 use mtl_tensor::{Ctx, Tensor, Var, backward, to_f64};
 use mtl_trunk::Features;
 
@@ -66,11 +66,12 @@ impl Stage for GeneratorStage {
     }
 
     fn settings(&self, run: &RunContext) -> LoopSettings {
+        let (validations, patience) = run.plan.config.validations(&self.name);
         LoopSettings {
             batch: run.plan.config.batch(&self.name),
-            averaging: self.config.averaging(),
-            validations: if Validator::supported(run) { self.config.validations } else { 0 },
-            patience: 0,
+            averaging: Averaging::HalfLife(self.config.ema_half_life),
+            validations: if Validator::supported(run) { validations } else { 0 },
+            patience,
             pictures: run.plan.config.output.pictures.max(1),
         }
     }
@@ -102,6 +103,9 @@ impl Stage for GeneratorStage {
         let progress = at.progress();
         let trainable = run.model.params.trainable();
         let mut report = StepReport::default();
+        if let Some(fit) = self.generator.due_fit(progress)? {
+            fit_to_training_images(run, fit, PRIOR_IMAGES)?;
+        }
         let tasks = |features: &Features| {
             let failed = |error| mtl_gen::Error::Task { source: Box::new(error) };
             task_loss(&run.model, features, batch).map_err(failed)
@@ -115,6 +119,7 @@ impl Stage for GeneratorStage {
         };
         let mut step = self.generator.begin_step(&data, &cx)?;
         for (at, (phase, optimizer)) in self.generator.phases().iter().zip(&mut self.optimizers).enumerate() {
+            let Some(progress) = self.generator.phase_progress(at, progress)? else { continue };
             let loss = step.loss(at).map_err(cause)?;
             let value = to_f64(&loss.total)?.first().copied().unwrap_or(f64::NAN);
             if !value.is_finite() {
@@ -134,16 +139,23 @@ impl Stage for GeneratorStage {
         Ok(report)
     }
 
-    fn validate(&mut self, run: &RunContext, _: &Loader) -> Result<Validation> {
+    fn validate(&mut self, run: &RunContext, _: &Loader) -> Result<Option<Validation>> {
+        if !self.generator.can_sample()? {
+            return Ok(None);
+        }
         fit_prior(run, &*self.generator, false)?;
         let validator = match &self.validator {
             Some(validator) => validator,
             None => self.validator.insert(Validator::new(run)?),
         };
-        Ok(Validation::Samples(validator.kid(run, &*self.generator)?))
+        let (kid, loss) = (validator.kid(run, &*self.generator)?, validator.loss(run, &*self.generator)?);
+        Ok(Some(Validation::Samples { kid, loss }))
     }
 
-    fn draw(&mut self, run: &RunContext, path: &Path, last: bool) -> Result<()> {
+    fn draw(&mut self, run: &RunContext, path: &Path, last: bool) -> Result<bool> {
+        if !self.generator.can_sample()? {
+            return Ok(false);
+        }
         if !last {
             fit_prior(run, &*self.generator, false)?;
         }
@@ -155,13 +167,14 @@ impl Stage for GeneratorStage {
         };
         // The same latents in every picture, one row per class.
         let images = self.generator.sample(&labels, &Sampling::default(), &mut run.plan.seed.stream("samples", &[]))?;
-        write_grid(path, &tiles(&images)?, SAMPLES_PER_CLASS)
+        write_grid(path, &tiles(&images)?, SAMPLES_PER_CLASS).map(|()| true)
     }
 
     fn finish(&mut self, run: &RunContext, averages: &Ema) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
         let mut values = averages.values()?;
-        if self.settings(run).validations > 0 {
+        // A stage that ended before its sampling network was trained has no best step.
+        if self.settings(run).validations > 0 && self.generator.can_sample()? {
             let (best, _, warning) = Checkpoint::load_named(&run.dir.join("checkpoints"), "best")?;
             warnings.extend(warning);
             // Without a readable one of this stage, the last weights are kept.
@@ -215,10 +228,12 @@ fn refer(run: &RunContext, mut fit: Box<dyn ReferenceFit + '_>) -> Result<()> {
 /// Fits the prior of a generator, if it has one, to the features of training images: many at the end of a stage, fewer for a
 /// picture during it.
 pub(super) fn fit_prior(run: &RunContext, generator: &dyn Generator, last: bool) -> Result<()> {
-    let Some(mut fit) = generator.prior_fit() else {
-        return Ok(());
-    };
     let images = if last { PRIOR_IMAGES } else { INTERIM_PRIOR_IMAGES };
+    generator.prior_fit().map_or(Ok(()), |fit| fit_to_training_images(run, fit, images))
+}
+
+/// Fits to the features of at most `images` training images.
+fn fit_to_training_images(run: &RunContext, mut fit: Box<dyn PriorFit + '_>, images: usize) -> Result<()> {
     let rows: Vec<usize> = spread(&*run.plan.dataset, &run.plan.split.train).into_iter().take(images).collect();
     for rows in rows.chunks(64) {
         let batch = run.plan.batch_of(rows, &run.device)?;

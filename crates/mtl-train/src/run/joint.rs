@@ -115,11 +115,11 @@ impl Stage for JointStage {
         Ok(StepReport { losses: output.losses, weights, updates: vec![update], comparison })
     }
 
-    fn validate(&mut self, run: &RunContext, validation: &Loader) -> Result<Validation> {
+    fn validate(&mut self, run: &RunContext, validation: &Loader) -> Result<Option<Validation>> {
         let columns: Vec<Option<usize>> = run.plan.columns.iter().copied().map(Some).collect();
         let baselines = Some(&run.baselines[..]);
         let scores = score(&run.model, validation, &columns, baselines, self.config.flip_tta, &run.device)?;
-        Ok(Validation::Tasks(scores))
+        Ok(Some(Validation::Tasks(scores)))
     }
 
     fn finish(&mut self, run: &RunContext, _: &Ema) -> Result<Vec<String>> {

@@ -221,7 +221,7 @@ fn run_stages(
 fn show_data(s: &mut Session<'_, '_>) -> Result<()> {
     let dataset = Arc::clone(&s.run.plan.dataset);
     let path = s.run.dir.join("samples").join("data.png");
-    let drawn = write_png(&path, &sheet::sheet(&*dataset, &sheet::examples(&*dataset)));
+    let drawn = write_png(&path, &sheet::sheet(&*dataset, &sheet::examples(&*dataset))).map(|()| true);
     s.report_picture(path, drawn)?;
     let data = &s.run.plan.config.data;
     if data.path.is_some() || !data.sources.is_empty() {

@@ -1,7 +1,7 @@
 //! Validation of a generator's stage: samples against validation images.
 
 use mtl_data::concat::spread;
-use mtl_gen::Generator;
+use mtl_gen::{Batch, Generator};
 use mtl_metrics::generation::GenerationScore;
 
 use super::stage::RunContext;
@@ -18,6 +18,8 @@ const FEWEST: usize = 50;
 pub(super) struct Validator {
     networks: RandomNetworks,
     real: RandomFeatures,
+    /// The validation images.
+    validation: Images,
     /// Classes of the samples: those of the validation images.
     labels: Vec<i32>,
 }
@@ -47,7 +49,7 @@ impl Validator {
         } else {
             validation.classes.clone()
         };
-        Ok(Self { networks, real, labels })
+        Ok(Self { networks, real, validation, labels })
     }
 
     /// KID of one sample per validation image. The latents are the same in every validation, so that values differ by the
@@ -59,5 +61,27 @@ impl Validator {
         let mut stream = run.plan.seed.stream("validation samples", &[]);
         let samples = Images::sampled(generator, &self.labels, &mut stream)?;
         self.real.kid(&self.networks.features(&samples, &run.device)?)
+    }
+
+    /// Mean loss of the validation images, of a generator that has one. Its noise is the same in every validation.
+    ///
+    /// # Errors
+    /// A loss that is not finite.
+    pub fn loss(&self, run: &RunContext, generator: &dyn Generator) -> Result<Option<f64>> {
+        let mut stream = run.plan.seed.stream("validation noise", &[]);
+        let (mut sum, mut done) = (0.0, 0);
+        for images in self.validation.batches(&run.device) {
+            let images = images?;
+            let classes = &self.labels[done..][..images.dim(0)?];
+            let batch = Batch { trunk: run.model.trunk(), images: &images, classes, progress: 1.0, task_loss: None };
+            let Some(loss) = generator.validation_loss(&batch, &mut stream)? else { return Ok(None) };
+            sum += loss * classes.len() as f64;
+            done += classes.len();
+        }
+        let loss = sum / done as f64;
+        if !loss.is_finite() {
+            return Err(mtl_model::Error::NonFinite { what: "the loss on validation images".to_owned() }.into());
+        }
+        Ok(Some(loss))
     }
 }

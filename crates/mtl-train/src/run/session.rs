@@ -134,13 +134,14 @@ impl Session<'_, '_> {
         (step >= 3).then(|| self.stage_s() / step as f64 * steps.saturating_sub(step) as f64)
     }
 
-    /// Sends the event of a picture. A picture that cannot be written is a warning: it must not end a run.
+    /// Sends the event of a picture, if there was something to draw. A picture that cannot be written is a warning: it must not end a run.
     ///
     /// # Errors
     /// Anything but a file that cannot be written.
-    pub fn report_picture(&mut self, path: std::path::PathBuf, drawn: Result<()>) -> Result<()> {
+    pub fn report_picture(&mut self, path: std::path::PathBuf, drawn: Result<bool>) -> Result<()> {
         match drawn {
-            Ok(()) => self.send(&Event::Picture { path }),
+            Ok(true) => self.send(&Event::Picture { path }),
+            Ok(false) => {}
             Err(error @ Error::Io { .. }) => self.warn([error.to_string()]),
             Err(error) => return Err(error),
         }

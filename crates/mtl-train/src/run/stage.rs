@@ -88,8 +88,13 @@ pub struct StepReport {
 pub enum Validation {
     /// Scores of the tasks.
     Tasks(Vec<TaskScores>),
-    /// KID of samples.
-    Samples(GenerationScore),
+    /// Samples of a generator.
+    Samples {
+        /// KID.
+        kid: GenerationScore,
+        /// Loss on the validation images, if the generator has one.
+        loss: Option<f64>,
+    },
 }
 
 impl Validation {
@@ -97,7 +102,8 @@ impl Validation {
     pub(super) fn value(&self) -> Measured {
         match self {
             Self::Tasks(scores) => Measured::Skill(mean_skill(scores)),
-            Self::Samples(kid) => Measured::Kid(kid.value),
+            Self::Samples { loss: Some(loss), .. } => Measured::Loss(*loss),
+            Self::Samples { kid, loss: None } => Measured::Kid(kid.value),
         }
     }
 
@@ -105,7 +111,7 @@ impl Validation {
     pub(super) fn event(self, stage: &str, step: u64, best: bool) -> Event {
         match self {
             Self::Tasks(scores) => Event::Validated { step, skill: mean_skill(&scores), best, scores },
-            Self::Samples(kid) => Event::SamplesValidated { stage: stage.to_owned(), step, kid, best },
+            Self::Samples { kid, loss } => Event::SamplesValidated { stage: stage.to_owned(), step, kid, loss, best },
         }
     }
 }
@@ -143,18 +149,20 @@ pub trait Stage {
     /// A loss or gradient that is not finite.
     fn step(&mut self, run: &RunContext, batch: &DeviceBatch, at: StepAt) -> Result<StepReport>;
 
-    /// Scores on the validation images, called with the averaged weights in place. The best weights are chosen by it.
+    /// Scores on the validation images, called with the averaged weights in place. The best weights are chosen by it. `None`: the
+    /// part of the model that is scored is not trained yet.
     ///
     /// # Errors
     /// Images that cannot be read, predictions that are not finite.
-    fn validate(&mut self, run: &RunContext, validation: &Loader) -> Result<Validation>;
+    fn validate(&mut self, run: &RunContext, validation: &Loader) -> Result<Option<Validation>>;
 
-    /// Draws a picture of progress, called with the averaged weights in place; `last` after the end of the stage.
+    /// Draws a picture of progress, called with the averaged weights in place; `last` after the end of the stage. Returns whether
+    /// there was something to draw.
     ///
     /// # Errors
     /// A file that cannot be written.
-    fn draw(&mut self, _run: &RunContext, _path: &Path, _last: bool) -> Result<()> {
-        Ok(())
+    fn draw(&mut self, _run: &RunContext, _path: &Path, _last: bool) -> Result<bool> {
+        Ok(false)
     }
 
     /// Ends the stage: sets the model to its final weights. Returns warnings for the user.

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::stage::{Stage, StepAt};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::record::Best;
+use crate::record::{Best, Measured};
 
 /// Runs a stage until its budget is spent, validation stops improving, or the user interrupts; then saves it as finished.
 ///
@@ -82,11 +82,12 @@ fn run_steps(s: &mut Session<'_, '_>, stage: &mut dyn Stage) -> Result<()> {
         let mut best = false;
         if let Some(validation) = &validation
             && (due(steps.div_ceil(settings.validations)) || done == steps)
+            && let Some(found) = ema.with_averages(|| stage.validate(&s.run, validation))??
         {
-            let found = ema.with_averages(|| stage.validate(&s.run, validation))??;
             let value = found.value();
             best = s.state.best.as_ref().is_none_or(|before| value.better_than(before.value));
-            s.state.since_best = if best { 0 } else { s.state.since_best + 1 };
+            let stalls = !best && s.state.best.as_ref().is_some_and(|before| value.stalls(before.value));
+            s.state.since_best = if stalls { s.state.since_best + 1 } else { 0 };
             if best {
                 s.state.best = Some(Best { step: done, value });
             }
@@ -108,7 +109,14 @@ fn run_steps(s: &mut Session<'_, '_>, stage: &mut dyn Stage) -> Result<()> {
     drop(batches);
     if !patient(s) {
         let (step, patience) = (s.state.step, settings.patience);
-        s.warn([format!("validation has not improved for {patience} validations: training stops at step {step}")]);
+        let found = match s.state.best {
+            Some(Best { step: best, value: Measured::Loss(loss) }) => format!(
+                "the loss on validation images has risen above {loss:.4}, its value at step {best}, for {patience} validations: \
+                 further training would copy training images; the weights of step {best} are kept"
+            ),
+            _ => format!("validation has not improved for {patience} validations"),
+        };
+        s.warn([format!("{found}: training stops at step {step}")]);
     }
     let warnings = stage.finish(&s.run, &ema)?;
     s.warn(warnings);

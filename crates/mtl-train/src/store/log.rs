@@ -128,17 +128,17 @@ fn describe(event: &Event) -> (Option<serde_json::Value>, Option<String>) {
             Some(json!({ "event": "validation", "step": step, "skill": skill, "best": best, "scores": scores })),
             Some(format!("validation at {step}: skill {skill:.4}{}", if *best { ", the best so far" } else { "" })),
         ),
-        Event::SamplesValidated { stage, step, kid, best } => (
-            Some(
-                json!({ "event": "samples", "stage": stage, "step": step, "network": "random", "best": best, "kid": kid }),
-            ),
-            Some(format!(
-                "{stage} at {step}: kid {:.5} on {} validation images{}",
-                kid.value,
-                kid.real,
-                if *best { ", the best so far" } else { "" }
-            )),
-        ),
+        Event::SamplesValidated { stage, step, kid, loss, best } => {
+            let mut line = json!({ "event": "samples", "stage": stage, "step": step, "network": "random", "best": best, "kid": kid });
+            let mut words = format!("{stage} at {step}: ");
+            if let Some(loss) = loss {
+                line["loss"] = json!(loss);
+                words += &format!("loss {loss:.5}, ");
+            }
+            words += &format!("kid {:.5} on {} validation images", kid.value, kid.real);
+            words += if *best { ", the best so far" } else { "" };
+            (Some(line), Some(words))
+        }
         Event::Saved { path } => (None, Some(format!("saved {}", path.display()))),
         Event::Picture { path } => (None, Some(format!("wrote {}", path.display()))),
         Event::StageFinished { stage, step, took, waiting } => (

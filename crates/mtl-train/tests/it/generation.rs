@@ -89,7 +89,7 @@ struct Watch<'a>(&'a BestSaved);
 impl Observer for Watch<'_> {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::SamplesValidated { stage, step, kid, best } => {
+            Event::SamplesValidated { stage, step, kid, loss: None, best } => {
                 assert_eq!((stage.as_str(), kid.real), ("gan", 60));
                 self.0.kids.borrow_mut().push((*step, kid.value));
                 *self.0.is_best.borrow_mut() = *best;
@@ -100,6 +100,47 @@ impl Observer for Watch<'_> {
             _ => {}
         }
     }
+}
+
+/// Keeps the validation losses of a flow, and the warnings.
+#[derive(Default)]
+struct Losses {
+    found: Vec<(u64, f64, bool)>,
+    warnings: Vec<String>,
+}
+
+impl Observer for Losses {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::SamplesValidated { step, loss, best, .. } => self.found.push((*step, loss.unwrap(), *best)),
+            Event::Warning { message } => self.warnings.push(message.clone()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_flow_stops_when_its_loss_on_validation_images_rises_and_keeps_the_weights_of_the_lowest() {
+    let dir = tempfile::tempdir().unwrap();
+    // A learning rate with which the loss soon rises.
+    let more = [
+        "stages.run=[\"flow\"]",
+        "data.scenes.count=400",
+        "generators.flow.flow={width=16,blocks=1,steps=2,space=\"pixels\"}",
+        "stages.flow={batch=8,steps=60,validations=30,patience=2,lr_scale=300,ema_decay=0.0,clip_grad_norm=0}",
+    ];
+    let mut losses = Losses::default();
+    let record = train(tiny(dir.path(), &more), &mut [&mut losses], &AtomicBool::new(false)).unwrap();
+    let (step, lowest, best) = losses.found.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    let stage = &record.stages[0];
+    assert!(best && stage.steps < 60, "{:?}", losses.found);
+    assert_eq!(stage.best.as_ref().map(|best| (best.step, best.value)), Some((step, Measured::Loss(lowest))));
+    let tail = &losses.found[losses.found.len() - 2..];
+    assert!(tail.iter().all(|(_, loss, best)| *loss > 1.01 * lowest && !best), "{:?}", losses.found);
+    let words = format!("the weights of step {step} are kept: training stops at step {}", stage.steps);
+    assert!(losses.warnings.iter().any(|warning| warning.contains(&words)), "{:?}", losses.warnings);
+    let text = std::fs::read_to_string(record.run.join("metrics.jsonl")).unwrap();
+    assert!(text.lines().any(|line| line.contains("\"samples\"") && line.contains("\"loss\"")));
 }
 
 #[test]

@@ -97,6 +97,29 @@ fn balancers_and_modes_resume_too() {
 }
 
 #[test]
+fn a_flow_resumes_in_both_parts_of_its_stage_and_between_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = [
+        "stages.run=[\"flow\"]",
+        "data.scenes.count=400",
+        "generators.flow.flow={width=16,blocks=1,steps=2}",
+        "stages.flow.batch=8",
+        "stages.flow.steps=8",
+        "stages.flow.validations=4",
+    ];
+    let reference = whole(dir.path(), &more);
+    // The third step is the last one of the tokenizer's part: 3 / 8 is the first fraction above 0.35.
+    for step in [2, 3, 4, 6] {
+        assert_same(&reference, &interrupted(dir.path(), &more, "flow", step), &format!("stopped at {step}"));
+    }
+    let lines = metrics(&reference);
+    let count = |words: &str| lines.lines().filter(|line| line.contains(words)).count();
+    assert_eq!((count("\"perceptual\""), count("\"velocity\"")), (3, 5));
+    // No validation in the first part.
+    assert_eq!(count("\"event\":\"samples\""), 3);
+}
+
+#[test]
 fn the_number_of_threads_changes_nothing() {
     let run = |threads: usize| {
         let dir = tempfile::tempdir().unwrap();
