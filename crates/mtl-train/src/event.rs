@@ -8,6 +8,7 @@ use mtl_model::step::conflict::{Comparison, TaskPair};
 use serde::Serialize;
 
 use crate::record::{RunRecord, TaskScores};
+use crate::run::Signs;
 
 /// Number of labels of one task in each subset.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -110,6 +111,8 @@ pub enum Event {
         kid: GenerationScore,
         /// Loss on the validation images, of a generator that has one. The best weights are then chosen by it, not by KID.
         loss: Option<f64>,
+        /// Variety of the samples, and the gap of the discriminator.
+        signs: Signs,
         /// Whether it is the best so far.
         best: bool,
     },

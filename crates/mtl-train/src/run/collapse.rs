@@ -41,21 +41,24 @@ pub struct Signs {
 
 /// What follows from the signs.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Findings {
+pub(super) struct Findings {
     /// Warnings.
     pub warnings: Vec<String>,
     /// Whether augmentation should become more probable.
     pub raise: bool,
-    /// Whether samples have collapsed.
-    pub collapsed: bool,
 }
 
 impl Signs {
+    /// Whether samples have collapsed to few images.
+    pub fn collapsed(&self) -> bool {
+        self.variety < COLLAPSED
+    }
+
     /// Variety of samples from their features and classes, and those of validation images.
     ///
     /// # Errors
     /// Features that are not finite.
-    pub fn of_samples(real: (&RandomFeatures, &[i32]), samples: (&RandomFeatures, &[i32])) -> Result<Self> {
+    pub(super) fn of_samples(real: (&RandomFeatures, &[i32]), samples: (&RandomFeatures, &[i32])) -> Result<Self> {
         let (real_features, sample_features) = (real.0.joined()?, samples.0.joined()?);
         let ratio = |samples: Option<f64>, real: Option<f64>| match (samples, real) {
             (Some(samples), Some(real)) if real > 0.0 => Some(samples / real),
@@ -84,8 +87,8 @@ impl Signs {
     }
 
     /// What follows. `classes` are the names of the classes.
-    pub fn findings(&self, classes: &[String]) -> Findings {
-        let mut findings = Findings { collapsed: self.variety < COLLAPSED, ..Findings::default() };
+    pub(super) fn findings(&self, classes: &[String]) -> Findings {
+        let mut findings = Findings::default();
         let percent = |share: f64| format!("{:.0} %", share * 100.0);
         if let Some(gap) = self.gap.filter(|gap| *gap > OVERFITTING) {
             findings.warnings.push(format!(
@@ -117,7 +120,7 @@ impl Signs {
 ///
 /// # Errors
 /// Images of another format.
-pub fn gap(
+pub(super) fn gap(
     generator: &dyn Generator,
     trunk: &dyn Trunk,
     [training, held_out, samples]: [&Images; 3],
@@ -142,7 +145,7 @@ pub fn gap(
 ///
 /// # Errors
 /// A device that fails.
-pub fn raise_augmentation(generator: &dyn Generator) -> Result<Option<String>> {
+pub(super) fn raise_augmentation(generator: &dyn Generator) -> Result<Option<String>> {
     let Some(discriminator) = generator.discriminator() else { return Ok(None) };
     let raised = discriminator.raise_augmentation(RAISE)?;
     Ok(raised.map(|probability| format!("augmentation is now applied with probability {probability:.2}")))
@@ -158,10 +161,12 @@ mod tests {
         let signs = |variety, least_varied, gap| Signs { variety, least_varied, gap };
         assert_eq!(signs(0.9, Some((1, 0.8)), Some(0.1)).findings(&classes), Findings::default());
         let overfits = signs(0.9, None, Some(0.7)).findings(&classes);
-        assert!(overfits.raise && !overfits.collapsed && overfits.warnings[0].contains("70 %"));
-        let collapsed = signs(0.2, Some((1, 0.1)), None).findings(&classes);
-        assert!(collapsed.collapsed && collapsed.warnings.len() == 1 && collapsed.warnings[0].contains("20 %"));
-        let one = signs(0.9, Some((1, 0.1)), None).findings(&classes);
-        assert!(one.raise && !one.collapsed && one.warnings[0].contains("`dog`"));
+        assert!(overfits.raise && overfits.warnings[0].contains("70 %"));
+        let collapsed = signs(0.2, Some((1, 0.1)), None);
+        let found = collapsed.findings(&classes);
+        assert!(collapsed.collapsed() && found.warnings.len() == 1 && found.warnings[0].contains("20 %"));
+        let one = signs(0.9, Some((1, 0.1)), None);
+        let found = one.findings(&classes);
+        assert!(found.raise && !one.collapsed() && found.warnings[0].contains("`dog`"));
     }
 }

@@ -15,6 +15,7 @@ use mtl_tensor::optim::{Averaging, Ema, Optimizer, Schedule, collect};
 use mtl_tensor::{Ctx, Tensor, Var, backward, to_f64};
 use mtl_trunk::Features;
 
+use super::collapse::{self, Findings};
 use super::samples::Validator;
 use super::stage::{
     LoopSettings, Messages, OptimizerStep, RunContext, Stage, StepAt, StepReport, Validation, below, named_state,
@@ -148,8 +149,13 @@ impl Stage for GeneratorStage {
             Some(validator) => validator,
             None => self.validator.insert(Validator::new(run)?),
         };
-        let (kid, loss) = (validator.kid(run, &*self.generator)?, validator.loss(run, &*self.generator)?);
-        Ok(Some(Validation::Samples { kid, loss }))
+        let (kid, signs) = validator.compare(run, &*self.generator)?;
+        let loss = validator.loss(run, &*self.generator)?;
+        let Findings { mut warnings, raise } = signs.findings(run.plan.schema.condition_classes());
+        if raise {
+            warnings.extend(collapse::raise_augmentation(&*self.generator)?);
+        }
+        Ok(Some(Validation::Samples { kid, loss, signs, warnings }))
     }
 
     fn draw(&mut self, run: &RunContext, path: &Path, last: bool) -> Result<bool> {

@@ -1,5 +1,6 @@
 //! Training from the first step to the last, and resuming an interrupted run.
 
+mod collapse;
 mod generator;
 mod joint;
 mod samples;
@@ -19,6 +20,7 @@ use mtl_model::Model;
 use mtl_tensor::collective::SingleProcess;
 use tracing::info_span;
 
+pub use self::collapse::Signs;
 use self::session::Session;
 use self::stage::RunContext;
 use crate::config::load;

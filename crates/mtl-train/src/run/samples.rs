@@ -4,6 +4,7 @@ use mtl_data::concat::spread;
 use mtl_gen::{Batch, Generator};
 use mtl_metrics::generation::GenerationScore;
 
+use super::collapse::{self, Signs};
 use super::stage::RunContext;
 use crate::error::Result;
 use crate::eval::generation::images::Images;
@@ -18,6 +19,8 @@ const FEWEST: usize = 50;
 pub(super) struct Validator {
     networks: RandomNetworks,
     real: RandomFeatures,
+    /// Training images, for the gap of a discriminator.
+    training: Images,
     /// The validation images.
     validation: Images,
     /// Classes of the samples: those of the validation images.
@@ -49,18 +52,22 @@ impl Validator {
         } else {
             validation.classes.clone()
         };
-        Ok(Self { networks, real, validation, labels })
+        Ok(Self { networks, real, training, validation, labels })
     }
 
-    /// KID of one sample per validation image. The latents are the same in every validation, so that values differ by the
-    /// generator alone.
+    /// KID of one sample per validation image, and signs of failure. The latents are the same in every validation, so that values
+    /// differ by the generator alone.
     ///
     /// # Errors
     /// Samples that are not finite.
-    pub fn kid(&self, run: &RunContext, generator: &dyn Generator) -> Result<GenerationScore> {
+    pub fn compare(&self, run: &RunContext, generator: &dyn Generator) -> Result<(GenerationScore, Signs)> {
         let mut stream = run.plan.seed.stream("validation samples", &[]);
         let samples = Images::sampled(generator, &self.labels, &mut stream)?;
-        self.real.kid(&self.networks.features(&samples, &run.device)?)
+        let features = self.networks.features(&samples, &run.device)?;
+        let mut signs = Signs::of_samples((&self.real, &self.labels), (&features, &self.labels))?;
+        let images = [&self.training, &self.validation, &samples];
+        signs.gap = collapse::gap(generator, run.model.trunk(), images, &run.device)?;
+        Ok((self.real.kid(&features)?, signs))
     }
 
     /// Mean loss of the validation images, of a generator that has one. Its noise is the same in every validation.

@@ -12,6 +12,7 @@ use mtl_tensor::collective::Collective;
 use mtl_tensor::optim::{Averaging, Ema, Grads, Optimizer, first_non_finite, global_norm};
 use mtl_tensor::{Device, Tensor, Var};
 
+use super::collapse::Signs;
 use crate::data::Plan;
 use crate::error::{Error, Result};
 use crate::eval::score::mean_skill;
@@ -94,6 +95,10 @@ pub enum Validation {
         kid: GenerationScore,
         /// Loss on the validation images, if the generator has one.
         loss: Option<f64>,
+        /// Signs of failure, and what follows from them.
+        signs: Signs,
+        /// Warnings.
+        warnings: Vec<String>,
     },
 }
 
@@ -103,15 +108,30 @@ impl Validation {
         match self {
             Self::Tasks(scores) => Measured::Skill(mean_skill(scores)),
             Self::Samples { loss: Some(loss), .. } => Measured::Loss(*loss),
-            Self::Samples { kid, loss: None } => Measured::Kid(kid.value),
+            Self::Samples { kid, loss: None, .. } => Measured::Kid(kid.value),
         }
+    }
+
+    /// Takes its warnings.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        match self {
+            Self::Tasks(_) => Vec::new(),
+            Self::Samples { warnings, .. } => std::mem::take(warnings),
+        }
+    }
+
+    /// Whether samples have collapsed to few images.
+    pub(super) fn collapsed(&self) -> bool {
+        matches!(self, Self::Samples { signs, .. } if signs.collapsed())
     }
 
     /// Its event.
     pub(super) fn event(self, stage: &str, step: u64, best: bool) -> Event {
         match self {
             Self::Tasks(scores) => Event::Validated { step, skill: mean_skill(&scores), best, scores },
-            Self::Samples { kid, loss } => Event::SamplesValidated { stage: stage.to_owned(), step, kid, loss, best },
+            Self::Samples { kid, loss, signs, .. } => {
+                Event::SamplesValidated { stage: stage.to_owned(), step, kid, loss, signs, best }
+            }
         }
     }
 }

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::record::{Best, Measured};
 
+/// Validations without improvement after which collapsed samples end a stage.
+const COLLAPSED_VALIDATIONS: u64 = 2;
+
 /// Runs a stage until its budget is spent, validation stops improving, or the user interrupts; then saves it as finished.
 ///
 /// # Errors
@@ -79,10 +82,10 @@ fn run_steps(s: &mut Session<'_, '_>, stage: &mut dyn Stage) -> Result<()> {
         }
 
         let due = |every: u64| done % every.max(1) == 0;
-        let mut best = false;
+        let (mut best, mut collapsed) = (false, false);
         if let Some(validation) = &validation
             && (due(steps.div_ceil(settings.validations)) || done == steps)
-            && let Some(found) = ema.with_averages(|| stage.validate(&s.run, validation))??
+            && let Some(mut found) = ema.with_averages(|| stage.validate(&s.run, validation))??
         {
             let value = found.value();
             best = s.state.best.as_ref().is_none_or(|before| value.better_than(before.value));
@@ -91,6 +94,9 @@ fn run_steps(s: &mut Session<'_, '_>, stage: &mut dyn Stage) -> Result<()> {
             if best {
                 s.state.best = Some(Best { step: done, value });
             }
+            s.warn(found.take_warnings());
+            // In the last resort: samples that have collapsed and did not recover.
+            collapsed = found.collapsed() && s.state.since_best >= COLLAPSED_VALIDATIONS;
             s.send(&found.event(&name, done, best));
         }
         if settings.pictures > 0 && due(steps.div_ceil(settings.pictures)) && done < steps {
@@ -104,6 +110,11 @@ fn run_steps(s: &mut Session<'_, '_>, stage: &mut dyn Stage) -> Result<()> {
         }
         if stopping {
             return Err(s.interrupted());
+        }
+        if collapsed {
+            let best = s.state.best.as_ref().map_or(0, |best| best.step);
+            s.warn([format!("samples have collapsed to few images: training stops at step {done}; the weights of step {best} are kept")]);
+            break;
         }
     }
     drop(batches);

@@ -128,8 +128,8 @@ fn describe(event: &Event) -> (Option<serde_json::Value>, Option<String>) {
             Some(json!({ "event": "validation", "step": step, "skill": skill, "best": best, "scores": scores })),
             Some(format!("validation at {step}: skill {skill:.4}{}", if *best { ", the best so far" } else { "" })),
         ),
-        Event::SamplesValidated { stage, step, kid, loss, best } => {
-            let mut line = json!({ "event": "samples", "stage": stage, "step": step, "network": "random", "best": best, "kid": kid });
+        Event::SamplesValidated { stage, step, kid, loss, signs, best } => {
+            let mut line = json!({ "event": "samples", "stage": stage, "step": step, "network": "random", "best": best, "kid": kid, "signs": signs });
             let mut words = format!("{stage} at {step}: ");
             if let Some(loss) = loss {
                 line["loss"] = json!(loss);
