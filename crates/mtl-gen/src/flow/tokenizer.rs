@@ -100,14 +100,7 @@ impl Tokenizer {
             levels: levels.collect::<Result<_, _>>()?,
             last_norm: GroupNorm::new(&decoder.sub("last.norm"), WIDTHS[2])?,
             narrow: conv(decoder.sub("last.narrow"), WIDTHS[2], FULL_WIDTH)?,
-            paint: Conv2d::with_init(
-                &decoder.sub("last.paint"),
-                (FULL_WIDTH, input.channels),
-                3,
-                1,
-                true,
-                gentle,
-            )?,
+            paint: Conv2d::with_init(&decoder.sub("last.paint"), (FULL_WIDTH, input.channels), 3, 1, true, gentle)?,
             taps,
         })
     }

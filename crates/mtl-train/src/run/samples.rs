@@ -73,8 +73,7 @@ impl Validator {
         for images in self.validation.batches(&run.device) {
             let images = images?;
             let classes = &self.labels[done..][..images.dim(0)?];
-            let batch =
-                Batch { trunk: run.model.trunk(), images: &images, classes, progress: 1.0, task_loss: None };
+            let batch = Batch { trunk: run.model.trunk(), images: &images, classes, progress: 1.0, task_loss: None };
             let Some(loss) = generator.validation_loss(&batch, &mut stream)? else { return Ok(None) };
             sum += loss * classes.len() as f64;
             done += classes.len();

@@ -129,8 +129,7 @@ fn describe(event: &Event) -> (Option<serde_json::Value>, Option<String>) {
             Some(format!("validation at {step}: skill {skill:.4}{}", if *best { ", the best so far" } else { "" })),
         ),
         Event::SamplesValidated { stage, step, kid, loss, best } => {
-            let mut line =
-                json!({ "event": "samples", "stage": stage, "step": step, "network": "random", "best": best, "kid": kid });
+            let mut line = json!({ "event": "samples", "stage": stage, "step": step, "network": "random", "best": best, "kid": kid });
             let mut words = format!("{stage} at {step}: ");
             if let Some(loss) = loss {
                 line["loss"] = json!(loss);
