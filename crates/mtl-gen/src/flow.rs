@@ -242,7 +242,7 @@ impl Generator for Flow {
             return Err(Error::Labels { labels: labels.len(), images: z.dim(0)? });
         }
         let (channels, height, width) = self.map;
-        // With constant weights a graph is recorded only where `z` is tracked.
+        // Gradients are those of `z` alone.
         with_constant_weights(|| {
             let noise = ops::reshape(z, (labels.len(), channels, height, width))?;
             self.image(&self.solve(&noise, (0.0, 1.0), labels, solver)?)

@@ -42,7 +42,7 @@ impl GeneratorConfig for LinearConfig {
     }
 
     fn stage_defaults(&self) -> StageDefaults {
-        StageDefaults { batch: 2, steps_ratio: 0.1, minutes_share: 0.01 }
+        StageDefaults { batch: 2, steps_ratio: 0.1, minutes_share: 0.01, validations: 0, patience: 0 }
     }
 }
 

@@ -88,7 +88,7 @@ fn invalid_settings_and_data_are_errors() {
 #[test]
 fn every_stage_has_a_default_length() {
     for entry in GENERATORS {
-        let StageDefaults { batch, steps_ratio, minutes_share } = (entry.item.default)().stage_defaults();
+        let StageDefaults { batch, steps_ratio, minutes_share, .. } = (entry.item.default)().stage_defaults();
         assert!(batch > 0 && steps_ratio > 0.0 && (0.0..1.0).contains(&minutes_share), "{}", entry.name);
     }
 }
