@@ -3,6 +3,7 @@
 mod compare;
 mod data;
 mod eval;
+mod generate;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::{ArgAction, ArgGroup, Parser, Subcommand, ValueEnum};
 pub use compare::Compare;
 pub use data::{Data, Fetch, Slices};
 pub use eval::Eval;
+pub use generate::Generate;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -97,7 +99,8 @@ pub enum Verb {
     Eval(Eval),
     /// Predict class probabilities, masks and overlays (PNG) for images and folders of images.
     Predict(Predict),
-    /// Generate new images.
+    /// Generate new images: samples, images like given ones, animations, edits.
+    #[command(after_help = generate::HELP)]
     Generate(Generate),
     /// Check a folder of images.
     Data {
@@ -214,34 +217,6 @@ pub enum TableFormat {
     Json,
 }
 
-/// `mtl generate`.
-#[derive(Debug, clap::Args)]
-pub struct Generate {
-    /// The run folder.
-    pub run: PathBuf,
-    /// Number of images.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 64, allow_negative_numbers = true)]
-    pub count: usize,
-    /// Only images of this class.
-    #[arg(long, value_name = "NAME")]
-    pub class: Option<String>,
-    /// Random seed.
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    pub seed: u64,
-    /// Name of the generator [default: the one that was trained last].
-    #[arg(long, value_name = "NAME")]
-    pub generator: Option<String>,
-    /// Folder for the images [default: a new folder in the run].
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Device [default: that of training].
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
-    /// Print the result as JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// `mtl balance`.
 #[derive(Debug, clap::Args)]
 pub struct Balance {
@@ -329,6 +304,29 @@ mod tests {
         assert_eq!(display(&["mtl"]).unwrap().log_format, LogFormat::Text);
         assert!(display(&["mtl", "train", "-q", "-v"]).is_err());
         assert!(display(&["mtl", "train", "-q", "--plain"]).is_err());
+    }
+
+    #[test]
+    fn kinds_of_images_exclude_each_other() {
+        let parsed = |more: &str| Args::try_parse_from(format!("mtl generate run {more}").split_whitespace());
+        for more in [
+            "--like a.png --interpolate 1 2",
+            "--grid --like a.png",
+            "--grid --edit class=a",
+            "--grid --interpolate 1 2",
+            "--grid --predict",
+            "--interpolate 1 2 --edit class=a",
+            "--interpolate 1 2 -n 3",
+            "--interpolate 1",
+            "--like a.png -n 3",
+            "--frames 3",
+        ] {
+            assert!(parsed(more).is_err(), "{more}");
+        }
+        for more in ["", "--grid -n 3", "--like a.png --like b.png --edit class=a", "--interpolate 1 b.png --frames 9"]
+        {
+            assert!(parsed(more).is_ok(), "{more}");
+        }
     }
 
     #[test]

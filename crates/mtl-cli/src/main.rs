@@ -53,7 +53,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Verb::Resume(resume) => verbs::resume::run(&resume, console, &mut run_log),
         Verb::Eval(eval) => verbs::eval::run(&eval),
         Verb::Predict(predict) => verbs::predict::run(&predict),
-        Verb::Generate(generate) => verbs::generate::run(&generate),
+        Verb::Generate(generate) => verbs::generate::run(&generate, &console),
         Verb::Data { verb } => verbs::data::run(&verb, args.display),
         Verb::Balance(balance) => verbs::balance::run(&balance),
         Verb::Compare(compare) => verbs::compare::run(compare, console, &mut run_log),

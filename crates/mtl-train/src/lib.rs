@@ -35,7 +35,9 @@ pub mod store;
 pub use config::Config;
 pub use error::{Error, ErrorKind, Origin, Remedy, Result};
 pub use eval::evaluate::{Evaluation, evaluate};
-pub use eval::generate::{GenerateRequest, Generated, generate};
+pub use eval::generate::{
+    Agreement, Edit, Endpoint, GenerateRequest, Generated, Inversion, InversionStep, Work, generate,
+};
 pub use eval::generation::{
     ClassifierAccuracy, EvaluatorReport, GenerationEvaluation, GenerationRequest, GeneratorReport, NetworkScores,
     evaluate_generation,

@@ -69,6 +69,17 @@ impl Console {
         })
     }
 
+    /// A bar over the steps of one computation; nothing without bars.
+    pub fn steps(&self, steps: usize) -> Option<ProgressBar> {
+        if self.mode != Mode::Bars {
+            return None;
+        }
+        let style = ProgressStyle::with_template("{prefix:16} {bar:24} {pos:>4}/{len:4} {eta} left  {wide_msg}");
+        let bar = self.bars.add(ProgressBar::new(steps as u64));
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ "));
+        Some(bar)
+    }
+
     /// Takes all bars away.
     pub fn clear(&self) {
         let _ = self.bars.clear();

@@ -55,6 +55,23 @@ impl Tile {
         write_png(path, &self.picture)
     }
 
+    /// A picture that was written before.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let picture =
+            image::open(path).map_err(|error| Error::io("cannot read", path)(std::io::Error::other(error)))?;
+        Ok(Self { picture: picture.into_rgb8(), frame: None })
+    }
+
+    /// The picture, enlarged by a whole factor until its shorter side has at least `side` pixels.
+    pub fn enlarged(&self, side: u32) -> RgbImage {
+        let (width, height) = self.picture.dimensions();
+        let factor = side.div_ceil(width.min(height)).max(1);
+        RgbImage::from_fn(width * factor, height * factor, |x, y| *self.picture.get_pixel(x / factor, y / factor))
+    }
+
     /// Adds a coloured frame.
     pub fn framed(self, colour: [u8; 3]) -> Self {
         Self { frame: Some(colour), ..self }

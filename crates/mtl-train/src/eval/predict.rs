@@ -96,11 +96,24 @@ fn new_folder(run: &Path, wanted: Option<&Path>) -> Result<PathBuf> {
     if is_free(out) { Ok(out.to_owned()) } else { Err(Error::OutputNotEmpty { path: out.to_owned() }) }
 }
 
-fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, place: &Path) -> Result<Predicted> {
+/// Reads an image file at the model's size: `[1, C, H, W]` in `[-1, 1]`, and the size it had.
+///
+/// # Errors
+/// A file that cannot be read or decoded.
+pub(super) fn read_image(trained: &LoadedRun, path: &Path) -> Result<(Tensor, Size)> {
     let (size, channels) = (size_of(&trained.schema), trained.schema.channels);
     let (bytes, native) = picture::load(path, channels, size, trained.config.data.open.largest_value)?;
     let values: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 127.5 - 1.0).collect();
-    let image = Tensor::from_vec(values, (1, channels, size.height, size.width), &trained.device)?;
+    Ok((Tensor::from_vec(values, (1, channels, size.height, size.width), &trained.device)?, native))
+}
+
+/// Predicts every task for one image and writes its masks and overlays as `OUT/PLACE_TASK.png`.
+///
+/// # Errors
+/// A file that cannot be read or written, predictions that are not finite.
+pub(super) fn predict_one(trained: &LoadedRun, path: &Path, out: &Path, place: &Path) -> Result<Predicted> {
+    let (image, native) = read_image(trained, path)?;
+    let channels = trained.schema.channels;
     let found = trained.model.outputs(&image, trained.config.stages.joint.flip_tta)?;
     let stem = place.file_name().unwrap_or_default().to_string_lossy();
     let below = out.join(place.parent().unwrap_or(Path::new("")));

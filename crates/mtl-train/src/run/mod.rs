@@ -2,6 +2,7 @@
 
 mod collapse;
 mod generator;
+mod image_counts;
 mod joint;
 mod samples;
 mod session;
@@ -45,9 +46,11 @@ use crate::store::{environment, open_device, read_config, read_schema, write_rec
 pub fn train(config: crate::Config, observers: &mut [&mut dyn Observer], stop: &AtomicBool) -> Result<RunRecord> {
     stages::check(&config)?;
     let mut plan = Plan::new(config)?;
+    let few_images = image_counts::check(&plan)?;
     let device = open_device(&plan.config.device)?;
     let model = Model::new(&plan.config.model(), &plan.schema, &device)?;
     let mut start = Start::fresh(&mut plan, &model)?;
+    start.warnings.extend(few_images);
     let name = plan.config.output.name.clone().unwrap_or_else(|| run_dir::name_of(&plan.schema.data));
     let dir = RunDir::create(&plan.config.output.dir, &name)?;
     // `config.toml` last, because it makes the folder a run: with it, everything else is there.

@@ -15,8 +15,8 @@ use crate::{tiny, trained};
 const VAE: &str = "stages.run=[\"joint\",\"vae\"]";
 
 fn drawn(run: &Path, count: usize, seed: u64) -> Generated {
-    let request = GenerateRequest { count, class: None, seed, generator: Some("vae".into()), out: None };
-    generate(run, &request, None).unwrap()
+    let request = GenerateRequest { count, seed, generator: Some("vae".into()), ..GenerateRequest::default() };
+    generate(run, &request, None, &mut |_| {}).unwrap()
 }
 
 fn photos(root: &Path, classes: &[String], each: u32) {
@@ -44,13 +44,13 @@ fn the_task_of_generated_images_is_that_of_the_model() {
     let many: Vec<String> = (0..37).map(|at| format!("kind {at}")).collect();
     let texts = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     for (classes, each) in
-        [(texts(&["leaf"]), 12), (texts(&["0.5", "1.5"]), 8), (texts(&["None", "yes", "no", "12"]), 6), (many, 3)]
+        [(texts(&["leaf"]), 12), (texts(&["0.5", "1.5"]), 8), (texts(&["None", "yes", "no", "12"]), 6), (many, 8)]
     {
         let run = run_on(dir.path(), &classes, each);
         let schema = Plan::new(mtl_train::store::read_config(&run).unwrap()).unwrap().schema;
         for count in [3, 2 * classes.len()] {
             let made = drawn(&run, count, 5);
-            let folder = made.manifest.parent().unwrap();
+            let folder = &*made.folder;
             let report = check::check(folder, &OpenOptions::default());
             assert_eq!(
                 (report.refused.as_ref(), report.rows, report.small_classes.len()),
@@ -78,7 +78,7 @@ fn a_run_learns_from_real_and_generated_images_and_is_scored_on_real_ones() {
     let classes = ["cat".to_owned(), "dog".to_owned()];
     let run = run_on(dir.path(), &classes, 20);
     let real = dir.path().join("photos2");
-    let folder = drawn(&run, 30, 1).manifest.parent().unwrap().to_owned();
+    let folder = drawn(&run, 30, 1).folder;
     let sources = format!("data.sources=[{{path=\"{}\"}},{{path=\"{}\"}}]", real.display(), folder.display());
     let joint = ["stages.run=[\"joint\"]", "model.trunk.resnet.norm=group"];
     let config = tiny(dir.path(), &[&sources, joint[0], joint[1], "budget.steps=3"]);

@@ -2,6 +2,7 @@
 
 mod finetuned;
 mod generated;
+mod generating;
 mod generation;
 mod label_quality;
 mod metrics;

@@ -1,7 +1,7 @@
 //! The files of a run, and its errors.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use mtl_train::store::checkpoint::Checkpoint;
@@ -47,16 +47,17 @@ fn a_run_writes_all_files_and_can_be_used() {
     );
     assert!(scores.scores[..3].iter().all(|task| !task.baseline.is_empty()));
 
-    let request = |seed| GenerateRequest { count: 7, class: Some("fish".into()), seed, generator: None, out: None };
-    let first = generate(&run, &request(1), None).unwrap();
+    let request = |seed| GenerateRequest { count: 7, class: Some("fish".into()), seed, ..GenerateRequest::default() };
+    let generate = |run: &Path, request: &GenerateRequest| generate(run, request, None, &mut |_| {});
+    let first = generate(&run, &request(1)).unwrap();
     assert_eq!((first.images.len(), first.classes[6].as_deref()), (7, Some("fish")));
     let bytes = |generated: &mtl_train::Generated| fs::read(&generated.images[6]).unwrap();
-    let (again, other) = (generate(&run, &request(1), None).unwrap(), generate(&run, &request(2), None).unwrap());
+    let (again, other) = (generate(&run, &request(1)).unwrap(), generate(&run, &request(2)).unwrap());
     assert!(bytes(&first) == bytes(&again) && bytes(&first) != bytes(&other));
-    let full = GenerateRequest { out: first.manifest.parent().map(Into::into), ..request(1) };
-    assert!(generate(&run, &full, None).unwrap_err().to_string().contains("is not empty"));
+    let full = GenerateRequest { out: Some(first.folder.clone()), ..request(1) };
+    assert!(generate(&run, &full).unwrap_err().to_string().contains("is not empty"));
     let wrong = GenerateRequest { class: Some("fsh".into()), ..request(3) };
-    assert!(generate(&run, &wrong, None).unwrap_err().to_string().contains("did you mean `fish`"));
+    assert!(generate(&run, &wrong).unwrap_err().to_string().contains("did you mean `fish`"));
 
     let broken = dir.path().join("broken.png");
     fs::write(&broken, b"no image").unwrap();
@@ -71,7 +72,7 @@ fn a_run_writes_all_files_and_can_be_used() {
     // A second run gets the next number.
     let second = trained(tiny(dir.path(), &["stages.run=[\"joint\"]", "budget.steps=1"]));
     assert_eq!(second.file_name().unwrap(), "scenes-0002");
-    let error = generate(&second, &GenerateRequest { generator: Some("gan".into()), ..request(1) }, None).unwrap_err();
+    let error = generate(&second, &GenerateRequest { generator: Some("gan".into()), ..request(1) }).unwrap_err();
     assert_eq!(error.kind(), mtl_train::ErrorKind::Configuration, "{error}");
 }
 
