@@ -89,7 +89,7 @@ struct Watch<'a>(&'a BestSaved);
 impl Observer for Watch<'_> {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::SamplesValidated { stage, step, kid, loss: None, best } => {
+            Event::SamplesValidated { stage, step, kid, loss: None, best, .. } => {
                 assert_eq!((stage.as_str(), kid.real), ("gan", 60));
                 self.0.kids.borrow_mut().push((*step, kid.value));
                 *self.0.is_best.borrow_mut() = *best;
