@@ -4,6 +4,7 @@ use mtl_rng::Seed;
 use mtl_tensor::optim::{Config as OptimConfig, Optimizer, collect};
 use mtl_tensor::{DType, Device, Params, backward, to_f64};
 
+use super::network::Network;
 use super::*;
 
 fn tensor(values: Vec<f64>, shape: (usize, usize, usize, usize)) -> Tensor {
