@@ -26,7 +26,6 @@ use mtl_trunk::Trunk;
 
 pub use config::{Config, Space};
 
-use self::network::Network;
 use self::tokenizer::{Fit, STRIDE, Tokenizer};
 use crate::{Batch, Error, Generator, GeneratorInput, GeneratorStep, Phase, Prepare, PriorFit, Sampling, value};
 
@@ -57,7 +56,7 @@ pub struct Flow {
     name: String,
     classes: usize,
     codec: Codec,
-    network: Network,
+    network: network::Network,
     /// Channels, height and width of the map.
     map: (usize, usize, usize),
     parts: Vec<Part>,
@@ -86,7 +85,7 @@ impl Flow {
         };
         let size = (input.size.0 / stride, input.size.1 / stride);
         let place = scope.sub("network");
-        let network = Network::new(config, &place, channels, size, input.classes).map_err(below)?;
+        let network = network::Network::new(config, &place, channels, size, input.classes).map_err(below)?;
         let phase = |name, prefixes: &[&str], lr| Phase {
             name,
             prefixes: prefixes.iter().map(|prefix| scope.sub(prefix).name().to_owned()).collect(),

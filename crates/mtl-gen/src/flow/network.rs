@@ -20,7 +20,7 @@
 use mtl_tensor::layers::{Conv2d, Linear};
 use mtl_tensor::{DType, Device, Init, Scope, Tensor, ops};
 
-use super::Config;
+use super::config::Config;
 use crate::Error;
 use crate::decoder::ConditionalNorm;
 use crate::embedding::Embedding;

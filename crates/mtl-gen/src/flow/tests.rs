@@ -4,6 +4,7 @@ use mtl_rng::Seed;
 use mtl_tensor::optim::{Config as OptimConfig, Optimizer, collect};
 use mtl_tensor::{DType, Device, Params, backward, to_f64};
 
+use super::network::Network;
 use super::*;
 
 fn tensor(values: Vec<f64>, shape: (usize, usize, usize, usize)) -> Tensor {
@@ -27,12 +28,12 @@ fn two_gaussians(stream: &mut Stream, count: usize) -> Vec<f32> {
 #[test]
 fn two_gaussians_keep_their_places_deviations_and_weights() {
     let params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
-    let config = Config { width: 64, blocks: 2, ..Config::default() };
+    let config = Config { width: 32, blocks: 1, ..Config::default() };
     let network = network(&params, &config, (2, 1, 1), 0);
     let own = params.trainable();
     let mut adam = Optimizer::new(OptimConfig::Adam { beta1: 0.9, beta2: 0.99 }, &own, |_| 1.0).unwrap();
     let mut stream = Seed::new(2).stream("data", &[]);
-    let (batch, steps) = (256, 600);
+    let (batch, steps) = (256, 400);
     let points = |values: Vec<f32>, count: usize| Tensor::from_vec(values, (count, 2, 1, 1), &Device::Cpu).unwrap();
     for step in 0..steps {
         let clean = points(two_gaussians(&mut stream, batch), batch);

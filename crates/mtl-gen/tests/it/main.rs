@@ -7,5 +7,6 @@ mod golden;
 mod autoencoder;
 mod conformance;
 mod outside;
+mod parts;
 mod settings;
 mod task_loss;
