@@ -8,9 +8,9 @@ Images and animations are for looking at; a data set to train on is written with
 Examples:
   mtl generate runs/photos-0001 -n 64 --class rust
   mtl generate runs/photos-0001 --truncation 0.6 --grid
-  mtl generate runs/photos-0001 --predict                     masks and classes that the model predicts
-  mtl generate runs/photos-0001 --like leaf.jpg               the nearest image, RMSE and PSNR
-  mtl generate runs/photos-0001 --interpolate 3 8             GIF and APNG between the samples of two seeds
+  mtl generate runs/photos-0001 --predict              predicted masks and classes
+  mtl generate runs/photos-0001 --like leaf.jpg        nearest image, RMSE, PSNR
+  mtl generate runs/photos-0001 --interpolate 3 8      GIF and APNG
   mtl generate runs/photos-0001 --interpolate a.png b.png --frames 48
   mtl generate runs/photos-0001 -n 8 --class rust --edit class=miner
   mtl generate runs/photos-0001 --like leaf.jpg --edit class=miner";
