@@ -9,8 +9,8 @@
 
 // The same allocator as in `mtl`, so that the timings hold for its users.
 mod balance;
-mod gan;
 mod generation;
+mod generators;
 mod inference;
 mod inputs;
 mod joint;

@@ -2,12 +2,12 @@
 
 use crate::kernels::{activation, conv, linear, loss, norm, optimizer, pool, resize};
 use crate::workload::Workload;
-use crate::{balance, gan, generation, inference, joint, reading, tutorial};
+use crate::{balance, generation, generators, inference, joint, reading, tutorial};
 
 /// See the module.
 pub fn workloads() -> Vec<Workload> {
-    let mut all = vec![tutorial::workload(), joint::workload(), inference::workload(), gan::drawing()];
-    all.extend(gan::workloads());
+    let mut all = vec![tutorial::workload(), joint::workload(), inference::workload()];
+    all.extend(generators::workloads());
     all.extend(reading::workloads());
     all.extend(generation::workloads());
     all.extend(balance::workloads());
@@ -41,8 +41,11 @@ mod tests {
         for name in [
             "tutorial",
             "gan",
+            "gan-hybrid",
+            "flow",
             "inference",
             "generate",
+            "generate-flow",
             "reading/jpg",
             "generation/kid-256",
             "generation/frechet-256",

@@ -59,6 +59,9 @@ pub struct Config {
     pub init_from: String,
     /// Architecture of the generator network.
     pub decoder: decoder::Config,
+    /// Whether that loss is taken of each pixel of the features (a patch of the image, Isola et al. 2017, arXiv 1611.07004) in
+    /// place of their mean. Default false.
+    pub per_patch: bool,
     /// Augmentation of real and generated images before the discriminator.
     pub augment: augment::Config,
     /// Whether the probability of the augmentation follows the discriminator's signs (ADA); it starts at 0. Without it the
@@ -118,6 +121,7 @@ impl Default for Config {
             init_from: "vae".to_owned(),
             decoder: decoder::Config::default(),
             loss: Adversarial::default(),
+            per_patch: false,
             augment: augment::Config::default(),
             adaptive: true,
             head_width: 64,

@@ -1,4 +1,4 @@
-//! Adversarial losses of the discriminator's own trunk, on scores `D`, one per image, high for real images.
+//! Adversarial losses of the discriminator's own trunk, on scores `D`, one per image or per patch, high for real images.
 //!
 //! | loss | discriminator | generator |
 //! |---|---|---|
@@ -28,7 +28,7 @@ impl Adversarial {
     /// All losses.
     pub const ALL: [Self; 3] = [Self::Relativistic, Self::Hinge, Self::NonSaturating];
 
-    /// Loss of the discriminator from scores `[B]` of real and of generated images: a scalar.
+    /// Loss of the discriminator from scores of real and of generated images, of the same shape: a scalar.
     pub(super) fn critic(self, real: &Tensor, fake: &Tensor) -> Result<Tensor, Error> {
         Ok(match self {
             Self::Relativistic => ops::softplus(&(fake - real)?)?.mean_all()?,
@@ -37,7 +37,7 @@ impl Adversarial {
         })
     }
 
-    /// Loss of the generator from scores `[B]` of generated images and, if [`Adversarial::compares`], of real ones: a scalar.
+    /// Loss of the generator from scores of generated images and, if [`Adversarial::compares`], of real ones: a scalar.
     pub(super) fn generator(self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor, Error> {
         Ok(match (self, real) {
             (Self::Relativistic, Some(real)) => ops::softplus(&(real - fake)?)?.mean_all()?,

@@ -30,14 +30,12 @@ pub(super) fn approximated(before: &Tensor, after: &Tensor, sigma: f64) -> Resul
     Ok(((before - after)?.sqr()?.mean_all()? / (sigma * sigma))?)
 }
 
+/// For images `[B, C, H, W]`, the scores `[B]` of each tap; with `true` the weights are constants.
+type Scores<'a> = dyn Fn(&Tensor, bool) -> Result<Vec<Tensor>, Error> + 'a;
+
 /// Squared norm of the gradient of each of `taps` scores per image with respect to the images, mean over images and taps: a
-/// scalar with its graph. `scores` gives, for images `[B, C, H, W]`, one tensor `[B]` per tap; it is called with constant weights
-/// to find directions (`true`), and with the graph of the weights for the value (`false`).
-pub(super) fn exact(
-    images: &Tensor,
-    sigma: f64,
-    scores: &dyn Fn(&Tensor, bool) -> Result<Vec<Tensor>, Error>,
-) -> Result<Tensor, Error> {
+/// scalar with its graph.
+pub(super) fn exact(images: &Tensor, sigma: f64, scores: &Scores<'_>) -> Result<Tensor, Error> {
     let x = Var::from_tensor(&images.detach())?;
     let found = scores(&x, true)?;
     let mut total: Option<Tensor> = None;

@@ -124,7 +124,11 @@ impl<'a> Step<'a> {
         for logits in &logits {
             let score = logits.mean(1)?; // real, generated, half of each with noise, real with another augmentation
             let (real, fake) = (score.narrow(0, 0, n)?, score.narrow(0, n, n)?);
-            adversarial.add(config.loss.critic(&real, &fake)?)?;
+            adversarial.add(if config.per_patch {
+                config.loss.critic(&logits.narrow(0, 0, n)?, &logits.narrow(0, n, n)?)?
+            } else {
+                config.loss.critic(&real, &fake)?
+            })?;
             gap.add((&real - &fake)?.mean_all()?)?;
             let mut next = 2 * n;
             if gan.gamma > 0.0 && config.penalty == Penalty::Approximated {
@@ -229,7 +233,11 @@ impl<'a> Step<'a> {
         let mut sum = Sum::default();
         if let Some(own) = &gan.own {
             // Two passes, so that the backward pass covers the generated images only.
-            let scores = |images: &Tensor| own.scores(images, classes, &[Rows::of(classes.len())], class_weight, true);
+            let rows = [Rows::of(classes.len())];
+            let scores = |images: &Tensor| match config.per_patch {
+                true => own.forward(images, classes, &rows, class_weight, Pass::Generator),
+                false => own.scores(images, classes, &rows, class_weight, true),
+            };
             let real = if config.loss.compares() { scores(&shared.real)? } else { Vec::new() };
             let mut adversarial = Mean::default();
             for (tap, fake) in scores(&shared.fake)?.iter().enumerate() {

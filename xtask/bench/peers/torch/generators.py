@@ -1,4 +1,5 @@
-"""VAE and GAN of mtl-gen in PyTorch: the decoder both share, encoder, the GAN's discriminators, one GAN step."""
+"""VAE and GAN of mtl-gen in PyTorch: the decoder both share, encoder, the GAN's discriminators, one GAN step; the flow's network, its
+step and its sampling."""
 
 import math
 
@@ -14,9 +15,9 @@ PIXEL_FLOOR = 1 / 255
 class ConditionalNorm(nn.Module):
     """Group normalisation whose scale and shift are linear functions of the condition; ReLU."""
 
-    def __init__(self, channels):
+    def __init__(self, channels, condition=CONDITION):
         super().__init__()
-        self.modulation = nn.Linear(CONDITION, 2 * channels)
+        self.modulation = nn.Linear(condition, 2 * channels)
         self.groups = channels // 8 if channels % 8 == 0 else 1
 
     def forward(self, x, condition):
@@ -281,3 +282,124 @@ def gan_step(model, backbones, images, labels, reference_batches, variant):
         return loss.item()
 
     return step
+
+
+class FlowBlock(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.norms = nn.ModuleList(ConditionalNorm(width, width) for _ in range(2))
+        self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+
+    def forward(self, x, condition):
+        y = x
+        for norm, conv in zip(self.norms, self.convs):
+            y = conv(norm(y, condition))
+        return x + y
+
+
+class FlowNetwork(nn.Module):
+    """crates/mtl-gen/src/flow/network.rs, one level: the velocity of a noisy map."""
+
+    def __init__(self, case):
+        super().__init__()
+        width, embedding, channels = case["width"], case["embedding"], case["channels"]
+        self.embedding = nn.Embedding(case["classes"] + 1, embedding)
+        self.condition = nn.Linear(32 + embedding, width)
+        self.input = nn.Conv2d(channels, width, 3, padding=1)
+        self.blocks = nn.ModuleList(FlowBlock(width) for _ in range(case["blocks"]))
+        self.norm = ConditionalNorm(width, width)
+        self.output = nn.Conv2d(width, channels, 3, padding=1)
+        self.register_buffer("frequencies", math.pi * 2 ** (5 * torch.arange(16) / 15))
+
+    def forward(self, z, t, labels):
+        angles = t[:, None] * self.frequencies
+        condition = F.relu(self.condition(torch.cat([angles.cos(), angles.sin(), self.embedding(labels)], 1)))
+        x = self.input(z)
+        for block in self.blocks:
+            x = block(x, condition)
+        output = self.output(self.norm(x, condition))
+        spread = (t.square() + (1 - t).square()).sqrt()[:, None, None, None]
+        return (2 * t[:, None, None, None] - 1) * z / spread.square() + output / spread
+
+
+class Tokenizer(nn.Module):
+    """crates/mtl-gen/src/flow/tokenizer.rs."""
+
+    def __init__(self, taps, channels):
+        super().__init__()
+        self.factors = [8 // stride for stride, _ in taps]
+        self.mix = nn.Conv2d(sum(c * (8 // stride) ** 2 for stride, c in taps), 64, 1)
+        self.encoder = nn.Conv2d(64, channels, 3, padding=1)
+        widths = (128, 96, 64)
+        self.start = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.norms = nn.ModuleList(nn.GroupNorm(w // 8, w) for w in widths)
+        self.residuals = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for w in widths)
+        self.next_norms = nn.ModuleList(nn.GroupNorm(w // 8, w) for w in widths)
+        self.nexts = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, (*widths[1:], 16)))
+        self.paint = nn.Conv2d(16, 3, 3, padding=1)
+
+    def encode(self, taps):
+        maps = [F.pixel_unshuffle(tap, factor) if factor > 1 else tap for tap, factor in zip(taps, self.factors)]
+        return self.encoder(F.leaky_relu(self.mix(torch.cat(maps, 1)), 0.2))
+
+    def decode(self, z):
+        x = self.start(z)
+        for at, residual in enumerate(self.residuals):
+            x = x + residual(F.relu(self.norms[at](x)))
+            x = F.relu(self.next_norms[at](x))
+            if at + 1 < len(self.nexts):
+                x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = self.nexts[at](x)
+        return torch.tanh(self.paint(F.interpolate(F.leaky_relu(x, 0.2), scale_factor=2, mode="nearest")))
+
+
+def flow_step(network, tokenizer, trunk, images, labels, classes, variant):
+    """One step of the flow's network on maps that do not change, with a class dropped in 10 % of the images."""
+    n = len(images)
+    parameters = list(network.parameters())
+    rule = torch.optim.Adam(parameters, lr=1e-3, betas=(0.9, 0.99), fused=True)
+    averages = [p.detach().clone() for p in parameters]
+
+    def loss(images, noise, t, labels):
+        with torch.no_grad():
+            clean = tokenizer.encode(trunk(images))
+        time = t[:, None, None, None]
+        velocity = network(time * clean + (1 - time) * noise, t, labels)
+        return (velocity - (clean - noise)).square().mean()
+
+    run = variant.run(loss)
+    with torch.no_grad():
+        shape = tokenizer.encode(trunk(images)).shape
+
+    def step():
+        dropped = torch.where(torch.rand(n) < 0.1, classes, labels)
+        value = run(images, torch.randn(shape), torch.sigmoid(torch.randn(n)), dropped)
+        for parameter, grad in zip(parameters, torch.autograd.grad(value, parameters)):
+            parameter.grad = grad
+        torch.nn.utils.clip_grad_norm_(parameters, 10.0)
+        rule.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(averages, parameters, 0.01)
+        return value.item()
+
+    return step
+
+
+class FlowSampler(nn.Module):
+    """Midpoint steps with guidance 1.5, then the decoder."""
+
+    def __init__(self, network, tokenizer, classes, steps):
+        super().__init__()
+        self.network, self.tokenizer, self.none, self.steps = network, tokenizer, classes, steps
+
+    def velocity(self, z, t, labels):
+        both = torch.cat([labels, torch.full_like(labels, self.none)])
+        found, without = self.network(torch.cat([z, z]), torch.full((2 * len(z),), t), both).chunk(2)
+        return without + 1.5 * (found - without)
+
+    def forward(self, z, labels):
+        size = 1 / self.steps
+        for at in range(self.steps):
+            half = z + 0.5 * size * self.velocity(z, at * size, labels)
+            z = z + size * self.velocity(half, (at + 0.5) * size, labels)
+        return self.tokenizer.decode(z)

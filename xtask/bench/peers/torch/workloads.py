@@ -164,4 +164,36 @@ def gan(case, batch, variant):
     return step, parameters
 
 
-BUILDERS = {"tutorial": tutorial, "joint": joint, "gan": gan, "inference": inference, "generate": generate}
+def flow_networks(case):
+    return generators.FlowNetwork(case), generators.Tokenizer(RESNET_XS, case["channels"])
+
+
+def flow(case, batch, variant):
+    network, tokenizer = flow_networks(case)
+    trunk = Resnet(3, [24, 48, 96], 1, "batch", "unshuffle")
+    parameters = count(trunk) + count(network) + count(tokenizer)
+    trunk, tokenizer = (variant.place(part).eval().requires_grad_(False) for part in (trunk, tokenizer))
+    x = variant.place(images(batch, case["side"]))
+    labels = torch.arange(batch) % case["classes"]
+    step = generators.flow_step(variant.place(network), tokenizer, trunk, x, labels, case["classes"], variant)
+    return step, parameters
+
+
+def generate_flow(case, batch, variant):
+    network, tokenizer = flow_networks(case)
+    sampler = generators.FlowSampler(network, tokenizer, case["classes"], case["steps"])
+    labels = torch.arange(batch) % case["classes"]
+    side = case["side"] // 8
+    draw = judging(variant.place(sampler).eval(), variant, lambda: (torch.randn(batch, case["channels"], side, side), labels))
+    return draw, count(sampler)
+
+
+BUILDERS = {
+    "tutorial": tutorial,
+    "joint": joint,
+    "gan": gan,
+    "flow": flow,
+    "inference": inference,
+    "generate": generate,
+    "generate-flow": generate_flow,
+}
