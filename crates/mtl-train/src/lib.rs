@@ -37,8 +37,8 @@ pub use error::{Error, ErrorKind, Origin, Remedy, Result};
 pub use eval::evaluate::{Evaluation, evaluate};
 pub use eval::generate::{GenerateRequest, Generated, generate};
 pub use eval::generation::{
-    ClassifierAccuracy, EvaluatorReport, GenerationEvaluation, GenerationRequest, GeneratorReport, NetworkScores,
-    evaluate_generation,
+    ClassifierAccuracy, EvaluatorReport, GenerationEvaluation, GenerationRequest, GeneratorReport, InceptionReport,
+    NetworkScores, evaluate_generation,
 };
 pub use eval::label_quality::{Judge, LabelQuality, SuspectLabel, label_quality};
 pub use eval::predict::{PredictRequest, Predictions, predict};
