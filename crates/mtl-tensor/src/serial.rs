@@ -1,4 +1,6 @@
-//! Named tensors to and from safetensors bytes. Writing files is left to the caller.
+//! Named tensors to and from the bytes of files. Writing files is left to the caller.
+
+mod torch;
 
 use std::collections::BTreeMap;
 
@@ -58,4 +60,25 @@ pub fn from_bytes(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
             Ok((name, tensor))
         })
         .collect()
+}
+
+/// The tensors of a file of other programs, on the CPU: a safetensors file, or a state dict that PyTorch's `torch.save` wrote, in
+/// either of its formats (zip, and the older one of PyTorch before 1.6). Of any number type; contiguous tensors only.
+///
+/// No code of the file is run. Cost: the file's size again.
+///
+/// # Errors
+/// A file of another kind, one that is cut short or damaged, a checkpoint that is no state dict.
+pub fn read_weights(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
+    if let Some(tensors) = torch::read(bytes) {
+        return tensors;
+    }
+    // Eight bytes of length, and a JSON object of that length.
+    if bytes.get(8) != Some(&b'{') {
+        candle_core::bail!("neither a checkpoint of PyTorch nor a safetensors file");
+    }
+    match candle_core::safetensors::load_buffer(bytes, &Device::Cpu) {
+        Ok(tensors) => Ok(tensors.into_iter().collect()),
+        Err(error) => candle_core::bail!("a safetensors file that is cut short or damaged ({error})"),
+    }
 }

@@ -39,8 +39,8 @@ pub use eval::generate::{
     Agreement, Edit, Endpoint, GenerateRequest, Generated, Inversion, InversionStep, Work, generate,
 };
 pub use eval::generation::{
-    ClassifierAccuracy, EvaluatorReport, GenerationEvaluation, GenerationRequest, GeneratorReport, NetworkScores,
-    evaluate_generation,
+    ClassifierAccuracy, EvaluatorReport, GenerationEvaluation, GenerationRequest, GeneratorReport, InceptionReport,
+    NetworkScores, evaluate_generation,
 };
 pub use eval::label_quality::{Judge, LabelQuality, SuspectLabel, label_quality};
 pub use eval::predict::{PredictRequest, Predictions, predict};

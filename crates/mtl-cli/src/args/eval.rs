@@ -27,6 +27,10 @@ pub struct Eval {
     /// Random seed of the samples [default: 0].
     #[arg(long, value_name = "N", requires = "generation", allow_negative_numbers = true)]
     pub seed: Option<u64>,
+    /// Also score in the features of the Inception-v3 of the FID. FILE is pt_inception-2015-12-05-6726825d.pth of pytorch-fid or
+    /// weights-inception-2015-12-05-6726825d.pth of torch-fidelity, or the same tensors as safetensors.
+    #[arg(long, value_name = "FILE", requires = "generation")]
+    pub inception: Option<PathBuf>,
     /// Device [default: that of training].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,

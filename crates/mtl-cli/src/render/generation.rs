@@ -19,7 +19,7 @@ pub fn generators(found: &GenerationEvaluation) -> String {
                 let same = own.and_then(|own| own.scores.iter().find(|other| other.name == score.name));
                 same.map_or_else(|| "-".to_owned(), value)
             };
-            let mut row = vec![if index == 0 { network.network.to_owned() } else { String::new() }, name(score)];
+            let mut row = vec![if index == 0 { network.network.clone() } else { String::new() }, name(score)];
             row.extend(found.generators.iter().map(|generator| of(&generator.networks)));
             row.push(of(&found.floor));
             table.add_row(row);
@@ -64,6 +64,13 @@ pub fn classifiers(found: &GenerationEvaluation) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// The line about the weights of Inception-v3.
+pub fn inception(found: &GenerationEvaluation) -> Option<String> {
+    let inception = found.inception.as_ref()?;
+    let hash = &inception.sha256[..12.min(inception.sha256.len())];
+    Some(format!("inception: {} (sha256 {hash}); images resized {}", inception.file.display(), inception.resize))
 }
 
 /// Name with its direction, and the number of classes of a mean over classes.

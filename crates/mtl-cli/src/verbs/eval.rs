@@ -6,7 +6,7 @@ use crate::args::Eval;
 use crate::failure::Failure;
 use crate::output::{json, out, say};
 use crate::paths::must_exist;
-use crate::render::generation::{classifiers, generators};
+use crate::render::generation::{classifiers, generators, inception};
 use crate::render::scores::scores;
 
 /// Prints one table, or those of the generators.
@@ -34,11 +34,15 @@ pub fn run(args: &Eval) -> Result<(), Failure> {
 }
 
 fn generation(args: &Eval) -> Result<(), Failure> {
+    if let Some(file) = &args.inception {
+        must_exist(file, "file").map_err(Failure::Usage)?;
+    }
     let request = GenerationRequest {
         samples: args.samples,
         classifier_on_samples: args.cas,
         generator: args.generator.clone(),
         seed: args.seed.unwrap_or(0),
+        inception: args.inception.clone(),
     };
     let mut progress = |line: &str| say(format_args!("{line} ..."));
     let found = mtl_train::evaluate_generation(&args.run, &request, args.device.as_deref(), &mut progress)?;
@@ -54,7 +58,7 @@ fn generation(args: &Eval) -> Result<(), Failure> {
     let words = "held-out images against samples of each generator";
     out(format_args!("{}: {} {words} ({}) of {}", found.run.display(), found.held_out, found.samples, found.data))?;
     out(generators(&found))?;
-    for line in classifiers(&found) {
+    for line in classifiers(&found).into_iter().chain(inception(&found)) {
         out(line)?;
     }
     for generator in &found.generators {

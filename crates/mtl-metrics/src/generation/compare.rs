@@ -92,7 +92,12 @@ pub fn floor(
     count: usize,
     seed: Seed,
 ) -> Result<GenerationScores, Error> {
-    let mut rows = seed.stream("floor", &[]).permutation(other_real.images());
+    compare(held_out, &other_real.select(&floor_rows(other_real.images(), count, seed)))
+}
+
+/// The rows that [`floor`] draws of `images` other real ones: for features that are expensive to compute.
+pub fn floor_rows(images: usize, count: usize, seed: Seed) -> Vec<usize> {
+    let mut rows = seed.stream("floor", &[]).permutation(images);
     rows.truncate(count);
-    compare(held_out, &other_real.select(&rows))
+    rows
 }

@@ -46,7 +46,7 @@ mod variety;
 use serde::{Deserialize, Serialize};
 
 pub use classes::{MIN_PER_CLASS, compare_classes};
-pub use compare::{Frechet, GenerationScores, MIN_FOR_FRECHET, compare, floor};
+pub use compare::{Frechet, GenerationScores, MIN_FOR_FRECHET, compare, floor, floor_rows};
 pub use features::{Features, Values};
 pub use frechet::frechet_distance;
 pub use kid::{kid, kid_of_subsets, kid_over_subsets};

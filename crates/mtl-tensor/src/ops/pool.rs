@@ -144,7 +144,7 @@ fn windows(x: &Tensor, k: usize, op: &str) -> Result<(usize, usize, usize, Vec<u
 
 /// Maximum over the last dimension. Which number wins is found as the kernel finds it, so the gradient goes to the first of several
 /// equal ones and to no other.
-fn composed_max(windows: &Tensor) -> Result<Tensor> {
+pub(super) fn composed_max(windows: &Tensor) -> Result<Tensor> {
     let values = windows.detach();
     let count = values.dim(D::Minus1)?;
     let mut best = values.narrow(D::Minus1, 0, 1)?.contiguous()?;

@@ -37,6 +37,32 @@ fn the_first_of_equal_maxima_gets_the_gradient() {
     });
 }
 
+#[test]
+fn overlapping_windows_leave_out_what_is_beyond_the_border() {
+    on_both_paths(|path| {
+        let windows = ops::Sliding { k: 3, stride: 1, padding: 1 };
+        let values = [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0];
+        let (y, dx) = value_and_gradient(&var(&values, &[1, 1, 2, 3]), |x| ops::sliding_max_pool2d(x, windows));
+        assert_eq!((y, dx), (vec![-1., -1., -2., -1., -1., -2.], vec![4., 2., 0., 0., 0., 0.]), "{path}");
+        let (y, _) = value_and_gradient(&var(&values, &[1, 1, 2, 3]), |x| ops::sliding_avg_pool2d(x, windows));
+        assert_eq!(y, [-3.0, -3.5, -4.0, -3.0, -3.5, -4.0], "{path}");
+        // A maximum in several windows gets a gradient from each, the first of equal ones; NaN wins.
+        let every = ops::Sliding { k: 2, stride: 1, padding: 0 };
+        let tied = [7.0, 7.0, 0.0, 7.0, 7.0, f64::NAN];
+        let (y, dx) = value_and_gradient(&var(&tied, &[1, 1, 2, 3]), |x| ops::sliding_max_pool2d(x, every));
+        assert!(y[0] == 7.0 && y[1].is_nan(), "{path}: {y:?}");
+        assert_eq!(dx, [1., 0., 0., 0., 0., 1.], "{path}");
+        let x = constant(&values, &[1, 1, 2, 3]);
+        for wrong in [
+            ops::Sliding { padding: 3, ..windows },
+            ops::Sliding { stride: 0, ..windows },
+            ops::Sliding { k: 5, ..windows },
+        ] {
+            assert!(ops::sliding_max_pool2d(&x, wrong).is_err() && ops::sliding_avg_pool2d(&x, wrong).is_err());
+        }
+    });
+}
+
 /// A flat image behind a kernel of ones: each window is one big tie.
 #[test]
 fn a_pooled_flat_image_gives_each_gradient_once() {

@@ -69,6 +69,13 @@ fn linear_and_pooling() {
         check("max_pool2d", &[input("x", &[2, 3, h, w])], |i| ops::max_pool2d(&i[0], k));
         check("avg_pool2d", &[input("x", &[2, 3, h, w])], |i| ops::avg_pool2d(&i[0], k));
     }
+    for (k, stride, padding, h, w) in
+        [(3, 2, 0, 7, 6), (3, 1, 1, 4, 5), (2, 1, 0, 3, 4), (3, 3, 2, 5, 2), (2, 3, 1, 7, 7)]
+    {
+        let windows = ops::Sliding { k, stride, padding };
+        check("sliding_max_pool2d", &[input("x", &[2, 3, h, w])], |i| ops::sliding_max_pool2d(&i[0], windows));
+        check("sliding_avg_pool2d", &[input("x", &[2, 3, h, w])], |i| ops::sliding_avg_pool2d(&i[0], windows));
+    }
     check("global_avg_pool", &[input("x", &[2, 3, 4, 5])], |i| ops::global_avg_pool(&i[0]));
 }
 

@@ -1,5 +1,6 @@
 //! Every op of the crate against central differences and against candle's own slow ops, on both code paths.
 
+mod checkpoints;
 mod convolutions;
 mod device;
 mod edges;

@@ -11,6 +11,10 @@ use mtl_train::{Error, ErrorKind, GenerationRequest, Measured, evaluate_generati
 
 use crate::{tiny, trained};
 
+#[path = "../../../../tests/goldens/inception.rs"]
+#[allow(dead_code)]
+mod inception;
+
 fn evaluated(run: &Path, request: &GenerationRequest) -> mtl_train::Result<mtl_train::GenerationEvaluation> {
     evaluate_generation(run, request, None, &mut |_| {})
 }
@@ -25,7 +29,7 @@ fn generators_are_scored_against_held_out_images_by_independent_networks() {
     let names: Vec<&str> = found.generators.iter().map(|generator| generator.generator.as_str()).collect();
     assert_eq!(names, ["gan", "vae"]);
     for generator in &found.generators {
-        let networks: Vec<&str> = generator.networks.iter().map(|scores| scores.network).collect();
+        let networks: Vec<&str> = generator.networks.iter().map(|scores| scores.network.as_str()).collect();
         assert_eq!(networks, ["evaluator", "random"]);
         for (network, floor) in generator.networks.iter().zip(&found.floor) {
             let kid = &network.scores[0];
@@ -60,6 +64,44 @@ fn generators_are_scored_against_held_out_images_by_independent_networks() {
 
     let wrong = evaluated(&run, &GenerationRequest { samples: Some(2), ..Default::default() }).unwrap_err();
     assert!(wrong.to_string().starts_with("samples: from 6"), "{wrong}");
+}
+
+#[test]
+fn inception_features_are_scored_if_its_weights_are_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = trained(tiny(dir.path(), &["stages.run=[\"vae\"]", "data.split.test=0.15"]));
+    let file = dir.path().join("weights.safetensors");
+    std::fs::write(&file, serial::to_bytes(&inception::weights(), &BTreeMap::new()).unwrap()).unwrap();
+    let request = GenerationRequest { samples: Some(6), inception: Some(file.clone()), ..Default::default() };
+    let mut lines = Vec::new();
+    let found = evaluate_generation(&run, &request, None, &mut |line| lines.push(line.to_owned())).unwrap();
+    let network = "Inception features of weights.safetensors";
+    let networks =
+        |scores: &[mtl_train::NetworkScores]| scores.iter().map(|scores| scores.network.clone()).collect::<Vec<_>>();
+    assert_eq!(networks(&found.floor), ["evaluator", network, "random"]);
+    assert_eq!(networks(&found.generators[0].networks), ["evaluator", network, "random"]);
+    let scores = &found.generators[0].networks[1].scores;
+    let names: Vec<&str> = scores.iter().map(|score| score.name.as_str()).collect();
+    assert_eq!(names, ["kid", "precision", "recall", "density", "coverage"], "too few images for a Frechet distance");
+    assert_eq!((scores[0].real, scores[0].generated), (found.held_out, 6));
+    let report = found.inception.as_ref().unwrap();
+    assert!(!report.kept && !report.published && report.sha256.len() == 64);
+    assert!(found.notes.iter().any(|note| note.contains("not called FID")), "{:?}", found.notes);
+    assert!(lines.contains(&format!("Inception features of {} held-out images", found.held_out)), "{lines:?}");
+    assert!(lines.contains(&"Inception features of 6 samples of vae".to_owned()), "{lines:?}");
+    let text = std::fs::read_to_string(run.join("evaluation/generation.json")).unwrap();
+    assert!(text.contains(&report.sha256) && text.contains(network));
+
+    // Real images are computed once; equal requests give equal numbers.
+    let again = evaluated(&run, &request).unwrap();
+    assert!(again.inception.unwrap().kept);
+    assert_eq!(&again.generators[0].networks[1].scores, scores);
+
+    // A wrong file is an error before anything is computed.
+    std::fs::write(&file, "<html>").unwrap();
+    let mut lines = 0;
+    let error = evaluate_generation(&run, &request, None, &mut |_| lines += 1).unwrap_err();
+    assert!(error.to_string().contains("weights.safetensors: neither") && lines == 0, "{error}");
 }
 
 #[test]

@@ -83,6 +83,13 @@ impl Images {
         sha256(format!("{} {}", sha256(&self.bytes), sha256(&classes)).as_bytes())
     }
 
+    /// Some of them.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let size = self.shape.0 * self.shape.1 * self.shape.2;
+        let bytes = rows.iter().flat_map(|row| &self.bytes[row * size..][..size]).copied().collect();
+        Self { bytes, shape: self.shape, classes: rows.iter().map(|&row| self.classes[row]).collect() }
+    }
+
     /// One image as a tile of a picture.
     pub fn tile(&self, row: usize) -> Tile {
         let (channels, height, width) = self.shape;

@@ -6,13 +6,14 @@ use std::time::Instant;
 use mtl_metrics::Score;
 use mtl_metrics::generation::{
     Features, GenerationScore, GenerationScores, MIN_FOR_FRECHET, Memorisation, compare, compare_classes, floor,
-    memorisation,
+    floor_rows, memorisation,
 };
 use mtl_rng::Seed;
 use serde::Serialize;
 
 use super::evaluator::{self, Evaluator};
 use super::images::Images;
+use super::inception::{Inception, InceptionReport, RealInception};
 use super::neighbours;
 use super::random::{self, RandomFeatures, RandomNetworks, mean_over_networks};
 use crate::data::Plan;
@@ -24,6 +25,8 @@ use crate::store::LoadedRun;
 
 /// Samples without a number given, at most.
 const SAMPLES: usize = 2_000;
+/// Of the draw of training images for the floor.
+const FLOOR_SEED: Seed = Seed::new(0);
 
 /// Which samples are compared, and how.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,8 @@ pub struct GenerationRequest {
     pub generator: Option<String>,
     /// Random seed of the samples. Default 0.
     pub seed: u64,
+    /// File of weights of the Inception-v3 of the FID. Default: without its scores.
+    pub inception: Option<PathBuf>,
 }
 
 /// Scores of the generators of a run.
@@ -57,6 +62,8 @@ pub struct GenerationEvaluation {
     pub samples: usize,
     /// The trained classifier whose features are used; `None` without a classification task.
     pub evaluator: Option<EvaluatorReport>,
+    /// The Inception-v3 whose features are used; `None` without its weights.
+    pub inception: Option<InceptionReport>,
     /// Scores of training images in place of samples, by network: what a perfect generator scores.
     pub floor: Vec<NetworkScores>,
     /// The generators.
@@ -85,8 +92,8 @@ pub struct EvaluatorReport {
 /// Scores in the features of one network.
 #[derive(Clone, Debug, Serialize)]
 pub struct NetworkScores {
-    /// `evaluator` or `random`.
-    pub network: &'static str,
+    /// `evaluator`, `inception` or `random`; "Inception features of FILE" for other weights than the published ones.
+    pub network: String,
     /// KID first.
     pub scores: Vec<GenerationScore>,
 }
@@ -121,11 +128,12 @@ pub struct GeneratorReport {
 /// per generator. `progress` gets a line before each part that takes long.
 ///
 /// Cost on two cores at 64x64 and 1,000 training images: about a minute for the evaluator, once; about 10 s per generator for
-/// 1,000 samples. Memory: training
-/// and held-out images in 8 bits, and 7 KiB of features per image.
+/// 1,000 samples; Inception-v3 takes far longer (docs/generators.md). Memory: training and held-out images in 8 bits, and 7 KiB of
+/// features per image, with Inception-v3 15 KiB.
 ///
 /// # Errors
-/// A run without a trained generator, data that is gone or has changed, fewer than six held-out images.
+/// A run without a trained generator, data that is gone or has changed, fewer than six held-out images, weights of
+/// another network than the Inception-v3 of the FID.
 pub fn evaluate_generation(
     run: &Path,
     request: &GenerationRequest,
@@ -135,16 +143,21 @@ pub fn evaluate_generation(
     let began = Instant::now();
     let trained = LoadedRun::load_with_inventory(run, device)?;
     let names = choose_generators(&trained, request.generator.as_deref())?;
+    let inception = request
+        .inception
+        .as_deref()
+        .map(|file| Inception::open(file, trained.schema.channels, &trained.device))
+        .transpose()?;
     let plan = own_plan(run, &trained)?;
     let mut warnings: Vec<String> = trained.warning.iter().cloned().collect();
     let seen = TrainedOn::before(&trained.config)?;
     warnings.extend(seen.warning(&*plan.dataset, &plan.split.test, "held-out images")?);
     warnings.extend(seen.doubts("held-out images"));
-    let room = Room::open(run, &trained, &plan, request, progress)?;
+    let room = Room::open(run, &trained, &plan, request, inception, progress)?;
     let mut generators = Vec::new();
     for name in names {
         progress(&format!("{} samples of {name}", room.labels.len()));
-        generators.push(room.generator(&name, request)?);
+        generators.push(room.generator(&name, request, progress)?);
     }
     let evaluation = GenerationEvaluation {
         run: run.to_owned(),
@@ -160,6 +173,7 @@ pub fn evaluate_generation(
         warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
         seconds: began.elapsed().as_secs_f64(),
         evaluator: room.judge.map(|judge| judge.report),
+        inception: room.inception.map(|inception| inception.report),
     };
     let path = run.join("evaluation").join("generation.json");
     let text = serde_json::to_vec_pretty(&evaluation)
@@ -181,6 +195,7 @@ struct Room<'a> {
     /// Random features of training and held-out images.
     random_features: [RandomFeatures; 2],
     judge: Option<Judge>,
+    inception: Option<RealInception>,
     /// Class of each sample.
     labels: Vec<i32>,
     notes: Vec<String>,
@@ -200,6 +215,7 @@ impl<'a> Room<'a> {
         trained: &'a LoadedRun,
         plan: &'a Plan,
         request: &GenerationRequest,
+        inception: Option<Inception>,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Self> {
         let training_rows: Vec<usize> = plan.real_training_rows().collect();
@@ -232,6 +248,12 @@ impl<'a> Room<'a> {
             return Err(Error::setting("samples", format!("from 6 to 100,000 samples can be compared, not {count}")));
         }
         let labels = labels(&training, count, classes, request.seed);
+        let inception = inception.map(|inception| {
+            let floor = training.select(&floor_rows(training.len(), count, FLOOR_SEED));
+            RealInception::new(inception, &run.join("evaluation"), [&held_out, &floor], progress)
+        });
+        let inception = inception.transpose()?;
+        notes.extend(inception.as_ref().and_then(RealInception::note));
         if held_out.len().min(count) < MIN_FOR_FRECHET {
             notes.push(format!(
                 "no Frechet distance: it needs {MIN_FOR_FRECHET} held-out images and samples, these are {} and {count}",
@@ -251,6 +273,7 @@ impl<'a> Room<'a> {
             random,
             random_features,
             judge,
+            inception,
             labels,
             notes,
         })
@@ -258,12 +281,15 @@ impl<'a> Room<'a> {
 
     /// Training images in place of samples.
     fn floor(&self) -> Result<Vec<NetworkScores>> {
-        let seed = Seed::new(0);
+        let seed = FLOOR_SEED;
         let count = self.labels.len();
         let mut all = Vec::new();
         if let Some(judge) = &self.judge {
             let scores = floor(&judge.held_out, &judge.training, count, seed)?;
             all.push(named(evaluator::NAME, &scores));
+        }
+        if let Some(inception) = &self.inception {
+            all.push(inception.floor()?);
         }
         let [training, held_out] = &self.random_features;
         let pairs = held_out.each()?.into_iter().zip(training.each()?);
@@ -272,7 +298,12 @@ impl<'a> Room<'a> {
         Ok(all)
     }
 
-    fn generator(&self, name: &str, request: &GenerationRequest) -> Result<GeneratorReport> {
+    fn generator(
+        &self,
+        name: &str,
+        request: &GenerationRequest,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<GeneratorReport> {
         let generator = &*self.trained.model.generators[name];
         let mut stream = Seed::new(request.seed).stream("evaluated samples", &[]);
         let samples = Images::sampled(generator, &self.labels, &mut stream)?;
@@ -298,6 +329,9 @@ impl<'a> Room<'a> {
             };
             let accuracy = judge.evaluator.accuracy(&samples, classes)?;
             classifier = accuracy.map(|samples| ClassifierAccuracy { samples, trained_on_samples });
+        }
+        if let Some(inception) = &self.inception {
+            networks.push(inception.scores(&samples, &format!("samples of {name}"), progress)?);
         }
         let features = self.random.features(&samples, &self.trained.device)?;
         let [training, held_out] = &self.random_features;
@@ -339,8 +373,8 @@ fn labels(training: &Images, count: usize, classes: usize, seed: u64) -> Vec<i32
     (0..count).map(|at| known[order[at % order.len()]]).collect()
 }
 
-fn named(network: &'static str, scores: &GenerationScores) -> NetworkScores {
-    NetworkScores { network, scores: scores.list().into_iter().cloned().collect() }
+fn named(network: &str, scores: &GenerationScores) -> NetworkScores {
+    NetworkScores { network: network.to_owned(), scores: scores.list().into_iter().cloned().collect() }
 }
 
 /// Each score as mean over the random networks.
@@ -348,5 +382,5 @@ fn averaged(each: Vec<GenerationScores>) -> NetworkScores {
     let lists: Vec<Vec<&GenerationScore>> = each.iter().map(GenerationScores::list).collect();
     let scores =
         (0..lists[0].len()).map(|at| mean_over_networks(&lists.iter().map(|list| list[at]).collect::<Vec<_>>()));
-    NetworkScores { network: random::NAME, scores: scores.collect() }
+    NetworkScores { network: random::NAME.to_owned(), scores: scores.collect() }
 }
