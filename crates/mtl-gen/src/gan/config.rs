@@ -90,6 +90,10 @@ pub struct Config {
     pub minibatch_std: bool,
     /// Weight of the heads on the shared trunk in mode `hybrid`, at least 0; the own trunk has weight 1. Default 0.5.
     pub frozen_weight: f64,
+    /// Fractions of training between which the weight of the own trunk in the generator's loss of mode `hybrid` rises from 0 to 1.
+    /// Default `[0, 0.1]`: the generator starts from a trained decoder, and scores of a trunk that is not trained yet would
+    /// undo it.
+    pub own_ramp: [f64; 2],
     /// Weight of feature matching in the generator's loss of the modes `frozen` and `hybrid`: MMD^2 between features of the batch
     /// and of all training images ([`super::matching`]). Default 1; 0 turns it off.
     pub feature_matching: f64,
@@ -133,6 +137,7 @@ impl Default for Config {
             consistency: 0.0,
             minibatch_std: true,
             frozen_weight: 0.5,
+            own_ramp: [0.0, 0.1],
             feature_matching: 1.0,
             random_trunks: 2,
             heads_lr: 5e-3,
@@ -206,9 +211,10 @@ impl Config {
                 return Err(Error::option(key, value, "must be 0 or more"));
             }
         }
-        let [from, to] = self.class_ramp;
-        if from.is_nan() || to.is_nan() || from > to {
-            return Err(Error::option("class_ramp", self.class_ramp, "must be two fractions of training in order"));
+        for (key, [from, to]) in [("class_ramp", self.class_ramp), ("own_ramp", self.own_ramp)] {
+            if from.is_nan() || to.is_nan() || from > to {
+                return Err(Error::option(key, [from, to], "must be two fractions of training in order"));
+            }
         }
         self.decoder.check().map_err(|error| error.below("decoder"))?;
         self.augment.check().map_err(|error| error.below("augment"))
@@ -221,9 +227,18 @@ impl Config {
 
     /// Weight of the class condition in the discriminator.
     pub(super) fn class_weight(&self, progress: f64) -> f64 {
-        let [from, to] = self.class_ramp;
-        if progress >= to { 1.0 } else { ((progress - from) / (to - from)).max(0.0) }
+        ramp(self.class_ramp, progress)
     }
+
+    /// Weight of the own trunk in the generator's loss.
+    pub(super) fn own_weight(&self, progress: f64) -> f64 {
+        if self.mode == Mode::Hybrid { ramp(self.own_ramp, progress) } else { 1.0 }
+    }
+}
+
+/// From 0 at the first fraction to 1 at the second one.
+fn ramp([from, to]: [f64; 2], progress: f64) -> f64 {
+    if progress >= to { 1.0 } else { ((progress - from) / (to - from)).max(0.0) }
 }
 
 #[cfg(test)]
@@ -231,10 +246,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn class_ramp() {
+    fn ramps() {
         let config = Config { class_ramp: [0.2, 0.4], ..Config::default() };
         assert_eq!([0.1, 0.2, 0.4, 0.9].map(|at| config.class_weight(at)), [0.0, 0.0, 1.0, 1.0]);
         assert!((config.class_weight(0.3) - 0.5).abs() < 1e-12);
         assert_eq!(Config::default().class_weight(0.0), 1.0);
+        let own = |mode| [0.0, 0.05, 0.1].map(|at| Config { mode, ..Config::default() }.own_weight(at));
+        assert_eq!((own(Mode::Hybrid), own(Mode::Scratch)), ([0.0, 0.5, 1.0], [1.0; 3]));
     }
 }

@@ -244,7 +244,7 @@ impl<'a> Step<'a> {
                 let real = real.get(tap).map(Tensor::detach);
                 adversarial.add(config.loss.generator(fake, real.as_ref())?)?;
             }
-            sum.add("own", adversarial, 1.0)?;
+            sum.add("own", adversarial, config.own_weight(self.batch.progress))?;
         }
         let (mut hinge, mut matching) = (Mean::default(), Mean::default());
         for (backbone, features) in gan.backbones.iter().zip(&shared.features) {
