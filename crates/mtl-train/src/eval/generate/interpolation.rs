@@ -67,13 +67,11 @@ pub(super) fn write(
     let there: Vec<_> = between.iter().map(|tile| tile.enlarged(SIDE)).collect();
     let back = there[1..frames - 1].iter().rev();
     let loops: Vec<_> = there.iter().chain(back).cloned().collect();
-    let writers: [(&str, fn(&Path, &[image::RgbImage]) -> Result<()>); 2] =
-        [("interpolation.gif", write_gif), ("interpolation.apng", write_apng)];
-    for (name, write) in writers {
-        let path = made.folder.join(name);
-        write(&path, &loops)?;
-        made.animations.push(path);
-    }
+    let path = |name: &str| made.folder.join(name);
+    let (gif, apng) = (path("interpolation.gif"), path("interpolation.apng"));
+    write_gif(&gif, &loops)?;
+    write_apng(&apng, &loops)?;
+    made.animations = vec![gif, apng];
     made.grid = made.folder.join("frames.png");
     write_grid(&made.grid, &between, COLUMNS)?;
     Ok(made)
