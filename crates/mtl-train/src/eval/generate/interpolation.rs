@@ -9,8 +9,6 @@
 //! (Shoemake 1985). On a straight line the middle would be nearer to the mean than samples are, and its images flatter. If the
 //! classes differ, each frame is the mix `(1 - t) G(z(t), a) + t G(z(t), b)` of two images: labels have no values between.
 
-use std::path::Path;
-
 use mtl_tensor::{Tensor, from_host, to_f64};
 
 use super::animation::{write_apng, write_gif};
@@ -67,13 +65,10 @@ pub(super) fn write(
     let there: Vec<_> = between.iter().map(|tile| tile.enlarged(SIDE)).collect();
     let back = there[1..frames - 1].iter().rev();
     let loops: Vec<_> = there.iter().chain(back).cloned().collect();
-    let writers: [(&str, fn(&Path, &[image::RgbImage]) -> Result<()>); 2] =
-        [("interpolation.gif", write_gif), ("interpolation.apng", write_apng)];
-    for (name, write) in writers {
-        let path = made.folder.join(name);
-        write(&path, &loops)?;
-        made.animations.push(path);
-    }
+    let [gif, apng] = ["interpolation.gif", "interpolation.apng"].map(|name| made.folder.join(name));
+    write_gif(&gif, &loops)?;
+    write_apng(&apng, &loops)?;
+    made.animations = vec![gif, apng];
     made.grid = made.folder.join("frames.png");
     write_grid(&made.grid, &between, COLUMNS)?;
     Ok(made)

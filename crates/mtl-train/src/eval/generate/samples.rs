@@ -35,7 +35,7 @@ pub(super) fn write(chosen: &Chosen<'_>) -> Result<Generated> {
     rows.write_record([IMAGE].into_iter().chain(task).chain([GENERATED, SEED])).map_err(failed)?;
     let seed = chosen.request.seed.to_string();
     let mut all = Vec::new();
-    each_batch(chosen, &labels, &mut |tiles, labels| {
+    each_batch(chosen, &labels, |tiles, labels| {
         for (tile, label) in tiles.into_iter().zip(labels) {
             let name = format!("{:05}.png", made.images.len());
             tile.write(&pictures.join(&name))?;
@@ -61,7 +61,7 @@ pub(super) fn write(chosen: &Chosen<'_>) -> Result<Generated> {
 pub(super) fn write_grid_only(chosen: &Chosen<'_>) -> Result<Generated> {
     let labels = chosen.labels(None)?;
     let mut all = Vec::new();
-    each_batch(chosen, &labels, &mut |tiles, _| {
+    each_batch(chosen, &labels, |tiles, _| {
         all.extend(tiles);
         Ok(())
     })?;
@@ -83,7 +83,7 @@ fn finish(chosen: &Chosen<'_>, mut made: Generated, all: &[Tile]) -> Result<Gene
 fn each_batch(
     chosen: &Chosen<'_>,
     labels: &[i32],
-    body: &mut dyn FnMut(Vec<Tile>, &[i32]) -> Result<()>,
+    mut body: impl FnMut(Vec<Tile>, &[i32]) -> Result<()>,
 ) -> Result<()> {
     let mut stream = Chosen::stream(chosen.request.seed);
     labels.chunks(BATCH).try_for_each(|labels| {
