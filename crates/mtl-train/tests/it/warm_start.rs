@@ -52,7 +52,8 @@ fn two_runs_give_what_one_gives() {
             hash(&two.unwrap(), "last", "model.safetensors"),
             "{stages}"
         );
-        assert!(heard.warnings.is_empty(), "{:?}", heard.warnings);
+        // The trunk is trained; the images are few for a generator.
+        assert!(heard.warnings.iter().all(|warning| warning.contains("below 100")), "{:?}", heard.warnings);
         assert!(
             heard.notes.iter().any(|note| note.contains("trunk, heads, vae start from the weights of")),
             "{:?}",

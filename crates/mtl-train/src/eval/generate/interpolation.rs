@@ -9,8 +9,6 @@
 //! (Shoemake 1985). On a straight line the middle would be nearer to the mean than samples are, and its images flatter. If the
 //! classes differ, each frame is the mix `(1 - t) G(z(t), a) + t G(z(t), b)` of two images: labels have no values between.
 
-use std::path::Path;
-
 use mtl_tensor::{Tensor, from_host, to_f64};
 
 use super::animation::{write_apng, write_gif};
@@ -67,8 +65,7 @@ pub(super) fn write(
     let there: Vec<_> = between.iter().map(|tile| tile.enlarged(SIDE)).collect();
     let back = there[1..frames - 1].iter().rev();
     let loops: Vec<_> = there.iter().chain(back).cloned().collect();
-    let path = |name: &str| made.folder.join(name);
-    let (gif, apng) = (path("interpolation.gif"), path("interpolation.apng"));
+    let [gif, apng] = ["interpolation.gif", "interpolation.apng"].map(|name| made.folder.join(name));
     write_gif(&gif, &loops)?;
     write_apng(&apng, &loops)?;
     made.animations = vec![gif, apng];
