@@ -75,10 +75,18 @@ pub fn read_weights(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
     }
     // Eight bytes of length, and a JSON object of that length.
     if bytes.get(8) != Some(&b'{') {
-        candle_core::bail!("neither a checkpoint of PyTorch nor a safetensors file");
+        return Err(candle_core::Error::Msg("neither a checkpoint of PyTorch nor a safetensors file".into()));
     }
     match candle_core::safetensors::load_buffer(bytes, &Device::Cpu) {
         Ok(tensors) => Ok(tensors.into_iter().collect()),
-        Err(error) => candle_core::bail!("a safetensors file that is cut short or damaged ({error})"),
+        Err(error) => {
+            let problem = format!("a safetensors file that is cut short or damaged ({})", first_line(&error));
+            Err(candle_core::Error::Msg(problem))
+        }
     }
+}
+
+/// An error's message without its backtrace.
+fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

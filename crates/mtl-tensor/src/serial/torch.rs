@@ -6,7 +6,12 @@ use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use candle_core::pickle::{Object, Stack};
-use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_core::{DType, Device, Result, Tensor};
+
+/// An error without candle's backtrace, which would be part of the message.
+macro_rules! bail {
+    ($($message:tt)*) => { return Err(candle_core::Error::Msg(format!($($message)*))) };
+}
 
 const ZIP: &[u8] = b"PK\x03\x04";
 /// The pickle of the older format's magic number, 0x1950a86a20f9469cfc6c.
@@ -91,7 +96,10 @@ fn unpickle(bytes: &mut &[u8]) -> Result<Object> {
     // With overflow checks, candle's reader panics at long integers, which a damaged byte can pretend.
     match catch_unwind(AssertUnwindSafe(|| stack.read_loop(bytes))) {
         Ok(Ok(())) => stack.finalize(),
-        Ok(Err(error)) => bail!("it is cut short or damaged, or holds other objects than tensors by name ({error})"),
+        Ok(Err(error)) => bail!(
+            "it is cut short or damaged, or holds other objects than tensors by name ({})",
+            super::first_line(&error)
+        ),
         Err(_) => bail!("it is damaged"),
     }
 }
