@@ -35,7 +35,7 @@ pub fn sliding_max_pool2d(x: &Tensor, windows: Sliding) -> Result<Tensor> {
         let values = with_slice::<T, _>(x, |x| planes.fold(x, |best, value| if value > best || value.is_nan() { value } else { best }))?;
         let (saved, shape) = (Saved::new(x), x.shape().clone());
         record1("sliding_max_pool2d", x, Value::new(values, planes.shape()), move |grad| {
-            let dx = with_slice::<T, _>(saved.get()?, |x| with_slice::<T, _>(grad, |grad| planes.to_maxima(x, grad)))??;
+            let dx = with_slice::<T, _>(saved.get()?, |x| with_slice::<T, _>(grad, |grad| planes.gradient_to_maxima(x, grad)))??;
             Ok(Some(tensor(dx, shape.clone())?))
         })
     })
@@ -58,7 +58,7 @@ pub fn sliding_avg_pool2d(x: &Tensor, windows: Sliding) -> Result<Tensor> {
         let values = with_slice::<T, _>(x, |x| {
             let mut sums = planes.fold(x, |sum, value| sum + value);
             sums.par_chunks_mut(counts.len()).for_each(|plane| {
-                plane.iter_mut().zip(&counts).for_each(|(sum, count)| *sum = *sum * T::of(1.0 / *count as f64));
+                plane.iter_mut().zip(&counts).for_each(|(sum, count)| *sum *= T::of(1.0 / *count as f64));
             });
             sums
         })?;
@@ -145,7 +145,7 @@ impl Planes {
         self.each().map(|(rows, columns)| rows.len() * columns.len()).collect()
     }
 
-    fn to_maxima<T: Real>(&self, x: &[T], grad: &[T]) -> Vec<T> {
+    fn gradient_to_maxima<T: Real>(&self, x: &[T], grad: &[T]) -> Vec<T> {
         let mut dx = vec![T::default(); x.len()];
         let grads = grad.par_chunks(self.out.0 * self.out.1);
         dx.par_chunks_mut(self.pixels()).zip(x.par_chunks(self.pixels())).zip(grads).for_each(|((dx, x), grad)| {
