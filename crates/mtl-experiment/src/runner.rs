@@ -20,8 +20,9 @@ use crate::outcome::Outcome;
 /// See the module.
 pub(crate) struct Runner<'a, 'b> {
     experiment: &'a Experiment,
-    /// The settings of the first run without those of an arm, with absolute paths.
+    /// The settings of the first run without those of an arm, with absolute paths, and generators for the length of their stages.
     base: Config,
+    training_images: usize,
     /// Hash of the split of the data, by seed.
     splits: BTreeMap<u64, String>,
     /// The run folders, with their settings.
@@ -42,8 +43,8 @@ impl<'a, 'b> Runner<'a, 'b> {
     ) -> Result<Self> {
         let splits = [(plan.config.seed, plan.schema.split_sha256.clone())].into();
         let folders = folders(&experiment.runs)?;
-        let base = plan.config.clone();
-        Ok(Self { experiment, base, splits, folders, observers, stop, finished: 0, planned: 0 })
+        let (base, training_images) = (plan.config.clone(), plan.split.train.len());
+        Ok(Self { experiment, base, training_images, splits, folders, observers, stop, finished: 0, planned: 0 })
     }
 
     /// Checks the settings of an arm without its data.
@@ -130,6 +131,7 @@ impl<'a, 'b> Runner<'a, 'b> {
         config.data.path.clone_from(&self.base.data.path);
         config.data.sources.clone_from(&self.base.data.sources);
         config.model.init_from.clone_from(&self.base.model.init_from);
+        config.resolve_lengths(self.training_images);
         Ok(config)
     }
 

@@ -43,30 +43,6 @@ impl Preset {
     }
 }
 
-/// How a map is doubled in size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Upsampling {
-    /// Each pixel four times.
-    #[default]
-    Nearest,
-    /// Between pixels.
-    Bilinear,
-}
-
-impl Upsampling {
-    /// The convolution of the map, doubled in size.
-    fn convolve(self, conv: &Conv2d, x: &Tensor) -> Result<Tensor, Error> {
-        Ok(match self {
-            Self::Nearest => conv.forward_upsampled(x)?,
-            Self::Bilinear => {
-                let (_, _, height, width) = x.dims4()?;
-                conv.forward(&ops::upsample_bilinear(x, 2 * height, 2 * width)?)?
-            }
-        })
-    }
-}
-
 /// Architecture of the decoder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -77,22 +53,15 @@ pub struct Config {
     pub latent: usize,
     /// Length of the class embedding, at least 1. Default 32.
     pub embedding: usize,
-    /// How maps are doubled in size. Default `nearest`.
-    pub upsampling: Upsampling,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { preset: Preset::Xs, latent: 64, embedding: 32, upsampling: Upsampling::Nearest }
+        Self { preset: Preset::Xs, latent: 64, embedding: 32 }
     }
 }
 
 impl Config {
-    /// Whether a decoder with the settings `other` has the same parameters.
-    pub(crate) fn fits(&self, other: &Self) -> bool {
-        *self == Self { upsampling: self.upsampling, ..other.clone() }
-    }
-
     /// # Errors
     /// A vector of length 0.
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -220,13 +189,13 @@ impl Decoder {
             x = ops::upsample_bilinear(&x, self.base_size.0, self.base_size.1)?;
         }
         for level in &self.levels {
-            x = self.config.upsampling.convolve(&level.conv, &level.norm.forward(&x, &condition)?)?;
+            x = level.conv.forward_upsampled(&level.norm.forward(&x, &condition)?)?;
             if let Some((norm, conv)) = &level.residual {
                 x = ops::add(&x, &conv.forward(&norm.forward(&x, &condition)?)?)?;
             }
         }
         let x = ops::leaky_relu(&self.narrow.forward(&self.last_norm.forward(&x, &condition)?)?, 0.2)?;
-        Ok(ops::tanh(&self.config.upsampling.convolve(&self.paint, &x)?)?)
+        Ok(ops::tanh(&self.paint.forward_upsampled(&x)?)?)
     }
 }
 

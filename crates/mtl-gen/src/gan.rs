@@ -86,8 +86,8 @@ impl Gan {
         };
         let backbones = Backbone::all(config, &critic.sub("frozen"), input)?;
         let (generator, prior) = (scope.sub("generator"), scope.sub("prior"));
-        let adam = optim::Config::Adam { beta1: config.beta1, beta2: 0.99 };
-        let own_scale = config.own_lr / config.heads_lr;
+        let adam = optim::Config::Adam { beta1: config.beta1(), beta2: 0.99 };
+        let own_scale = config.own_lr / config.heads_lr();
         let mut lr_scales = vec![(format!("{}.own", critic.name()), own_scale)];
         if config.mode == Mode::Finetuned {
             lr_scales.insert(0, (format!("{}.own.trunk", critic.name()), 0.25 * own_scale));
@@ -100,7 +100,7 @@ impl Gan {
             lr,
         };
         let phases = vec![
-            phase("critic", &critic, lr_scales, config.heads_lr),
+            phase("critic", &critic, lr_scales, config.heads_lr()),
             phase("generator", &generator, Vec::new(), config.generator_lr),
         ];
         Ok(Self {
@@ -163,7 +163,7 @@ impl Generator for Gan {
             return Ok(Vec::new());
         }
         let note = match (input.generator)(name).and_then(|generator| generator.decoder_source()) {
-            Some(source) if source.config.fits(&self.config.decoder) => {
+            Some(source) if *source.config == self.config.decoder => {
                 self.start_from(&source)?;
                 format!("generator `{own}` starts from the decoder and the prior of generator `{name}`")
             }

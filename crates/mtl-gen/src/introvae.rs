@@ -190,7 +190,7 @@ impl Generator for IntroVae {
         }
         let source = (input.generator)(name).and_then(|generator| generator.decoder_source());
         let note = match source.map(|source| (source, source.encoder)) {
-            Some((source, Some(encoder))) if source.config.fits(&self.config.decoder) => {
+            Some((source, Some(encoder))) if *source.config == self.config.decoder => {
                 copy_parameters(&self.scope, source.decoder, &format!("{own}.decoder"))?;
                 copy_parameters(&self.scope, encoder, &format!("{own}.encoder"))?;
                 format!("generator `{own}` starts from the encoder and the decoder of generator `{name}`")

@@ -7,8 +7,7 @@ use mtl_metrics::generation::GenerationScore;
 use mtl_model::step::conflict::{Comparison, TaskPair};
 use serde::Serialize;
 
-use crate::record::{RunRecord, TaskScores};
-use crate::run::Signs;
+use crate::record::{RunRecord, Signs, TaskScores};
 
 /// Number of labels of one task in each subset.
 #[derive(Clone, Debug, PartialEq, Serialize)]

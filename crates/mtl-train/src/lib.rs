@@ -46,6 +46,6 @@ pub use eval::label_quality::{Judge, LabelQuality, SuspectLabel, label_quality};
 pub use eval::predict::{PredictRequest, Predictions, predict};
 pub use eval::prediction::{Predicted, TaskPrediction};
 pub use eval::prediction_table::Format;
-pub use record::{Best, Measured, RunRecord, StageRecord, TaskScores};
+pub use record::{Best, Measured, RunRecord, Signs, StageRecord, TaskScores};
 pub use run::{resume, resume_moved, train};
 pub use store::{LoadedRun, built_from};

@@ -106,3 +106,17 @@ pub struct TaskScores {
     /// Description of the constant predictions.
     pub baseline_words: String,
 }
+
+/// Signs that the training of a generator fails, measured at a validation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Signs {
+    /// Root mean square distance between samples, relative to that between validation images, in the features of the networks
+    /// `random`; near 1 for samples as varied as real images.
+    pub variety: f64,
+    /// The class with the lowest relative distance, and that distance. `None` without classes of enough images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least_varied: Option<(usize, f64)>,
+    /// Gap of the discriminator's scores. `None` without a discriminator, or if it does not tell samples from training images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<f64>,
+}

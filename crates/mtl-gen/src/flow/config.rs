@@ -74,7 +74,7 @@ impl GeneratorConfig for Config {
     }
 
     fn stage_defaults(&self) -> StageDefaults {
-        StageDefaults { batch: 64, steps_ratio: 2.0, minutes_share: 0.3, validations: 16, patience: 3 }
+        StageDefaults { batch: 64, steps_ratio: 2.0, minutes_share: 0.8, validations: 16, patience: 3 }
     }
 }
 

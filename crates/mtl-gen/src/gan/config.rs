@@ -59,9 +59,6 @@ pub struct Config {
     pub init_from: String,
     /// Architecture of the generator network.
     pub decoder: decoder::Config,
-    /// Whether that loss is taken of each pixel of the features (a patch of the image, Isola et al. 2017, arXiv 1611.07004) in
-    /// place of their mean. Default false.
-    pub per_patch: bool,
     /// Augmentation of real and generated images before the discriminator.
     pub augment: augment::Config,
     /// Whether the probability of the augmentation follows the discriminator's signs (ADA); it starts at 0. Without it the
@@ -90,25 +87,21 @@ pub struct Config {
     pub minibatch_std: bool,
     /// Weight of the heads on the shared trunk in mode `hybrid`, at least 0; the own trunk has weight 1. Default 0.5.
     pub frozen_weight: f64,
-    /// Fractions of training between which the weight of the own trunk in the generator's loss of mode `hybrid` rises from 0 to 1.
-    /// Default `[0, 0.1]`: the generator starts from a trained decoder, and scores of a trunk that is not trained yet would
-    /// undo it.
-    pub own_ramp: [f64; 2],
     /// Weight of feature matching in the generator's loss of the modes `frozen` and `hybrid`: MMD^2 between features of the batch
     /// and of all training images ([`super::matching`]). Default 1; 0 turns it off.
     pub feature_matching: f64,
     /// Untrained trunks whose features are matched besides those of the shared trunk. Default 2. With `frozen` they have
     /// heads of the discriminator, too.
     pub random_trunks: usize,
-    /// Peak learning rate of the heads on trunks that are not trained, above 0. Default 5e-3: with a lower one, samples get ringing
-    /// and saturated colours after some hundred steps.
-    pub heads_lr: f64,
-    /// Peak learning rate of the discriminator's own trunk and its heads, above 0. Default 5e-3.
+    /// Peak learning rate of the heads on trunks that are not trained, above 0. Default: 5e-3 in mode `frozen` (with a lower one,
+    /// samples get ringing and saturated colours after some hundred steps), else 1e-3.
+    pub heads_lr: Option<f64>,
+    /// Peak learning rate of the discriminator's own trunk and its heads, above 0. Default 5e-4.
     pub own_lr: f64,
     /// Peak learning rate of the generator network, above 0. Default 2e-4.
     pub generator_lr: f64,
-    /// Decay of the mean of gradients in Adam, of both phases, 0 to below 1. Default 0.5.
-    pub beta1: f64,
+    /// Decay of the mean of gradients in Adam, of both phases, 0 to below 1. Default: 0.5 in mode `frozen`, else 0.
+    pub beta1: Option<f64>,
     /// Weight of the labelled tasks' losses on real images in the discriminator's loss of mode `finetuned`, at least 0. Default
     /// 1; 0 turns them off. Cost: one pass of trunk and heads, half as much again per step on built-in scenes at 32x32.
     pub task_weight: f64,
@@ -125,7 +118,6 @@ impl Default for Config {
             init_from: "vae".to_owned(),
             decoder: decoder::Config::default(),
             loss: Adversarial::default(),
-            per_patch: false,
             augment: augment::Config::default(),
             adaptive: true,
             head_width: 64,
@@ -137,13 +129,12 @@ impl Default for Config {
             consistency: 0.0,
             minibatch_std: true,
             frozen_weight: 0.5,
-            own_ramp: [0.0, 0.1],
             feature_matching: 1.0,
             random_trunks: 2,
-            heads_lr: 5e-3,
-            own_lr: 5e-3,
+            heads_lr: None,
+            own_lr: 5e-4,
             generator_lr: 2e-4,
-            beta1: 0.5,
+            beta1: None,
             task_weight: 1.0,
             class_ramp: [0.0, 0.0],
         }
@@ -156,7 +147,7 @@ impl GeneratorConfig for Config {
     }
 
     fn stage_defaults(&self) -> StageDefaults {
-        StageDefaults { batch: 32, steps_ratio: 1.0, minutes_share: 0.22, validations: 8, patience: 0 }
+        StageDefaults { batch: 32, steps_ratio: 1.0, minutes_share: 0.8, validations: 8, patience: 0 }
     }
 
     fn resolved(&self, length: StageLength) -> Option<crate::Config> {
@@ -190,14 +181,15 @@ impl Config {
         if !(self.sigma > 0.0 && self.sigma.is_finite()) {
             return Err(Error::option("sigma", self.sigma, "must be above 0"));
         }
-        for (key, value) in [("heads_lr", self.heads_lr), ("own_lr", self.own_lr), ("generator_lr", self.generator_lr)]
+        for (key, value) in
+            [("heads_lr", self.heads_lr()), ("own_lr", self.own_lr), ("generator_lr", self.generator_lr)]
         {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(Error::option(key, value, "must be above 0"));
             }
         }
-        if !(0.0..1.0).contains(&self.beta1) {
-            return Err(Error::option("beta1", self.beta1, "must be from 0 to below 1"));
+        if !(0.0..1.0).contains(&self.beta1()) {
+            return Err(Error::option("beta1", self.beta1(), "must be from 0 to below 1"));
         }
         for (key, value) in [
             ("gamma", self.gamma.unwrap_or_default()),
@@ -211,13 +203,27 @@ impl Config {
                 return Err(Error::option(key, value, "must be 0 or more"));
             }
         }
-        for (key, [from, to]) in [("class_ramp", self.class_ramp), ("own_ramp", self.own_ramp)] {
-            if from.is_nan() || to.is_nan() || from > to {
-                return Err(Error::option(key, [from, to], "must be two fractions of training in order"));
-            }
+        let [from, to] = self.class_ramp;
+        if from.is_nan() || to.is_nan() || from > to {
+            return Err(Error::option("class_ramp", self.class_ramp, "must be two fractions of training in order"));
         }
         self.decoder.check().map_err(|error| error.below("decoder"))?;
         self.augment.check().map_err(|error| error.below("augment"))
+    }
+
+    /// Whether no trunk is trained.
+    fn heads_alone(&self) -> bool {
+        !self.mode.has_own_trunk()
+    }
+
+    /// Peak learning rate of the heads on trunks that are not trained.
+    pub(super) fn heads_lr(&self) -> f64 {
+        self.heads_lr.unwrap_or(if self.heads_alone() { 5e-3 } else { 1e-3 })
+    }
+
+    /// First decay of Adam.
+    pub(super) fn beta1(&self) -> f64 {
+        self.beta1.unwrap_or(if self.heads_alone() { 0.5 } else { 0.0 })
     }
 
     /// Weight of the gradient penalties for images of this size.
@@ -227,18 +233,9 @@ impl Config {
 
     /// Weight of the class condition in the discriminator.
     pub(super) fn class_weight(&self, progress: f64) -> f64 {
-        ramp(self.class_ramp, progress)
+        let [from, to] = self.class_ramp;
+        if progress >= to { 1.0 } else { ((progress - from) / (to - from)).max(0.0) }
     }
-
-    /// Weight of the own trunk in the generator's loss.
-    pub(super) fn own_weight(&self, progress: f64) -> f64 {
-        if self.mode == Mode::Hybrid { ramp(self.own_ramp, progress) } else { 1.0 }
-    }
-}
-
-/// From 0 at the first fraction to 1 at the second one.
-fn ramp([from, to]: [f64; 2], progress: f64) -> f64 {
-    if progress >= to { 1.0 } else { ((progress - from) / (to - from)).max(0.0) }
 }
 
 #[cfg(test)]
@@ -246,12 +243,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ramps() {
+    fn class_ramp() {
         let config = Config { class_ramp: [0.2, 0.4], ..Config::default() };
         assert_eq!([0.1, 0.2, 0.4, 0.9].map(|at| config.class_weight(at)), [0.0, 0.0, 1.0, 1.0]);
         assert!((config.class_weight(0.3) - 0.5).abs() < 1e-12);
         assert_eq!(Config::default().class_weight(0.0), 1.0);
-        let own = |mode| [0.0, 0.05, 0.1].map(|at| Config { mode, ..Config::default() }.own_weight(at));
-        assert_eq!((own(Mode::Hybrid), own(Mode::Scratch)), ([0.0, 0.5, 1.0], [1.0; 3]));
     }
 }

@@ -1,4 +1,4 @@
-//! Adversarial losses of the discriminator's own trunk, on scores `D`, one per image or per patch, high for real images.
+//! Adversarial losses of the discriminator's own trunk, on scores `D`, one per image, high for real images.
 //!
 //! | loss | discriminator | generator |
 //! |---|---|---|

@@ -124,11 +124,7 @@ impl<'a> Step<'a> {
         for logits in &logits {
             let score = logits.mean(1)?; // real, generated, half of each with noise, real with another augmentation
             let (real, fake) = (score.narrow(0, 0, n)?, score.narrow(0, n, n)?);
-            adversarial.add(if config.per_patch {
-                config.loss.critic(&logits.narrow(0, 0, n)?, &logits.narrow(0, n, n)?)?
-            } else {
-                config.loss.critic(&real, &fake)?
-            })?;
+            adversarial.add(config.loss.critic(&real, &fake)?)?;
             gap.add((&real - &fake)?.mean_all()?)?;
             let mut next = 2 * n;
             if gan.gamma > 0.0 && config.penalty == Penalty::Approximated {
@@ -233,18 +229,14 @@ impl<'a> Step<'a> {
         let mut sum = Sum::default();
         if let Some(own) = &gan.own {
             // Two passes, so that the backward pass covers the generated images only.
-            let rows = [Rows::of(classes.len())];
-            let scores = |images: &Tensor| match config.per_patch {
-                true => own.forward(images, classes, &rows, class_weight, Pass::Generator),
-                false => own.scores(images, classes, &rows, class_weight, true),
-            };
+            let scores = |images: &Tensor| own.scores(images, classes, &[Rows::of(classes.len())], class_weight, true);
             let real = if config.loss.compares() { scores(&shared.real)? } else { Vec::new() };
             let mut adversarial = Mean::default();
             for (tap, fake) in scores(&shared.fake)?.iter().enumerate() {
                 let real = real.get(tap).map(Tensor::detach);
                 adversarial.add(config.loss.generator(fake, real.as_ref())?)?;
             }
-            sum.add("own", adversarial, config.own_weight(self.batch.progress))?;
+            sum.add("own", adversarial, 1.0)?;
         }
         let (mut hinge, mut matching) = (Mean::default(), Mean::default());
         for (backbone, features) in gan.backbones.iter().zip(&shared.features) {

@@ -48,7 +48,7 @@ impl GeneratorConfig for Config {
     }
 
     fn stage_defaults(&self) -> StageDefaults {
-        StageDefaults { batch: 32, steps_ratio: 1.0, minutes_share: 0.22, validations: 8, patience: 0 }
+        StageDefaults { batch: 32, steps_ratio: 1.0, minutes_share: 0.8, validations: 8, patience: 0 }
     }
 
     fn init_from(&self) -> Option<&str> {

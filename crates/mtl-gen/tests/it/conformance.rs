@@ -35,7 +35,6 @@ pub fn configs() -> Vec<(String, Config)> {
     let unsaturated = gan::Config {
         mode: gan::Mode::Scratch,
         loss: gan::Adversarial::NonSaturating,
-        per_patch: true,
         minibatch_std: false,
         ..gan::Config::default()
     };

@@ -155,8 +155,8 @@ pub struct StageSettings {
     /// Steps. Default: in proportion to the joint stage's, half as many for a VAE, as many for a GAN, twice
     /// as many for a flow.
     pub steps: Option<u64>,
-    /// Share of `budget.minutes`, relative to the shares of the other stages that run. Default: 0.08 for a VAE, 0.22 for a GAN, 0.3
-    /// for a flow.
+    /// Share of `budget.minutes`, relative to the shares of the other stages that run. Default: 0.08 for a VAE, 0.8 for
+    /// other generators: more than the joint stage's 0.7.
     pub minutes_share: Option<f64>,
     /// Multiplies the generator's own learning rates. Default 1.
     pub lr_scale: f64,

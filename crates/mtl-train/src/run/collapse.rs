@@ -1,7 +1,7 @@
 //! Signs that a generator's training fails: an overfitting discriminator, samples without variety.
 //!
 //! At each validation: the gap `(D(train) - D(held-out)) / (D(train) - D(samples))` of a discriminator's mean scores, which is near
-//! 0 for one that judges new images as it judges training images, and near 1 for one that knows the training images by heart
+//! 0 for one that scores new images like training images, and near 1 for one that overfits to the training images
 //! (Karras et al. 2020, arXiv 2006.06676); and distances between samples relative to those between validation images, over all
 //! and per class.
 
@@ -9,11 +9,11 @@ use mtl_gen::Generator;
 use mtl_metrics::generation::pairwise_distance;
 use mtl_tensor::Device;
 use mtl_trunk::Trunk;
-use serde::Serialize;
 
 use crate::error::Result;
 use crate::eval::generation::images::Images;
 use crate::eval::generation::random::RandomFeatures;
+use crate::record::Signs;
 
 /// Gap from which a discriminator overfits.
 const OVERFITTING: f64 = 0.5;
@@ -25,20 +25,6 @@ const RAISE: f64 = 0.1;
 /// Images of a class that its variety is measured on, at least.
 const MIN_PER_CLASS: usize = 8;
 
-/// Measurements of one validation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Signs {
-    /// Root mean square distance between samples, relative to that between validation images, in the features of the networks
-    /// `random`; near 1 for samples as varied as real images.
-    pub variety: f64,
-    /// The class with the lowest relative distance, and that distance. `None` without classes of enough images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub least_varied: Option<(usize, f64)>,
-    /// Gap of the discriminator's scores. `None` without a discriminator, or if it does not tell samples from training images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gap: Option<f64>,
-}
-
 /// What follows from the signs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Findings {
@@ -48,72 +34,69 @@ pub(super) struct Findings {
     pub raise: bool,
 }
 
-impl Signs {
-    /// Whether samples have collapsed to few images.
-    pub fn collapsed(&self) -> bool {
-        self.variety < COLLAPSED
+/// Variety of samples from their features and classes, and those of validation images.
+///
+/// # Errors
+/// Features that are not finite.
+pub(super) fn signs_of(real: (&RandomFeatures, &[i32]), samples: (&RandomFeatures, &[i32])) -> Result<Signs> {
+    let (real_features, sample_features) = (real.0.joined()?, samples.0.joined()?);
+    let ratio = |samples: Option<f64>, real: Option<f64>| match (samples, real) {
+        (Some(samples), Some(real)) if real > 0.0 => Some(samples / real),
+        _ => None,
+    };
+    let variety = ratio(pairwise_distance(&sample_features), pairwise_distance(&real_features)).unwrap_or(1.0);
+    let classes = samples.1.iter().chain(real.1).copied().max().map_or(0, |most| (most + 1).max(0));
+    let of =
+        |labels: &[i32], class: i32| -> Vec<usize> { (0..labels.len()).filter(|&at| labels[at] == class).collect() };
+    let mut least: Option<(usize, f64)> = None;
+    for class in 0..classes {
+        let (real_rows, sample_rows) = (of(real.1, class), of(samples.1, class));
+        if real_rows.len().min(sample_rows.len()) < MIN_PER_CLASS {
+            continue;
+        }
+        let found = ratio(
+            pairwise_distance(&sample_features.select(&sample_rows)),
+            pairwise_distance(&real_features.select(&real_rows)),
+        );
+        if let Some(found) = found.filter(|found| least.is_none_or(|(_, least)| *found < least)) {
+            least = Some((class as usize, found));
+        }
     }
+    Ok(Signs { variety, least_varied: least, gap: None })
+}
 
-    /// Variety of samples from their features and classes, and those of validation images.
-    ///
-    /// # Errors
-    /// Features that are not finite.
-    pub(super) fn of_samples(real: (&RandomFeatures, &[i32]), samples: (&RandomFeatures, &[i32])) -> Result<Self> {
-        let (real_features, sample_features) = (real.0.joined()?, samples.0.joined()?);
-        let ratio = |samples: Option<f64>, real: Option<f64>| match (samples, real) {
-            (Some(samples), Some(real)) if real > 0.0 => Some(samples / real),
-            _ => None,
-        };
-        let variety = ratio(pairwise_distance(&sample_features), pairwise_distance(&real_features)).unwrap_or(1.0);
-        let classes = samples.1.iter().chain(real.1).copied().max().map_or(0, |most| (most + 1).max(0));
-        let of = |labels: &[i32], class: i32| -> Vec<usize> {
-            (0..labels.len()).filter(|&at| labels[at] == class).collect()
-        };
-        let mut least: Option<(usize, f64)> = None;
-        for class in 0..classes {
-            let (real_rows, sample_rows) = (of(real.1, class), of(samples.1, class));
-            if real_rows.len().min(sample_rows.len()) < MIN_PER_CLASS {
-                continue;
-            }
-            let found = ratio(
-                pairwise_distance(&sample_features.select(&sample_rows)),
-                pairwise_distance(&real_features.select(&real_rows)),
-            );
-            if let Some(found) = found.filter(|found| least.is_none_or(|(_, least)| *found < least)) {
-                least = Some((class as usize, found));
-            }
-        }
-        Ok(Self { variety, least_varied: least, gap: None })
-    }
+/// Whether samples have collapsed to few images.
+pub(super) fn collapsed(signs: &Signs) -> bool {
+    signs.variety < COLLAPSED
+}
 
-    /// What follows. `classes` are the names of the classes.
-    pub(super) fn findings(&self, classes: &[String]) -> Findings {
-        let mut findings = Findings::default();
-        let percent = |share: f64| format!("{:.0} %", share * 100.0);
-        if let Some(gap) = self.gap.filter(|gap| *gap > OVERFITTING) {
-            findings.warnings.push(format!(
-                "the discriminator knows the training images by heart: held-out images are {} of the way from their scores to \
-                 those of samples",
-                percent(gap)
-            ));
-        }
-        let single = self.least_varied.filter(|(_, ratio)| *ratio < COLLAPSED);
-        if self.variety < UNVARIED {
-            findings.warnings.push(format!(
-                "samples have little variety: their distances from each other are {} of those of validation images",
-                percent(self.variety)
-            ));
-        } else if let Some((class, ratio)) = single {
-            let name = classes.get(class).map_or_else(|| class.to_string(), Clone::clone);
-            findings.warnings.push(format!(
-                "samples of class `{name}` have little variety: their distances from each other are {} of those of its \
-                 validation images",
-                percent(ratio)
-            ));
-        }
-        findings.raise = !findings.warnings.is_empty();
-        findings
+/// What follows from the signs. `classes` are the names of the classes.
+pub(super) fn findings(signs: &Signs, classes: &[String]) -> Findings {
+    let mut findings = Findings::default();
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    if let Some(gap) = signs.gap.filter(|gap| *gap > OVERFITTING) {
+        findings.warnings.push(format!(
+            "the discriminator knows the training images by heart: held-out images are {} of the way from their scores to \
+             those of samples",
+            percent(gap)
+        ));
     }
+    let single = signs.least_varied.filter(|(_, ratio)| *ratio < COLLAPSED);
+    if signs.variety < UNVARIED {
+        findings.warnings.push(format!(
+            "samples have little variety: their distances from each other are {} of those of validation images",
+            percent(signs.variety)
+        ));
+    } else if let Some((class, ratio)) = single {
+        let name = classes.get(class).map_or_else(|| class.to_string(), Clone::clone);
+        findings.warnings.push(format!(
+            "samples of class `{name}` have little variety: their distances from each other are {} of those of its \
+             validation images",
+            percent(ratio)
+        ));
+    }
+    findings.raise = !findings.warnings.is_empty();
+    findings
 }
 
 /// Gap of a discriminator's mean scores. `None` if samples have no lower scores than training images.
@@ -159,14 +142,14 @@ mod tests {
     fn findings_by_their_thresholds() {
         let classes = ["cat".to_owned(), "dog".to_owned()];
         let signs = |variety, least_varied, gap| Signs { variety, least_varied, gap };
-        assert_eq!(signs(0.9, Some((1, 0.8)), Some(0.1)).findings(&classes), Findings::default());
-        let overfits = signs(0.9, None, Some(0.7)).findings(&classes);
+        assert_eq!(findings(&signs(0.9, Some((1, 0.8)), Some(0.1)), &classes), Findings::default());
+        let overfits = findings(&signs(0.9, None, Some(0.7)), &classes);
         assert!(overfits.raise && overfits.warnings[0].contains("70 %"));
-        let collapsed = signs(0.2, Some((1, 0.1)), None);
-        let found = collapsed.findings(&classes);
-        assert!(collapsed.collapsed() && found.warnings.len() == 1 && found.warnings[0].contains("20 %"));
+        let few = signs(0.2, Some((1, 0.1)), None);
+        let found = findings(&few, &classes);
+        assert!(collapsed(&few) && found.warnings.len() == 1 && found.warnings[0].contains("20 %"));
         let one = signs(0.9, Some((1, 0.1)), None);
-        let found = one.findings(&classes);
-        assert!(found.raise && !one.collapsed() && found.warnings[0].contains("`dog`"));
+        let found = findings(&one, &classes);
+        assert!(found.raise && !collapsed(&one) && found.warnings[0].contains("`dog`"));
     }
 }

@@ -151,7 +151,7 @@ impl Stage for GeneratorStage {
         };
         let (kid, signs) = validator.compare(run, &*self.generator)?;
         let loss = validator.loss(run, &*self.generator)?;
-        let Findings { mut warnings, raise } = signs.findings(run.plan.schema.condition_classes());
+        let Findings { mut warnings, raise } = collapse::findings(&signs, run.plan.schema.condition_classes());
         if raise {
             warnings.extend(collapse::raise_augmentation(&*self.generator)?);
         }

@@ -21,7 +21,6 @@ use mtl_model::Model;
 use mtl_tensor::collective::SingleProcess;
 use tracing::info_span;
 
-pub use self::collapse::Signs;
 use self::session::Session;
 use self::stage::RunContext;
 use crate::config::load;

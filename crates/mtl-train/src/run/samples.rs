@@ -4,11 +4,12 @@ use mtl_data::concat::spread;
 use mtl_gen::{Batch, Generator};
 use mtl_metrics::generation::GenerationScore;
 
-use super::collapse::{self, Signs};
+use super::collapse;
 use super::stage::RunContext;
 use crate::error::Result;
 use crate::eval::generation::images::Images;
 use crate::eval::generation::random::{RandomFeatures, RandomNetworks};
+use crate::record::Signs;
 
 /// Validation images and samples that are compared at most.
 const IMAGES: usize = 256;
@@ -64,7 +65,7 @@ impl Validator {
         let mut stream = run.plan.seed.stream("validation samples", &[]);
         let samples = Images::sampled(generator, &self.labels, &mut stream)?;
         let features = self.networks.features(&samples, &run.device)?;
-        let mut signs = Signs::of_samples((&self.real, &self.labels), (&features, &self.labels))?;
+        let mut signs = collapse::signs_of((&self.real, &self.labels), (&features, &self.labels))?;
         let images = [&self.training, &self.validation, &samples];
         signs.gap = collapse::gap(generator, run.model.trunk(), images, &run.device)?;
         Ok((self.real.kid(&features)?, signs))

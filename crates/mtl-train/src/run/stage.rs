@@ -12,12 +12,12 @@ use mtl_tensor::collective::Collective;
 use mtl_tensor::optim::{Averaging, Ema, Grads, Optimizer, first_non_finite, global_norm};
 use mtl_tensor::{Device, Tensor, Var};
 
-use super::collapse::Signs;
+use super::collapse;
 use crate::data::Plan;
 use crate::error::{Error, Result};
 use crate::eval::score::mean_skill;
 use crate::event::{Event, Update};
-use crate::record::{Measured, TaskScores};
+use crate::record::{Measured, Signs, TaskScores};
 use crate::store::run_dir::RunDir;
 
 /// Everything that a stage works with.
@@ -122,7 +122,7 @@ impl Validation {
 
     /// Whether samples have collapsed to few images.
     pub(super) fn collapsed(&self) -> bool {
-        matches!(self, Self::Samples { signs, .. } if signs.collapsed())
+        matches!(self, Self::Samples { signs, .. } if collapse::collapsed(signs))
     }
 
     /// Its event.

@@ -169,7 +169,7 @@ fn a_flow_stops_when_its_loss_on_validation_images_rises_and_keeps_the_weights_o
         "stages.run=[\"flow\"]",
         "data.scenes.count=400",
         "generators.flow.flow={width=16,blocks=1,steps=2,space=\"pixels\"}",
-        "stages.flow={batch=8,steps=60,validations=30,patience=1,lr_scale=100,min_lr_ratio=0.9,ema_decay=0.0}",
+        "stages.flow={batch=8,steps=60,validations=30,patience=1,lr_scale=100,min_lr_ratio=0.9,ema_half_life=0.0}",
     ];
     let mut losses = Losses::default();
     let record = train(tiny(dir.path(), &more), &mut [&mut losses], &AtomicBool::new(false)).unwrap();
