@@ -19,7 +19,7 @@ fn steps(run: &Path) -> Vec<serde_json::Value> {
 
 /// A GAN on the trunk of `joint`.
 fn finetuned(joint: &Path, more: &[&str]) -> PathBuf {
-    let fixed = ["stages.run=[\"gan\"]", "generators.gan.gan.mode=finetuned", "stages.gan.steps=16"];
+    let fixed = ["stages.run=[\"gan\"]", "generators.gan.gan={mode=\"finetuned\",own_lr=5e-3}", "stages.gan.steps=16"];
     trained(init_from(joint, &[&fixed[..], more].concat()))
 }
 
