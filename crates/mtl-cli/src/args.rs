@@ -16,7 +16,7 @@ pub use generate::Generate;
 
 const EXAMPLES: &str = "\
 Examples:
-  mtl                                        train on built-in scenes, about a minute
+  mtl                                        train on built-in scenes, about two minutes
   mtl data check photos                      contents and problems of a folder
   mtl train --data photos --minutes 20       train on your images
   mtl train --data photos --set balancer=pcgrad --set stages.joint.batch=32

@@ -248,11 +248,17 @@ impl Generator for Flow {
         })
     }
 
-    fn encode(&self, trunk: &dyn Trunk, images: &Tensor, labels: &[i32]) -> Result<Option<Tensor>, Error> {
+    fn encode(
+        &self,
+        trunk: &dyn Trunk,
+        images: &Tensor,
+        labels: &[i32],
+        sampling: &Sampling,
+    ) -> Result<Option<Tensor>, Error> {
         if images.dim(0)? != labels.len() {
             return Err(Error::Labels { labels: labels.len(), images: images.dim(0)? });
         }
-        let solver = self.config.solver(None, None)?;
+        let solver = self.config.solver(sampling.guidance, sampling.steps)?;
         let clean = self.clean(trunk, images)?;
         let noise = with_constant_weights(|| self.solve(&clean, (1.0, 0.0), labels, solver))?;
         Ok(Some(ops::reshape(&noise, (labels.len(), self.latent()))?))
@@ -263,7 +269,7 @@ impl Generator for Flow {
         let mut sum = 0.0;
         for _ in 0..VALIDATION_DRAWS {
             let (times, noise) = self.noise(&clean, stream)?;
-            sum += value(&self.network.loss(&clean, &noise, &times, batch.classes)?)?;
+            sum += value(&with_constant_weights(|| self.network.loss(&clean, &noise, &times, batch.classes))?)?;
         }
         Ok(Some(sum / VALIDATION_DRAWS as f64))
     }

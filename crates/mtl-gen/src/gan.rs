@@ -5,8 +5,8 @@
 //! |---|---|---|
 //! | `scratch` | own trunk of the same architecture, randomly initialised, with a head on each tap | relativistic + aR1 + aR2 |
 //! | `finetuned` | the same, initialised from the shared trunk, with a quarter of the learning rate | relativistic + aR1 + aR2 + tasks |
-//! | `frozen` | the shared trunk as it is, a fixed random projection, heads on each tap | hinge |
-//! | `hybrid` | `scratch` and `frozen` together | both |
+//! | `frozen` | the shared trunk as it is and two untrained ones, fixed random projections, heads on each tap | hinge |
+//! | `hybrid` | `scratch`, and `frozen` on the shared trunk alone | both |
 //!
 //! Relativistic loss (Jolicoeur-Martineau 2018, arXiv 1807.00734; R3GAN, Huang et al. 2024, arXiv 2501.05441): discriminator
 //! `softplus(D(G z) - D(x))`, generator `softplus(D(x) - D(G z))`, on pairs of a real and a generated image of the same class.
@@ -196,6 +196,10 @@ impl Generator for Gan {
 
     fn latents(&self, labels: &[i32], sampling: &Sampling, stream: &mut Stream) -> Result<Tensor, Error> {
         self.prior.sample(labels, sampling.truncation, stream)
+    }
+
+    fn mean_latents(&self, labels: &[i32]) -> Result<Tensor, Error> {
+        self.prior.mean(labels)
     }
 
     fn decode(&self, z: &Tensor, labels: &[i32], _: &Sampling) -> Result<Tensor, Error> {

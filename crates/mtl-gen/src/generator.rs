@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mtl_rng::Stream;
+use mtl_rng::{Seed, Stream};
 use mtl_tensor::{Ctx, Tensor, Var, optim};
 use mtl_trunk::{Features, TapSpec, Trunk, TrunkConfig};
 
@@ -226,6 +226,15 @@ pub trait Generator: Send + Sync + std::fmt::Debug {
     /// A label outside the classes.
     fn latents(&self, labels: &[i32], sampling: &Sampling, stream: &mut Stream) -> Result<Tensor, Error>;
 
+    /// The mean of the latents' distribution for each label, `[B, latent]`. Default: 0.
+    ///
+    /// # Errors
+    /// A label outside the classes.
+    fn mean_latents(&self, labels: &[i32]) -> Result<Tensor, Error> {
+        let any = self.latents(labels, &Sampling::default(), &mut Seed::new(0).stream("shape", &[]))?;
+        Ok(any.zeros_like()?)
+    }
+
     /// Latent vectors to images, `[B, C, H, W]` in `(-1, 1)`. An image does not depend on the others of its batch. Gradients
     /// reach `z`.
     ///
@@ -233,12 +242,18 @@ pub trait Generator: Send + Sync + std::fmt::Debug {
     /// A label outside the classes, shapes that do not fit.
     fn decode(&self, z: &Tensor, labels: &[i32], sampling: &Sampling) -> Result<Tensor, Error>;
 
-    /// Latent vectors `[B, latent]` whose images resemble `images` (`[B, C, H, W]` in `[-1, 1]`), as a start of inversion.
-    /// Default: none.
+    /// Latent vectors `[B, latent]` whose images with these settings resemble `images` (`[B, C, H, W]` in `[-1, 1]`), as a start of
+    /// inversion. Default: none.
     ///
     /// # Errors
     /// A label outside the classes, shapes that do not fit.
-    fn encode(&self, _trunk: &dyn Trunk, _images: &Tensor, _labels: &[i32]) -> Result<Option<Tensor>, Error> {
+    fn encode(
+        &self,
+        _trunk: &dyn Trunk,
+        _images: &Tensor,
+        _labels: &[i32],
+        _sampling: &Sampling,
+    ) -> Result<Option<Tensor>, Error> {
         Ok(None)
     }
 
@@ -321,7 +336,8 @@ pub trait Discriminator {
     /// Labels or images that do not fit.
     fn scores(&self, trunk: &dyn Trunk, images: &Tensor, classes: &[i32]) -> Result<Vec<f64>, Error>;
 
-    /// Raises the probability of augmentation by `by`, and returns it. `None`: its augmentation does not adapt.
+    /// Raises the probability of augmentation by `by`, and returns it. `None`: its augmentation does not adapt, or cannot
+    /// become more probable.
     ///
     /// # Errors
     /// A device that fails.

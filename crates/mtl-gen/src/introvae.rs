@@ -231,7 +231,7 @@ impl Generator for IntroVae {
         self.decoder.forward(z, labels)
     }
 
-    fn encode(&self, _: &dyn Trunk, images: &Tensor, _: &[i32]) -> Result<Option<Tensor>, Error> {
+    fn encode(&self, _: &dyn Trunk, images: &Tensor, _: &[i32], _: &Sampling) -> Result<Option<Tensor>, Error> {
         Ok(Some(self.encoding(images)?.draw(&Ctx::eval().with_mode(Mode::Eval), "")?))
     }
 }

@@ -118,6 +118,24 @@ impl Prior {
         Ok(Tensor::from_vec(values, (labels.len(), latent), self.means.device())?.to_dtype(self.means.dtype())?)
     }
 
+    /// Mean of the mixture of each label, `[B, latent]`.
+    ///
+    /// # Errors
+    /// A label outside the classes.
+    pub fn mean(&self, labels: &[i32]) -> Result<Tensor, Error> {
+        let latent = self.latent;
+        let (weights, means) = (to_f64(&self.weights)?, to_f64(&self.means)?);
+        let mut values = vec![0.0; labels.len() * latent];
+        for (&label, values) in labels.iter().zip(values.chunks_exact_mut(latent)) {
+            let row = row_of(label, self.classes)?;
+            for component in row * COMPONENTS..(row + 1) * COMPONENTS {
+                let mean = &means[component * latent..][..latent];
+                values.iter_mut().zip(mean).for_each(|(value, mean)| *value += weights[component] * mean);
+            }
+        }
+        Ok(Tensor::from_vec(values, (labels.len(), latent), self.means.device())?.to_dtype(self.means.dtype())?)
+    }
+
     fn set(&self, weights: Vec<f64>, means: Vec<f64>, factors: Vec<f64>) -> Result<(), Error> {
         for (var, values) in [(&self.weights, weights), (&self.means, means), (&self.factors, factors)] {
             var.set(&Tensor::from_vec(values, var.shape(), var.device())?.to_dtype(var.dtype())?)?;
@@ -202,6 +220,11 @@ mod tests {
         let (gap, left) = between(COMPONENTS);
         assert!(gap < 0.01 && (left - 0.25).abs() < 0.03, "{gap} {left}");
         assert!(between(1).0 > 0.15, "one Gaussian covers the gap");
+        let mean = |components| {
+            prior.fit(&mu, &vec![0.0; mu.len()], &[0; 400], components).unwrap();
+            to_f64(&prior.mean(&[0]).unwrap()).unwrap()[0]
+        };
+        assert!((mean(COMPONENTS) - mean(1)).abs() < 0.01 && (mean(1) - 1.5).abs() < 0.1, "{}", mean(COMPONENTS));
         // Without a distance from the components' means there are as many latents as components.
         prior.fit(&mu, &vec![0.0; mu.len()], &[0; 400], 2).unwrap();
         let drawn = to_f64(&prior.sample(&[0; 50], 1e-9, &mut Seed::new(3).stream("z", &[])).unwrap()).unwrap();

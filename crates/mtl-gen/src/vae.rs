@@ -161,11 +161,15 @@ impl Generator for Vae {
         self.prior.sample(labels, sampling.truncation, stream)
     }
 
+    fn mean_latents(&self, labels: &[i32]) -> Result<Tensor, Error> {
+        self.prior.mean(labels)
+    }
+
     fn decode(&self, z: &Tensor, labels: &[i32], _: &Sampling) -> Result<Tensor, Error> {
         self.decoder.forward(z, labels)
     }
 
-    fn encode(&self, trunk: &dyn Trunk, images: &Tensor, _: &[i32]) -> Result<Option<Tensor>, Error> {
+    fn encode(&self, trunk: &dyn Trunk, images: &Tensor, _: &[i32], _: &Sampling) -> Result<Option<Tensor>, Error> {
         Ok(Some(self.encode_features(&trunk.forward(images, &Ctx::eval())?)?.mu))
     }
 

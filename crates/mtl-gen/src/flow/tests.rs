@@ -123,7 +123,7 @@ fn images_return_from_their_latents_and_gradients_reach_them() {
         let values = Seed::new(2).stream("images", &[]).normals(2 * size.0 * size.1);
         let images = Tensor::from_vec(values, (2, 1, size.0, size.1), &Device::Cpu).unwrap();
         let images = (images.to_dtype(DType::F64).unwrap() * 0.2).unwrap().clamp(-0.9, 0.9).unwrap();
-        let z = flow.encode(&*trunk, &images, &[1, -1]).unwrap().unwrap();
+        let z = flow.encode(&*trunk, &images, &[1, -1], &Sampling::default()).unwrap().unwrap();
         assert_eq!(z.dims(), [2, size.0 * size.1]);
         let back = flow.decode(&z, &[1, -1], &Sampling::default()).unwrap();
         let error =

@@ -18,21 +18,31 @@ const UNTRAINED_SEED: u64 = 0x6d61_7463_6831;
 const VARIANCE_FLOOR: f64 = 1e-4;
 
 /// Rows of a batch that were generated or read together.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rows {
     count: usize,
-    /// Index of the rows whose standard deviation over the batch these have; `None`: their own.
-    like: Option<usize>,
+    deviation: Deviation,
+}
+
+/// The standard deviation over the batch that rows have.
+#[derive(Clone, Debug)]
+enum Deviation {
+    /// Their own.
+    Own,
+    /// That of the rows with this index.
+    Like(usize),
+    /// A constant.
+    Fixed(Tensor),
 }
 
 impl Rows {
     pub fn of(count: usize) -> Self {
-        Self { count, like: None }
+        Self { count, deviation: Deviation::Own }
     }
 
     /// Other versions of some of the rows with index `rows`.
     pub fn like(count: usize, rows: usize) -> Self {
-        Self { count, like: Some(rows) }
+        Self { count, deviation: Deviation::Like(rows) }
     }
 }
 
@@ -85,6 +95,20 @@ impl Own {
         self.heads.forward(&features, labels, class_weight, pass)
     }
 
+    /// Rows of the first `count` of `of_each` real and of as many generated images, with the deviations over all of them as
+    /// constants.
+    pub fn fixed_rows(&self, images: &Tensor, of_each: usize, count: usize) -> Result<[Rows; 2], Error> {
+        if !self.minibatch_std {
+            return Ok([Rows::of(count), Rows::of(count)]);
+        }
+        let features = with_constant_weights(|| self.features(images))?;
+        let deepest = features.deepest()?.detach();
+        let fixed = |first: usize| -> Result<Rows, Error> {
+            Ok(Rows { count, deviation: Deviation::Fixed(deviation(&deepest.narrow(0, first, of_each)?)?) })
+        };
+        Ok([fixed(0)?, fixed(of_each)?])
+    }
+
     /// Score of each image by each tap, `[B]`; with `constant` the parameters are constants.
     pub fn scores(
         &self,
@@ -94,9 +118,9 @@ impl Own {
         class_weight: f64,
         constant: bool,
     ) -> Result<Vec<Tensor>, Error> {
-        // Both images of a difference quotient have the labels and the statistics of one.
+        // Both images of a difference quotient have the labels and the rows of one.
         let times = images.dim(0)? / labels.len().max(1);
-        let rows: Vec<Rows> = (0..times).flat_map(|_| rows.iter().copied()).collect();
+        let rows: Vec<Rows> = (0..times).flat_map(|_| rows.iter().cloned()).collect();
         let pass = if constant { Pass::Generator } else { Pass::Critic };
         let logits = self.forward(images, &labels.repeat(times), &rows, class_weight, pass)?;
         logits.iter().map(|logits| Ok(logits.mean(1)?)).collect()
@@ -106,24 +130,26 @@ impl Own {
 /// A map with one more channel: the standard deviation over the batch, mean over the map, of each block of rows.
 fn with_deviation(map: &Tensor, rows: &[Rows]) -> Result<Tensor, Error> {
     let (_, _, height, width) = map.dims4()?;
-    let mut deviations: Vec<Option<Tensor>> = Vec::new();
+    let mut deviations: Vec<Tensor> = Vec::new();
     let mut blocks = Vec::new();
     let mut first = 0;
     for block in rows {
-        let own = match block.like {
-            Some(_) => None,
-            None => {
-                let part = map.narrow(0, first, block.count)?;
-                let variance = part.broadcast_sub(&part.mean_keepdim(0)?)?.sqr()?.mean_keepdim(0)?;
-                Some((variance + VARIANCE_FLOOR)?.sqrt()?.mean_all()?.reshape((1, 1, 1, 1))?)
-            }
+        let own = match &block.deviation {
+            Deviation::Own => deviation(&map.narrow(0, first, block.count)?)?,
+            Deviation::Like(rows) => deviations[*rows].clone(),
+            Deviation::Fixed(value) => value.clone(),
         };
+        blocks.push(own.broadcast_as((block.count, 1, height, width))?);
         deviations.push(own);
-        let deviation = deviations[block.like.unwrap_or(deviations.len() - 1)].as_ref().ok_or(Error::NoTaps)?;
-        blocks.push(deviation.broadcast_as((block.count, 1, height, width))?);
         first += block.count;
     }
     Ok(ops::cat_channels(&[map, &Tensor::cat(&blocks, 0)?.contiguous()?])?)
+}
+
+/// Standard deviation over the batch, mean over the map: `[1, 1, 1, 1]`.
+fn deviation(map: &Tensor) -> Result<Tensor, Error> {
+    let variance = map.broadcast_sub(&map.mean_keepdim(0)?)?.sqr()?.mean_keepdim(0)?;
+    Ok((variance + VARIANCE_FLOOR)?.sqrt()?.mean_all()?.reshape((1, 1, 1, 1))?)
 }
 
 /// Projection and heads on the features of a trunk that is not trained.
@@ -258,5 +284,34 @@ mod tests {
                 .map_err(|error| mtl_tensor::Error::Msg(error.to_string()))
         });
         assert!(worst.unwrap() < 1e-6);
+    }
+
+    #[test]
+    fn approximated_penalty_is_the_exact_one_on_a_discriminator_with_the_deviation_over_the_batch() {
+        const IMAGES: usize = 4;
+        let params = Params::new(Seed::new(1), DType::F64, &Device::Cpu);
+        let resnet = mtl_trunk::resnet::Config { widths: Some([8, 8, 16]), blocks: Some(1), ..Default::default() };
+        let trunk = mtl_trunk::Config::Resnet(resnet);
+        let input = GeneratorInput { trunk: &trunk, taps: &[], size: (32, 32), channels: 3, classes: 2 };
+        let own = Own::new(&Config::default(), &params.scope("own"), &input).unwrap();
+        let mut stream = Seed::new(4).stream("images", &[]);
+        let mut normals = |count: usize| {
+            let values = stream.normals(count * 3 * 32 * 32);
+            Tensor::from_vec(values, (count, 3, 32, 32), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap()
+        };
+        let (images, labels, sigma) = ((normals(2 * IMAGES) * 0.4).unwrap(), [0, 1, -1, 1, 0, 0, 1, -1], 0.001);
+        let rows = own.fixed_rows(&images, IMAGES, IMAGES).unwrap();
+        let scores = |x: &Tensor, constant: bool| own.scores(x, &labels, &rows, 1.0, constant);
+        let known = to_f64(&super::super::penalty::exact(&images, 1e-4, &scores).unwrap()).unwrap()[0];
+        let (before, draws) = (scores(&images, true).unwrap(), 300);
+        let mut found = 0.0;
+        for _ in 0..draws {
+            let after = scores(&(&images + (normals(2 * IMAGES) * sigma).unwrap()).unwrap(), true).unwrap();
+            for (before, after) in before.iter().zip(&after) {
+                let square = super::super::penalty::approximated(before, after, sigma).unwrap();
+                found += to_f64(&square).unwrap()[0] / (draws * before.elem_count() * 3 / (2 * IMAGES)) as f64;
+            }
+        }
+        assert!((found / known - 1.0).abs() < 0.05, "{found} instead of {known}");
     }
 }

@@ -57,9 +57,9 @@ impl Balance {
         let (high, low) = (moved(0, mean(real)), moved(1, mean(fake)));
         set(&self.levels, vec![high, low, before[2] + 1.0])?;
         let level = (high + low) / 2.0;
-        let r = mean(&real.iter().map(|score| (score - level).signum()).collect::<Vec<_>>());
+        let r = mean(&real.iter().map(|score| sign(score - level)).collect::<Vec<_>>());
         if adaptive {
-            let by = (r - TARGET).signum() * real.len() as f64 / IMAGES;
+            let by = sign(r - TARGET) * real.len() as f64 / IMAGES;
             set(&self.probability, vec![(self.probability()? + by).clamp(0.0, 1.0)])?;
         }
         Ok(r)
@@ -79,6 +79,11 @@ impl Balance {
         let below = ops::relu(&(fake.neg()? + high)?)?.sqr()?.mean_all()?;
         Ok(Some((above + below)?))
     }
+}
+
+/// -1, 0 or 1; `f64::signum` has no 0.
+fn sign(value: f64) -> f64 {
+    if value == 0.0 { 0.0 } else { value.signum() }
 }
 
 fn set(var: &Var, values: Vec<f64>) -> Result<(), Error> {

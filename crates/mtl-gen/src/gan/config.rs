@@ -204,8 +204,8 @@ impl Config {
             }
         }
         let [from, to] = self.class_ramp;
-        if from.is_nan() || to.is_nan() || from > to {
-            return Err(Error::option("class_ramp", self.class_ramp, "must be two fractions of training in order"));
+        if !(0.0 <= from && from <= to && to <= 1.0) {
+            return Err(Error::option("class_ramp", self.class_ramp, "must be two fractions from 0 to 1 in order"));
         }
         self.decoder.check().map_err(|error| error.below("decoder"))?;
         self.augment.check().map_err(|error| error.below("augment"))

@@ -34,6 +34,12 @@ impl Discriminator for Gan {
     }
 
     fn raise_augmentation(&self, by: f64) -> Result<Option<f64>, Error> {
-        if self.config.adaptive { Ok(Some(self.balance.raise(by)?)) } else { Ok(None) }
+        let augment = &self.config.augment;
+        let any = augment.translation > 0.0 || augment.cutout > 0.0 || augment.colour > 0.0;
+        if self.config.adaptive && any && self.balance.probability()? < 1.0 {
+            Ok(Some(self.balance.raise(by)?))
+        } else {
+            Ok(None)
+        }
     }
 }

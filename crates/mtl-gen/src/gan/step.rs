@@ -119,7 +119,7 @@ impl<'a> Step<'a> {
         let logits = own.forward(&images, &labels, &rows, class_weight, Pass::Critic)?;
 
         let (mut adversarial, mut gap) = (Mean::default(), Mean::default());
-        let (mut penalty, mut lecam, mut consistency) = (Mean::default(), Mean::default(), Mean::default());
+        let (mut penalty, mut consistency) = (Mean::default(), Mean::default());
         let mut overall: Option<Tensor> = None;
         for logits in &logits {
             let score = logits.mean(1)?; // real, generated, half of each with noise, real with another augmentation
@@ -135,12 +135,7 @@ impl<'a> Step<'a> {
             if config.consistency > 0.0 {
                 consistency.add((&real - score.narrow(0, next, n)?)?.sqr()?.mean_all()?)?;
             }
-            if config.lecam > 0.0
-                && let Some(term) = gan.balance.lecam(&real, &fake)?
-            {
-                lecam.add(term)?;
-            }
-            let both = score.narrow(0, 0, 2 * n)?.detach();
+            let both = score.narrow(0, 0, 2 * n)?;
             overall = Some(match overall {
                 Some(sum) => (sum + both)?,
                 None => both,
@@ -149,7 +144,9 @@ impl<'a> Step<'a> {
         sum.add("own", adversarial, 1.0)?;
         if gan.gamma > 0.0 {
             if config.penalty == Penalty::Exact {
-                let rows = [Rows::of(half), Rows::of(half)];
+                // The deviation over the batch is a constant, as in the approximated penalty.
+                let both = Tensor::cat(&[&shared.real, &fake], 0)?;
+                let rows = own.fixed_rows(&both, n, half)?;
                 let scores = |images: &Tensor, constant: bool| {
                     own.scores(images, &penalised_labels, &rows, class_weight, constant)
                 };
@@ -161,17 +158,22 @@ impl<'a> Step<'a> {
         if config.consistency > 0.0 {
             sum.add("consistency", consistency, config.consistency)?;
         }
-        if config.lecam > 0.0 && !lecam.is_empty() {
+        let overall = (overall.ok_or(Error::NoTaps)? / logits.len() as f64)?;
+        if config.lecam > 0.0
+            && let Some(term) = gan.balance.lecam(&overall.narrow(0, 0, n)?, &overall.narrow(0, n, n)?)?
+        {
+            let mut lecam = Mean::default();
+            lecam.add(term)?;
             sum.add("lecam", lecam, config.lecam)?;
         }
         sum.note("gap", gap)?;
-        self.update_balance(&overall.ok_or(Error::NoTaps)?, logits.len(), sum)
+        self.update_balance(&overall.detach(), sum)
     }
 
-    /// Takes scores, summed over taps, of real and then generated images into the running levels.
-    fn update_balance(&self, scores: &Tensor, taps: usize, sum: &mut Sum) -> Result<(), Error> {
+    /// Takes scores, means over taps, of real and then generated images into the running levels.
+    fn update_balance(&self, scores: &Tensor, sum: &mut Sum) -> Result<(), Error> {
         let (balance, adaptive) = (&self.gan.balance, self.gan.config.adaptive);
-        let scores: Vec<f64> = to_f64(scores)?.iter().map(|score| score / taps as f64).collect();
+        let scores = to_f64(scores)?;
         let (real, fake) = scores.split_at(self.batch.classes.len());
         sum.value("sign", balance.update(real, fake, adaptive)?);
         if adaptive {
@@ -183,7 +185,7 @@ impl<'a> Step<'a> {
     /// Hinge loss of the heads on trunks that are not trained.
     fn add_frozen_critic(&self, shared: &Shared, class_weight: f64, sum: &mut Sum) -> Result<(), Error> {
         let (classes, n) = (self.batch.classes, self.batch.classes.len());
-        let (mut hinge, mut gap, mut taps) = (Mean::default(), Mean::default(), 0);
+        let (mut hinge, mut gap, mut taps) = (Mean::default(), Mean::default(), 0u32);
         let mut overall: Option<Tensor> = None;
         for (backbone, features) in self.gan.backbones.iter().zip(&shared.features) {
             let (Some(heads), Some((real, fake))) = (&backbone.heads, &features.heads) else { continue };
@@ -205,7 +207,7 @@ impl<'a> Step<'a> {
         let Some(scores) = overall else { return Ok(()) };
         sum.add("frozen", hinge, self.gan.frozen_weight())?;
         sum.note("frozen_gap", gap)?;
-        if self.gan.own.is_none() { self.update_balance(&scores, taps, sum) } else { Ok(()) }
+        if self.gan.own.is_none() { self.update_balance(&(scores / f64::from(taps))?, sum) } else { Ok(()) }
     }
 
     /// Losses of the labelled tasks on the finetuned trunk's features of the real images, without augmentation.

@@ -15,7 +15,7 @@ use crate::error::{Error, Origin, Result};
 pub const PRESETS: &[Entry<&str>] = &[
     Entry {
         name: "small",
-        summary: "32x32, resnet xs, ends in little more than a minute on two cores: what runs on the built-in scenes",
+        summary: "32x32, resnet xs, ends in about two minutes on two cores: what runs on the built-in scenes",
         item: include_str!("presets/small.toml"),
     },
     Entry {

@@ -84,8 +84,7 @@ impl Stage for GeneratorStage {
         if !fresh {
             return Ok(Messages::default());
         }
-        let rows: Vec<usize> =
-            spread(&*run.plan.dataset, &run.plan.split.train).into_iter().take(PREPARE_IMAGES).collect();
+        let rows: Vec<usize> = real_training_rows(run).into_iter().take(PREPARE_IMAGES).collect();
         let batch = run.plan.batch_of(&rows, &run.device)?;
         let generators = &run.model.generators;
         let generator = |name: &str| generators.get(name).map(|generator| &**generator);
@@ -221,9 +220,14 @@ fn cause(error: mtl_gen::Error) -> Error {
     }
 }
 
+/// Rows of training images that are not generated ones, spread over the folders.
+fn real_training_rows(run: &RunContext) -> Vec<usize> {
+    spread(&*run.plan.dataset, &run.plan.real_training_rows().collect::<Vec<_>>())
+}
+
 /// Fits what a generator's loss needs of all training images, as far as it takes them in.
 fn refer(run: &RunContext, mut fit: Box<dyn ReferenceFit + '_>) -> Result<()> {
-    let rows = spread(&*run.plan.dataset, &run.plan.split.train);
+    let rows = real_training_rows(run);
     for rows in rows[..rows.len().min(REFERENCE_IMAGES)].chunks(64) {
         let batch = run.plan.batch_of(rows, &run.device)?;
         fit.add(run.model.trunk(), &batch.images)?;
@@ -240,7 +244,7 @@ pub(super) fn fit_prior(run: &RunContext, generator: &dyn Generator, last: bool)
 
 /// Fits to the features of at most `images` training images.
 fn fit_to_training_images(run: &RunContext, mut fit: Box<dyn PriorFit + '_>, images: usize) -> Result<()> {
-    let rows: Vec<usize> = spread(&*run.plan.dataset, &run.plan.split.train).into_iter().take(images).collect();
+    let rows: Vec<usize> = real_training_rows(run).into_iter().take(images).collect();
     for rows in rows.chunks(64) {
         let batch = run.plan.batch_of(rows, &run.device)?;
         // Values only: with their graph, the features of all batches would keep every activation of the encoder alive.

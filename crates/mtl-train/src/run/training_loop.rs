@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::record::{Best, Measured};
 
-/// Validations without improvement after which collapsed samples end a stage.
+/// Validations in a row, none of them the best one, after which collapsed samples end a stage.
 const COLLAPSED_VALIDATIONS: u64 = 2;
 
 /// Runs a stage until its budget is spent, validation stops improving, or the user interrupts; then saves it as finished.
@@ -96,7 +96,8 @@ fn run_steps(s: &mut Session<'_, '_>, stage: &mut dyn Stage) -> Result<()> {
             }
             s.warn(found.take_warnings());
             // In the last resort: samples that have collapsed and did not recover.
-            collapsed = found.collapsed() && s.state.since_best >= COLLAPSED_VALIDATIONS;
+            s.state.collapsed = if found.collapsed() && !best { s.state.collapsed + 1 } else { 0 };
+            collapsed = s.state.collapsed >= COLLAPSED_VALIDATIONS;
             s.send(&found.event(&name, done, best));
         }
         if settings.pictures > 0 && due(steps.div_ceil(settings.pictures)) && done < steps {

@@ -43,6 +43,9 @@ pub struct State {
     pub best: Option<Best>,
     /// Validations since then.
     pub since_best: u64,
+    /// Validations in a row whose samples had collapsed.
+    #[serde(default)]
+    pub collapsed: u64,
     /// The stages before, finished.
     #[serde(default)]
     pub finished: Vec<StageRecord>,
@@ -80,6 +83,7 @@ impl State {
             waited_s: 0.0,
             best: None,
             since_best: 0,
+            collapsed: 0,
             finished: Vec::new(),
             ema_updates: 0,
             metrics_bytes: 0,

@@ -16,8 +16,6 @@ use crate::store::LoadedRun;
 const MOST: usize = 100_000;
 /// Images decoded at once.
 const BATCH: usize = 64;
-/// The truncation at which latents are the mean of their class.
-const AT_MEAN: f64 = 1e-9;
 
 /// A generator with the settings of a request.
 pub(super) struct Chosen<'a> {
@@ -141,7 +139,7 @@ impl<'a> Chosen<'a> {
     /// # Errors
     /// A label outside the classes.
     pub fn mean(&self, label: i32) -> Result<Tensor> {
-        self.latents(&[label], AT_MEAN, &mut Self::stream(0))
+        Ok(self.generator.mean_latents(&[label])?)
     }
 
     /// The result of a request in a folder of its own: nobody's images or manifest are written over.

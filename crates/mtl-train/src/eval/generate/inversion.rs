@@ -159,7 +159,8 @@ impl<'a> Search<'a> {
         let encoders = [Some(chosen.name.as_str()), origin].into_iter().flatten();
         for name in encoders {
             let Some(generator) = chosen.run.model.generators.get(name) else { continue };
-            let z = generator.encode(chosen.run.model.trunk(), self.original, &[self.label])?;
+            let z =
+                generator.encode(chosen.run.model.trunk(), self.original, &[self.label], &chosen.request.sampling)?;
             // The latents of another length are of another space.
             if let Some(z) = z.filter(|_| generator.latent() == chosen.generator.latent()) {
                 names.push(if name == chosen.name { "encoder".into() } else { format!("encoder of {name}") });

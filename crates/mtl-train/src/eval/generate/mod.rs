@@ -56,6 +56,9 @@ fn make(
 ) -> Result<Generated> {
     let trained = LoadedRun::load(run, device)?;
     let chosen = Chosen::new(&trained, run, request)?;
+    if request.predict && matches!(request.work, Work::Grid | Work::Interpolate { .. }) {
+        return Err(Error::setting("predict", "only samples and given images are predicted"));
+    }
     let mut made = match (&request.work, &request.edit) {
         (Work::Samples, None) => samples::write(&chosen)?,
         (Work::Grid, None) => samples::write_grid_only(&chosen)?,
