@@ -75,7 +75,7 @@ impl Measured {
     }
 
     /// Whether a stage counts this value as one without improvement over `best`. A loss changes by fractions of a percent from
-    /// chance alone, and must be [`RISE`] above the best one.
+    /// chance alone, and must be 1 % above the best one.
     pub fn stalls(self, best: Self) -> bool {
         match (self, best) {
             (Self::Loss(own), Self::Loss(best)) => own > best + RISE * best.abs(),
