@@ -65,6 +65,7 @@ mod generator;
 pub mod introvae;
 mod likelihood;
 mod prior;
+mod sampling;
 mod spectral;
 pub mod vae;
 
@@ -75,9 +76,10 @@ use mtl_tensor::{Scope, Tensor};
 pub use error::Error;
 pub use generator::{
     Batch, DecoderSource, Discriminator, Generator, GeneratorInput, GeneratorStep, JointObjective, Loss, Phase,
-    Prepare, PriorFit, ReferenceFit, Sampling, StageDefaults, StageLength, TaskLoss, TaskLossFn,
+    Prepare, PriorFit, ReferenceFit, StageDefaults, StageLength, TaskLoss, TaskLossFn,
 };
 pub use mtl_registry::UnknownName;
+pub use sampling::Sampling;
 
 /// Settings of a generator. A type from another crate that implements this trait is built in the same way as the built-in
 /// ones.

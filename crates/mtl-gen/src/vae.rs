@@ -14,7 +14,7 @@
 //! ```
 //! which is `1/D` of the negative evidence lower bound plus a constant: on the scale of the other tasks' losses.
 //!
-//! The perceptual term is the same likelihood of the frozen trunk's features ([`crate::likelihood`]).
+//! The perceptual term is the same likelihood of the frozen trunk's features (`likelihood.rs`).
 //!
 //! Sampling draws latents from a mixture of Gaussians per class, fitted to the encodings of training images ([`Generator::prior_fit`]);
 //! before the fit from `N(0, I)`.
@@ -104,7 +104,7 @@ impl Vae {
     }
 
     /// Negative evidence lower bound of one batch, scaled as the module describes. Gradients reach the trunk unless `features`
-    /// are detached. In [`Mode::Eval`] `z` is `mu`, without noise.
+    /// are detached. In [`mtl_tensor::Mode::Eval`] `z` is `mu`, without noise.
     ///
     /// # Errors
     /// Labels or shapes that do not fit.
