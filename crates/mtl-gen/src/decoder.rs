@@ -179,9 +179,7 @@ impl Decoder {
     /// A label outside the classes, shapes that do not fit.
     pub fn forward(&self, z: &Tensor, labels: &[i32]) -> Result<Tensor, Error> {
         let batch = z.dim(0)?;
-        if batch != labels.len() {
-            return Err(Error::Labels { labels: labels.len(), images: batch });
-        }
+        Error::check_labels(labels, z)?;
         let condition = Tensor::cat(&[z, &self.embedding.forward(labels, false)?], 1)?;
         let (height, width) = self.start_size;
         let mut x = ops::reshape(&self.start.forward(&condition)?, (batch, self.base_width, height, width))?;

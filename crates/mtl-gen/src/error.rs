@@ -114,6 +114,15 @@ impl Error {
         }
     }
 
+    /// Checks that there is one label per image or latent of a batch.
+    ///
+    /// # Errors
+    /// [`Self::Labels`].
+    pub(crate) fn check_labels(labels: &[i32], batch: &mtl_tensor::Tensor) -> Result<(), Self> {
+        let images = batch.dim(0)?;
+        if labels.len() == images { Ok(()) } else { Err(Self::Labels { labels: labels.len(), images }) }
+    }
+
     /// The error for a phase index beyond `phases`.
     pub(crate) fn phase(phase: usize, phases: &[Phase]) -> Self {
         Self::Phase { phase, known: phases.iter().map(|phase| phase.name).collect() }

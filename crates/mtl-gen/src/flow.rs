@@ -207,10 +207,7 @@ impl Generator for Flow {
     }
 
     fn begin_step<'a>(&'a self, batch: &'a Batch<'a>, cx: &'a Ctx) -> Result<Box<dyn GeneratorStep + 'a>, Error> {
-        let images = batch.images.dim(0)?;
-        if images != batch.classes.len() {
-            return Err(Error::Labels { labels: batch.classes.len(), images });
-        }
+        Error::check_labels(batch.classes, batch.images)?;
         Ok(Box::new(stage::Step { flow: self, batch, cx }))
     }
 
@@ -237,9 +234,7 @@ impl Generator for Flow {
 
     fn decode(&self, z: &Tensor, labels: &[i32], sampling: &Sampling) -> Result<Tensor, Error> {
         let solver = self.config.solver(sampling.guidance, sampling.steps)?;
-        if z.dim(0)? != labels.len() {
-            return Err(Error::Labels { labels: labels.len(), images: z.dim(0)? });
-        }
+        Error::check_labels(labels, z)?;
         let (channels, height, width) = self.map;
         // Gradients are those of `z` alone.
         with_constant_weights(|| {
@@ -255,9 +250,7 @@ impl Generator for Flow {
         labels: &[i32],
         sampling: &Sampling,
     ) -> Result<Option<Tensor>, Error> {
-        if images.dim(0)? != labels.len() {
-            return Err(Error::Labels { labels: labels.len(), images: images.dim(0)? });
-        }
+        Error::check_labels(labels, images)?;
         let solver = self.config.solver(sampling.guidance, sampling.steps)?;
         let clean = self.clean(trunk, images)?;
         let noise = with_constant_weights(|| self.solve(&clean, (1.0, 0.0), labels, solver))?;

@@ -159,16 +159,15 @@ impl Generator for Gan {
             }
         }
         let (own, name) = (self.scope.name(), &self.config.init_from);
-        if name == Config::RANDOM_START {
+        if name == crate::RANDOM_START {
             return Ok(Vec::new());
         }
-        let note = match (input.generator)(name).and_then(|generator| generator.decoder_source()) {
-            Some(source) if *source.config == self.config.decoder => {
+        let note = match input.source(own, name, &self.config.decoder) {
+            Ok(source) => {
                 self.start_from(&source)?;
                 format!("generator `{own}` starts from the decoder and the prior of generator `{name}`")
             }
-            Some(_) => format!("generator `{own}` starts at random: generator `{name}` has other decoder settings"),
-            None => format!("generator `{own}` starts at random: there is no decoder of a generator `{name}`"),
+            Err(note) => note,
         };
         Ok(vec![note])
     }

@@ -122,6 +122,20 @@ pub struct Prepare<'a> {
     pub generator: &'a dyn Fn(&str) -> Option<&'a dyn Generator>,
 }
 
+impl<'a> Prepare<'a> {
+    /// The decoder of the generator `name` as a start of the generator `own`, whose decoder has the settings `decoder`; else a note
+    /// that says why it starts at random.
+    pub(crate) fn source(&self, own: &str, name: &str, decoder: &decoder::Config) -> Result<DecoderSource<'a>, String> {
+        match (self.generator)(name).and_then(|generator| generator.decoder_source()) {
+            Some(source) if source.config == decoder => Ok(source),
+            Some(_) => {
+                Err(format!("generator `{own}` starts at random: generator `{name}` has other decoder settings"))
+            }
+            None => Err(format!("generator `{own}` starts at random: there is no decoder of a generator `{name}`")),
+        }
+    }
+}
+
 /// A network that samples new images.
 pub trait Generator: Send + Sync + std::fmt::Debug {
     /// The phases of one training step, in order.
@@ -354,8 +368,8 @@ pub struct DecoderSource<'a> {
     pub decoder: &'a str,
     /// Name prefix of the prior's parameters.
     pub prior: &'a str,
-    /// Name prefix of the parameters of the encoder's layers behind the trunk, if there are any.
-    pub encoder: Option<&'a str>,
+    /// Name prefix of the parameters of the encoder's layers behind the trunk.
+    pub encoder: &'a str,
 }
 
 /// Length of a generator's stage, relative to joint training.

@@ -86,8 +86,7 @@ fn squared_error(a: &Tensor, b: &Tensor) -> Result<Tensor, Error> {
 
 /// Divergence of each encoding from `N(0, I)`: `[B]`.
 fn divergence(encoding: &Encoding) -> Result<Tensor, Error> {
-    let Encoding { mu, logvar } = encoding;
-    Ok(((((mu.sqr()? + logvar.exp()?)? - logvar)? - 1.0)?.sum(1)? * 0.5)?)
+    Ok((encoding.twice_divergence()?.sum(1)? * 0.5)?)
 }
 
 /// One training step.
@@ -185,29 +184,22 @@ impl Generator for IntroVae {
         let own = self.scope.name();
         copy_parameters(&self.scope, input.trunk_name, &format!("{own}.trunk"))?;
         let name = &self.config.init_from;
-        if name == Config::RANDOM_START {
+        if name == crate::RANDOM_START {
             return Ok(Vec::new());
         }
-        let source = (input.generator)(name).and_then(|generator| generator.decoder_source());
-        let note = match source.map(|source| (source, source.encoder)) {
-            Some((source, Some(encoder))) if *source.config == self.config.decoder => {
+        let note = match input.source(own, name, &self.config.decoder) {
+            Ok(source) => {
                 copy_parameters(&self.scope, source.decoder, &format!("{own}.decoder"))?;
-                copy_parameters(&self.scope, encoder, &format!("{own}.encoder"))?;
+                copy_parameters(&self.scope, source.encoder, &format!("{own}.encoder"))?;
                 format!("generator `{own}` starts from the encoder and the decoder of generator `{name}`")
             }
-            Some((_, Some(_))) => {
-                format!("generator `{own}` starts at random: generator `{name}` has other decoder settings")
-            }
-            _ => format!("generator `{own}` starts at random: there is no encoder and decoder of a generator `{name}`"),
+            Err(note) => note,
         };
         Ok(vec![note])
     }
 
     fn begin_step<'a>(&'a self, batch: &'a Batch<'a>, cx: &'a Ctx) -> Result<Box<dyn GeneratorStep + 'a>, Error> {
-        let images = batch.images.dim(0)?;
-        if images != batch.classes.len() {
-            return Err(Error::Labels { labels: batch.classes.len(), images });
-        }
+        Error::check_labels(batch.classes, batch.images)?;
         Ok(Box::new(Step { model: self, batch, cx, over: false }))
     }
 

@@ -81,6 +81,9 @@ pub use generator::{
 pub use mtl_registry::UnknownName;
 pub use sampling::Sampling;
 
+/// Value of `init_from` for a random initialisation.
+pub const RANDOM_START: &str = "none";
+
 /// Settings of a generator. A type from another crate that implements this trait is built in the same way as the built-in
 /// ones.
 pub trait GeneratorConfig: Send + Sync + std::fmt::Debug {
@@ -98,7 +101,7 @@ pub trait GeneratorConfig: Send + Sync + std::fmt::Debug {
         None
     }
 
-    /// Name of the generator whose decoder it starts from, or `none`; `None` for kinds without such a setting.
+    /// Name of the generator whose decoder it starts from, or [`RANDOM_START`]; `None` for kinds without such a setting.
     fn init_from(&self) -> Option<&str> {
         None
     }

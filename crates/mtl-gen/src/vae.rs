@@ -182,7 +182,7 @@ impl Generator for Vae {
     }
 
     fn decoder_source(&self) -> Option<DecoderSource<'_>> {
-        let (decoder, prior, encoder) = (&self.decoder_name, &self.prior_name, Some(&*self.encoder_name));
+        let (decoder, prior, encoder) = (&self.decoder_name, &self.prior_name, &self.encoder_name);
         Some(DecoderSource { config: &self.config.decoder, decoder, prior, encoder })
     }
 }
@@ -200,9 +200,7 @@ impl JointObjective for Vae {
 
 /// KL divergence from `N(0, 1)` of each latent dimension, mean over the batch.
 fn kl_per_dimension(encoding: &Encoding) -> Result<Tensor, Error> {
-    let Encoding { mu, logvar } = encoding;
-    let twice = (((mu.sqr()? + logvar.exp()?)? - logvar)? - 1.0)?;
-    Ok((twice.mean(0)? * 0.5)?)
+    Ok((encoding.twice_divergence()?.mean(0)? * 0.5)?)
 }
 
 #[cfg(test)]

@@ -156,9 +156,7 @@ impl Network {
     /// The output before its scale.
     fn output(&self, z: &Tensor, times: &[f64], labels: &[i32], frozen: bool) -> Result<Tensor, Error> {
         let batch = z.dim(0)?;
-        if labels.len() != batch {
-            return Err(Error::Labels { labels: labels.len(), images: batch });
-        }
+        Error::check_labels(labels, z)?;
         let class = self.embedding.forward(labels, frozen)?;
         let features = Tensor::from_vec(waves(times), (batch, 2 * FREQUENCIES), z.device())?.to_dtype(z.dtype())?;
         let condition = ops::relu(&self.condition.forward(&Tensor::cat(&[&features, &class], 1)?)?)?;

@@ -169,9 +169,6 @@ impl GeneratorConfig for Config {
 }
 
 impl Config {
-    /// Value of `init_from` for a random initialisation.
-    pub const RANDOM_START: &'static str = "none";
-
     /// # Errors
     /// A setting out of range.
     pub(super) fn check(&self) -> Result<(), Error> {

@@ -11,9 +11,7 @@ use crate::{Discriminator, Error};
 impl Discriminator for Gan {
     fn scores(&self, trunk: &dyn Trunk, images: &Tensor, classes: &[i32]) -> Result<Vec<f64>, Error> {
         let count = images.dim(0)?;
-        if count != classes.len() {
-            return Err(Error::Labels { labels: classes.len(), images: count });
-        }
+        Error::check_labels(classes, images)?;
         let mut taps: Vec<Tensor> = Vec::new();
         if let Some(own) = &self.own {
             taps = own.scores(images, classes, &[Rows::of(count)], 1.0, true)?;

@@ -45,10 +45,7 @@ struct BackboneFeatures {
 
 impl<'a> Step<'a> {
     pub(super) fn new(gan: &'a Gan, batch: &'a Batch<'a>, cx: &'a Ctx) -> Result<Self, Error> {
-        let images = batch.images.dim(0)?;
-        if images != batch.classes.len() {
-            return Err(Error::Labels { labels: batch.classes.len(), images });
-        }
+        Error::check_labels(batch.classes, batch.images)?;
         let z = gan.prior.sample(batch.classes, 1.0, &mut cx.stream(&gan.stream_name("latent")))?;
         let plain = gan.generator.forward(&z, batch.classes)?;
         let mut stream = cx.stream(&gan.stream_name("augment"));

@@ -29,9 +29,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Value of `init_from` for a random initialisation.
-    pub const RANDOM_START: &'static str = "none";
-
     /// # Errors
     /// A weight that is negative or not finite.
     pub(super) fn check(&self) -> Result<(), Error> {

@@ -35,6 +35,14 @@ impl Encoding {
         Ok((&self.mu + ((&self.logvar * 0.5)?.exp()? * noise)?)?)
     }
 
+    /// Twice the divergence of each latent dimension from `N(0, 1)`: `mu^2 + sigma^2 - log sigma^2 - 1`, `[B, latent]`.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn twice_divergence(&self) -> Result<Tensor, Error> {
+        Ok((((self.mu.sqr()? + self.logvar.exp()?)? - &self.logvar)? - 1.0)?)
+    }
+
     /// Means and variances on the host, row-major.
     pub(super) fn moments(&self) -> Result<(Vec<f64>, Vec<f64>), Error> {
         let logvar = mtl_tensor::to_f64(&self.logvar)?;

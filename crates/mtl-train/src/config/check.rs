@@ -75,7 +75,7 @@ impl Config {
             }
         }
         for (name, generator) in &self.generators {
-            let source = generator.init_from().filter(|source| *source != "none");
+            let source = generator.init_from().filter(|source| *source != mtl_gen::RANDOM_START);
             let kinds = mtl_gen::GENERATORS.iter().map(|entry| entry.name);
             let known = || self.generators.keys().map(String::as_str).chain(kinds.clone()).collect::<BTreeSet<_>>();
             if let Some(source) = source.filter(|source| !known().contains(source)) {

@@ -10,12 +10,11 @@ use mtl_tensor::Tensor;
 use super::request::{GenerateRequest, Generated};
 use crate::config::JOINT;
 use crate::error::{Error, Result};
+use crate::eval::generation::images::BATCH;
 use crate::store::LoadedRun;
 
 /// Most images of one request.
 const MOST: usize = 100_000;
-/// Images decoded at once.
-const BATCH: usize = 64;
 
 /// A generator with the settings of a request.
 pub(super) struct Chosen<'a> {

@@ -5,14 +5,13 @@ use std::path::Path;
 use super::choice::Chosen;
 use super::request::Generated;
 use crate::error::{Error, Result};
+use crate::eval::generation::images::BATCH;
 use crate::eval::pictures::{Tile, tiles, write_grid};
 
 /// Columns of the manifest besides that of the classes.
 const IMAGE: &str = "image";
 const GENERATED: &str = "generated";
 const SEED: &str = "generated_seed";
-/// Images drawn at once.
-const BATCH: usize = 64;
 /// Most columns of a grid with a class per column.
 const COLUMNS: usize = 16;
 
