@@ -13,8 +13,8 @@
 //! Approximated R1 and R2 penalties: `gamma / (2 sigma^2) mean (D(x) - D(x + sigma noise))^2` on real and on generated images.
 //! To first order in sigma they are the gradient penalties `gamma / 2 |grad D|^2`, without second-order gradients. Hinge loss,
 //! per feature pixel: discriminator `max(0, 1 - D(x)) + max(0, 1 + D(G z))`, generator `-D(G z)`. All images pass through the
-//! same augmentation ([`crate::augment`]). Generated images never enter running statistics: an own trunk has group
-//! normalisation, or (`finetuned` from a trunk with batch normalisation) uses the shared trunk's running statistics.
+//! same augmentation ([`crate::augment`]). Generated images never enter running statistics: the batch normalisation of an own
+//! trunk has constant statistics, in `finetuned` those of the shared trunk, else those of the first real images.
 //!
 //! In mode `finetuned` the losses of the labelled tasks on real images, times [`Config::task_weight`], are added to the
 //! discriminator's loss: its trunk keeps features that serve the tasks.
@@ -101,7 +101,7 @@ impl Gan {
         };
         let phases = vec![
             phase("critic", &critic, lr_scales, config.heads_lr()),
-            phase("generator", &generator, Vec::new(), config.generator_lr),
+            phase("generator", &generator, Vec::new(), config.generator_lr()),
         ];
         Ok(Self {
             config: config.clone(),
@@ -151,6 +151,8 @@ impl Generator for Gan {
     fn prepare(&self, input: &Prepare<'_>) -> Result<Vec<String>, Error> {
         if self.config.mode == Mode::Finetuned {
             copy_parameters(&self.scope, input.trunk_name, &format!("{}.critic.own.trunk", self.scope.name()))?;
+        } else if let Some(own) = &self.own {
+            own.calibrate(input.images)?;
         }
         for backbone in &self.backbones {
             if let Some(heads) = &backbone.heads {
@@ -177,8 +179,8 @@ impl Generator for Gan {
     }
 
     fn reference_fit(&self) -> Option<Box<dyn ReferenceFit + '_>> {
-        let matches = self.config.feature_matching > 0.0 && !self.backbones.is_empty();
-        matches.then(|| Box::new(backbone::Fit::new(&self.backbones)) as Box<dyn ReferenceFit>)
+        let fit = backbone::Fit::new(&self.backbones, self.config.feature_matching > 0.0)?;
+        Some(Box::new(fit))
     }
 
     fn discriminator(&self) -> Option<&dyn Discriminator> {

@@ -10,6 +10,9 @@ pub enum Mode {
     Train,
     /// Batch statistics that do not update the running averages: for generated images and look-ahead passes. Dropout on.
     TrainFrozenStats,
+    /// Batch statistics, which replace the running averages: for a network that starts with the statistics of given images and
+    /// keeps them. Dropout on.
+    Calibrate,
     /// Running statistics; dropout off; the result of an image does not depend on its batch.
     Eval,
 }

@@ -56,10 +56,6 @@ pub trait TrunkConfig: Send + Sync + std::fmt::Debug {
     fn norm(&self) -> Option<NormKind> {
         None
     }
-
-    /// The same trunk with layers that treat each image independently of its batch: group instead of batch normalisation. A
-    /// discriminator uses it, so that generated images do not enter running statistics.
-    fn batch_independent(&self) -> Box<dyn TrunkConfig>;
 }
 
 mtl_registry::registry! {
@@ -95,9 +91,5 @@ impl TrunkConfig for Config {
 
     fn norm(&self) -> Option<NormKind> {
         self.member().norm()
-    }
-
-    fn batch_independent(&self) -> Box<dyn TrunkConfig> {
-        self.member().batch_independent()
     }
 }

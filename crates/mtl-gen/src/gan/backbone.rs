@@ -50,28 +50,30 @@ impl Rows {
 #[derive(Debug)]
 pub(super) struct Own {
     trunk: Box<dyn Trunk>,
+    /// One per tap, without those at the finest taps.
     heads: Heads,
+    skipped: usize,
     minibatch_std: bool,
 }
 
 impl Own {
     pub fn new(config: &Config, scope: &Scope, input: &GeneratorInput<'_>) -> Result<Self, Error> {
-        let place = scope.sub("trunk");
-        // A finetuned trunk has the architecture of the shared one, and uses its running statistics.
-        let trunk = if config.mode == Mode::Finetuned {
-            input.trunk.build(&place, input.channels)?
-        } else {
-            input.trunk.batch_independent().build(&place, input.channels)?
-        };
-        let mut taps: Vec<TapSpec> = trunk.taps().to_vec();
+        let trunk = input.trunk.build(&scope.sub("trunk"), input.channels)?;
+        let skipped = trunk.taps().len().saturating_sub(config.own_taps);
+        let mut taps: Vec<TapSpec> = trunk.taps()[skipped..].to_vec();
         if let (true, Some(deepest)) = (config.minibatch_std, taps.last_mut()) {
             deepest.channels += 1;
         }
         let heads = Heads::new(&scope.sub("heads"), &taps, config.head_width, input.classes, false)?;
-        Ok(Self { trunk, heads, minibatch_std: config.minibatch_std })
+        Ok(Self { trunk, heads, skipped, minibatch_std: config.minibatch_std })
     }
 
-    /// Features of images, without the standard deviation over the batch.
+    /// See [`calibrate`].
+    pub fn calibrate(&self, images: &Tensor) -> Result<(), Error> {
+        calibrate(&*self.trunk, images)
+    }
+
+    /// Features of images at all taps, without the standard deviation over the batch.
     pub fn features(&self, images: &Tensor) -> Result<Features, Error> {
         Ok(self.trunk.forward(images, &Ctx::eval())?)
     }
@@ -89,6 +91,7 @@ impl Own {
             Pass::Critic => self.features(images)?,
             Pass::Generator => with_constant_weights(|| self.features(images))?,
         };
+        features.taps.drain(..self.skipped);
         if let (true, Some(deepest)) = (self.minibatch_std, features.taps.last_mut()) {
             *deepest = with_deviation(deepest, rows)?;
         }
@@ -125,6 +128,13 @@ impl Own {
         let logits = self.forward(images, &labels.repeat(times), &rows, class_weight, pass)?;
         logits.iter().map(|logits| Ok(logits.mean(1)?)).collect()
     }
+}
+
+/// Sets the statistics of batch normalisation to those of these images. They stay: batch normalisation is then a scale and a
+/// shift per channel that start well (Salimans and Kingma 2016, arXiv 1602.07868), and no image depends on its batch.
+fn calibrate(trunk: &dyn Trunk, images: &Tensor) -> Result<(), Error> {
+    with_constant_weights(|| trunk.forward(images, &Ctx::eval().with_mode(mtl_tensor::Mode::Calibrate)))?;
+    Ok(())
 }
 
 /// A map with one more channel: the standard deviation over the batch, mean over the map, of each block of rows.
@@ -198,19 +208,20 @@ impl Backbone {
         };
         let mut all =
             vec![Self { untrained: None, heads: Some(heads(scope, input.taps)?), reference: Mutex::default() }];
-        let architecture = input.trunk.batch_independent();
-        for at in 1..=config.random_trunks {
+        // In mode `hybrid` they have no heads: the discriminator's own trunk is a second representation.
+        let has_heads = config.mode != Mode::Hybrid;
+        let wanted = if has_heads || config.feature_matching > 0.0 { config.random_trunks } else { 0 };
+        for at in 1..=wanted {
             // In a store of their own: neither trained nor saved.
             let store = Params::new(
                 Seed::new(UNTRAINED_SEED).child("trunk", at as u64),
                 scope.params().dtype(),
                 scope.params().device(),
             );
-            let trunk = architecture.build(&store.scope("trunk"), input.channels)?;
-            // In mode `hybrid` the discriminator's own trunk is a second representation.
-            let heads = match config.mode {
-                Mode::Hybrid => None,
-                _ => Some(heads(&scope.sub(format!("random{at}")), trunk.taps())?),
+            let trunk = input.trunk.build(&store.scope("trunk"), input.channels)?;
+            let heads = match has_heads {
+                true => Some(heads(&scope.sub(format!("random{at}")), trunk.taps())?),
+                false => None,
             };
             all.push(Self { untrained: Some(trunk), heads, reference: Mutex::default() });
         }
@@ -236,28 +247,48 @@ impl Backbone {
     }
 }
 
-/// Descriptors of training images in every backbone, batch by batch.
+/// Fit of every backbone to training images, batch by batch: the statistics of untrained trunks are those of the first batch, and
+/// where features are matched, the descriptors of all batches are kept.
 pub(super) struct Fit<'a> {
     backbones: &'a [Backbone],
+    matches: bool,
+    calibrated: bool,
     batches: Vec<Vec<Vec<Tensor>>>,
 }
 
 impl<'a> Fit<'a> {
-    pub fn new(backbones: &'a [Backbone]) -> Self {
-        Self { backbones, batches: backbones.iter().map(|_| Vec::new()).collect() }
+    /// `None` where there is nothing to fit.
+    pub fn new(backbones: &'a [Backbone], matches: bool) -> Option<Self> {
+        let needed = backbones.iter().any(|backbone| matches || backbone.untrained.is_some());
+        needed.then(|| Self {
+            backbones,
+            matches,
+            calibrated: false,
+            batches: backbones.iter().map(|_| Vec::new()).collect(),
+        })
     }
 }
 
 impl ReferenceFit for Fit<'_> {
     fn add(&mut self, trunk: &dyn Trunk, images: &Tensor) -> Result<(), Error> {
         for (backbone, batches) in self.backbones.iter().zip(&mut self.batches) {
+            if let (false, Some(untrained)) = (self.calibrated, &backbone.untrained) {
+                calibrate(&**untrained, images)?;
+            }
+            if !self.matches {
+                continue;
+            }
             let features = backbone.trunk(trunk).forward(images, &Ctx::eval())?.detach();
             batches.push(descriptors(&features)?.iter().map(Tensor::detach).collect());
         }
+        self.calibrated = true;
         Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<(), Error> {
+        if !self.matches {
+            return Ok(());
+        }
         self.backbones.iter().zip(&self.batches).try_for_each(|(backbone, batches)| backbone.refer_to(batches))
     }
 }
@@ -300,6 +331,7 @@ mod tests {
             Tensor::from_vec(values, (count, 3, 32, 32), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap()
         };
         let (images, labels, sigma) = ((normals(2 * IMAGES) * 0.4).unwrap(), [0, 1, -1, 1, 0, 0, 1, -1], 0.001);
+        own.calibrate(&images).unwrap();
         let rows = own.fixed_rows(&images, IMAGES, IMAGES).unwrap();
         let scores = |x: &Tensor, constant: bool| own.scores(x, &labels, &rows, 1.0, constant);
         let known = to_f64(&super::super::penalty::exact(&images, 1e-4, &scores).unwrap()).unwrap()[0];
@@ -307,9 +339,9 @@ mod tests {
         let mut found = 0.0;
         for _ in 0..draws {
             let after = scores(&(&images + (normals(2 * IMAGES) * sigma).unwrap()).unwrap(), true).unwrap();
-            for (before, after) in before.iter().zip(&after) {
-                let square = super::super::penalty::approximated(before, after, sigma).unwrap();
-                found += to_f64(&square).unwrap()[0] / (draws * before.elem_count() * 3 / (2 * IMAGES)) as f64;
+            for (tap, after) in before.iter().zip(&after) {
+                let square = super::super::penalty::approximated(tap, after, sigma).unwrap();
+                found += to_f64(&square).unwrap()[0] / (draws * before.len()) as f64;
             }
         }
         assert!((found / known - 1.0).abs() < 0.05, "{found} instead of {known}");

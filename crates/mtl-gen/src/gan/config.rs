@@ -71,7 +71,10 @@ pub struct Config {
     pub spectral: Option<bool>,
     /// Computation of the gradient penalties of an own trunk. Default `approximated`.
     pub penalty: Penalty,
-    /// Weight of the gradient penalties of an own trunk, at least 0. Default: 0.05 for 32x32 images, in proportion to the number
+    /// Taps of an own trunk that have a head, from the coarsest on, at least 1. Default 2: a head at the finest tap sees textures of
+    /// a few pixels alone, and costs a quarter of the discriminator.
+    pub own_taps: usize,
+    /// Weight of the gradient penalties of an own trunk, at least 0. Default: 0.005 for 32x32 images, in proportion to the number
     /// of pixels.
     pub gamma: Option<f64>,
     /// Standard deviation of the noise that approximates the gradient penalties, and the step of the exact ones, in pixel values of
@@ -96,10 +99,10 @@ pub struct Config {
     /// Peak learning rate of the heads on trunks that are not trained, above 0. Default: 5e-3 in mode `frozen` (with a lower one,
     /// samples get ringing and saturated colours after some hundred steps), else 1e-3.
     pub heads_lr: Option<f64>,
-    /// Peak learning rate of the discriminator's own trunk and its heads, above 0. Default 5e-4.
+    /// Peak learning rate of the discriminator's own trunk and its heads, above 0. Default 1e-3.
     pub own_lr: f64,
-    /// Peak learning rate of the generator network, above 0. Default 2e-4.
-    pub generator_lr: f64,
+    /// Peak learning rate of the generator network, above 0. Default: 2e-4 in mode `frozen`, else 5e-4.
+    pub generator_lr: Option<f64>,
     /// Decay of the mean of gradients in Adam, of both phases, 0 to below 1. Default: 0.5 in mode `frozen`, else 0.
     pub beta1: Option<f64>,
     /// Weight of the labelled tasks' losses on real images in the discriminator's loss of mode `finetuned`, at least 0. Default
@@ -123,6 +126,7 @@ impl Default for Config {
             head_width: 64,
             spectral: None,
             penalty: Penalty::default(),
+            own_taps: 2,
             gamma: None,
             sigma: 0.01,
             lecam: 0.0,
@@ -132,8 +136,8 @@ impl Default for Config {
             feature_matching: 1.0,
             random_trunks: 2,
             heads_lr: None,
-            own_lr: 5e-4,
-            generator_lr: 2e-4,
+            own_lr: 1e-3,
+            generator_lr: None,
             beta1: None,
             task_weight: 1.0,
             class_ramp: [0.0, 0.0],
@@ -172,14 +176,16 @@ impl Config {
     /// # Errors
     /// A setting out of range.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if self.head_width == 0 {
-            return Err(Error::option("head_width", self.head_width, "must be at least 1"));
+        for (key, value) in [("head_width", self.head_width), ("own_taps", self.own_taps)] {
+            if value == 0 {
+                return Err(Error::option(key, value, "must be at least 1"));
+            }
         }
         if !(self.sigma > 0.0 && self.sigma.is_finite()) {
             return Err(Error::option("sigma", self.sigma, "must be above 0"));
         }
         for (key, value) in
-            [("heads_lr", self.heads_lr()), ("own_lr", self.own_lr), ("generator_lr", self.generator_lr)]
+            [("heads_lr", self.heads_lr()), ("own_lr", self.own_lr), ("generator_lr", self.generator_lr())]
         {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(Error::option(key, value, "must be above 0"));
@@ -218,6 +224,11 @@ impl Config {
         self.heads_lr.unwrap_or(if self.heads_alone() { 5e-3 } else { 1e-3 })
     }
 
+    /// Peak learning rate of the generator network.
+    pub(super) fn generator_lr(&self) -> f64 {
+        self.generator_lr.unwrap_or(if self.heads_alone() { 2e-4 } else { 5e-4 })
+    }
+
     /// First decay of Adam.
     pub(super) fn beta1(&self) -> f64 {
         self.beta1.unwrap_or(if self.heads_alone() { 0.5 } else { 0.0 })
@@ -225,7 +236,7 @@ impl Config {
 
     /// Weight of the gradient penalties for images of this size.
     pub(super) fn gamma(&self, (height, width): (usize, usize)) -> f64 {
-        self.gamma.unwrap_or(0.05 * (height * width) as f64 / 1024.0)
+        self.gamma.unwrap_or(0.005 * (height * width) as f64 / 1024.0)
     }
 
     /// Weight of the class condition in the discriminator.

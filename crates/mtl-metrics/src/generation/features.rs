@@ -109,6 +109,29 @@ impl<'a> Features<'a> {
         Features { values, width }
     }
 
+    /// The features of one image by several networks side by side.
+    ///
+    /// # Errors
+    /// Different numbers of images, no network.
+    pub fn joined(parts: &[Self]) -> Result<Features<'static>, Error> {
+        let width = parts.iter().map(Self::width).sum::<usize>();
+        let images = parts.first().map_or(0, Self::images);
+        let mut values = vec![0.0; images * width];
+        let mut first = 0;
+        for part in parts {
+            if part.images() != images {
+                return Err(Error::Shape { len: part.values.len(), into: images, rows: "images" });
+            }
+            let (zero, mut row) = (vec![0.0; part.width], vec![0.0; part.width]);
+            for (image, out) in values.chunks_exact_mut(width).enumerate() {
+                part.rows_into(image, &zero, &mut row);
+                out[first..first + part.width].copy_from_slice(&row);
+            }
+            first += part.width;
+        }
+        Features::new(values, width)
+    }
+
     /// Writes the rows from `first` on into `out`, minus `centre`.
     pub(super) fn rows_into(&self, first: usize, centre: &[f64], out: &mut [f64]) {
         let range = first * self.width..first * self.width + out.len();

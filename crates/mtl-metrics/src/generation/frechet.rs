@@ -51,16 +51,17 @@ pub fn frechet_distance(real: &Features<'_>, generated: &Features<'_>) -> Result
 }
 
 /// Mean and covariance of a set.
-struct Moments {
-    mean: Vec<f64>,
+pub(super) struct Moments {
+    pub mean: Vec<f64>,
     /// `root^T root` is the unbiased covariance; at most `width` rows.
-    root: Mat<f64>,
+    pub root: Mat<f64>,
     /// Trace of the covariance.
-    trace: f64,
+    pub trace: f64,
 }
 
 impl Moments {
-    fn of(features: &Features<'_>) -> Self {
+    /// Of at least two images.
+    pub fn of(features: &Features<'_>) -> Self {
         let (images, width) = (features.images(), features.width());
         let mean = features.mean();
         // Images of a part; fewer than features are their own factor.
@@ -79,7 +80,7 @@ impl Moments {
 }
 
 /// A matrix of at most `width` rows with the same `A^T A` as both matrices together.
-fn stack(above: Mat<f64>, below: MatRef<'_, f64>) -> Mat<f64> {
+pub(super) fn stack(above: Mat<f64>, below: MatRef<'_, f64>) -> Mat<f64> {
     let (upper, width) = (above.nrows(), below.ncols());
     let together =
         Mat::from_fn(

@@ -42,6 +42,7 @@ mod neighbours;
 mod tests;
 mod tiles;
 mod variety;
+mod whitening;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,7 @@ pub use kid::{kid, kid_of_subsets, kid_over_subsets};
 pub use manifold::{Manifold, manifold};
 pub use memorisation::{Memorisation, Nearest, memorisation};
 pub use variety::pairwise_distance;
+pub use whitening::Whitening;
 
 use crate::score::Direction;
 

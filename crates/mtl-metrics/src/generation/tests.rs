@@ -22,6 +22,37 @@ fn rows(features: &Features<'_>) -> Vec<Vec<f64>> {
 }
 
 #[test]
+fn whitening_gives_products_by_the_inverse_covariance() {
+    // Correlated features of unequal size, and one that never differs.
+    let source = rows(&normal("a", 400, 3, 0.0, 1.0));
+    let mixed = |row: &Vec<f64>| [5.0 * row[0] + 1.0, 5.0 * row[0] + 0.5 * row[1], 0.1 * row[2], 7.0];
+    let reference = Features::new(source.iter().flat_map(mixed).collect::<Vec<f64>>(), 4).unwrap();
+    let white = rows(&Whitening::of(&reference).unwrap().apply(&reference).unwrap());
+    let x = rows(&reference);
+    let mean: Vec<f64> = (0..4).map(|j| x.iter().map(|row| row[j]).sum::<f64>() / 400.0).collect();
+    let centred: Vec<Vec<f64>> = x.iter().map(|row| row.iter().zip(&mean).map(|(v, m)| v - m).collect()).collect();
+    let covariance = |i: usize, j: usize| centred.iter().map(|row| row[i] * row[j]).sum::<f64>() / 399.0;
+    let ridge = 0.1 * (0..4).map(|i| covariance(i, i)).sum::<f64>() / 4.0;
+    let full = faer::Mat::from_fn(4, 4, |i, j| covariance(i, j) + if i == j { ridge } else { 0.0 });
+    let inverse = faer::linalg::solvers::DenseSolveCore::inverse(&full.partial_piv_lu());
+    let length = |row: &Vec<f64>| row.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let longest = 2.0 * (white.iter().map(|row| length(row).powi(2)).sum::<f64>() / 400.0).sqrt();
+    let ordinary: Vec<usize> = (0..400).filter(|&row| length(&white[row]) < 0.99 * longest).collect();
+    assert!(ordinary.len() > 300);
+    for (a, b) in [(0, 0), (0, 1), (17, 299)].map(|(a, b)| (ordinary[a], ordinary[b])) {
+        let product: f64 = white[a].iter().zip(&white[b]).map(|(a, b)| a * b).sum();
+        let expected: f64 = (0..16).map(|at| centred[a][at / 4] * inverse[(at / 4, at % 4)] * centred[b][at % 4]).sum();
+        assert!((product - expected).abs() < 1e-5, "{product} instead of {expected}");
+    }
+    // An image far away keeps its direction.
+    let far = Features::new(vec![1e6, 1e6, 0.0, 7.0], 4).unwrap();
+    let far = rows(&Whitening::of(&reference).unwrap().apply(&far).unwrap());
+    assert!((length(&far[0]) / longest - 1.0).abs() < 0.05, "{} of {longest}", length(&far[0]));
+    assert!(matches!(Whitening::of(&reference).unwrap().apply(&normal("b", 2, 3, 0.0, 1.0)), Err(Error::Width { .. })));
+    assert!(Whitening::of(&normal("b", 1, 3, 0.0, 1.0)).is_err());
+}
+
+#[test]
 fn kid_is_the_sum_over_pairs() {
     // More rows than a block and than a tile, so that every kind of tile occurs.
     let (real, generated) = (normal("a", 300, 3, 0.0, 1.0), normal("b", 270, 3, 0.2, 1.0));

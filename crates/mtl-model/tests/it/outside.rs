@@ -27,10 +27,6 @@ impl TrunkConfig for Tiny {
         let conv = Conv2d::new(&scope.sub("conv"), (channels, 6), 3, 2, true)?;
         Ok(Box::new(TinyTrunk(conv, [TapSpec { stride: 2, channels: 6 }])))
     }
-
-    fn batch_independent(&self) -> Box<dyn TrunkConfig> {
-        Box::new(self.clone())
-    }
 }
 
 impl Trunk for TinyTrunk {

@@ -56,8 +56,8 @@ impl ConvNorm {
             Norm::Group(norm) => ops::Over::Groups(norm.groups()),
         };
         let (y, moments) = ops::conv_norm(x, w, steps, over, weights, kept, relu)?;
-        if let (Norm::Batch(norm), Some(moments), Mode::Train) = (&self.norm, moments, cx.mode) {
-            norm.record(moments, y.elem_count() / y.dim(1)?)?;
+        if let (Norm::Batch(norm), Some(moments)) = (&self.norm, moments) {
+            norm.record(moments, y.elem_count() / y.dim(1)?, cx)?;
         }
         Ok(y)
     }

@@ -94,9 +94,7 @@ impl BatchNorm {
             return ops::batch_norm_with(x, &self.gamma, &self.beta, &self.running_mean, &self.running_var, relu);
         }
         let (y, moments) = ops::batch_norm(x, &self.gamma, &self.beta, relu)?;
-        if cx.mode == Mode::Train {
-            self.record(moments, x.elem_count() / x.dim(1)?)?;
-        }
+        self.record(moments, x.elem_count() / x.dim(1)?, cx)?;
         Ok(y)
     }
 
@@ -105,11 +103,16 @@ impl BatchNorm {
         (&self.running_mean, &self.running_var)
     }
 
-    /// Takes the moments of `count` numbers per channel into the running averages.
-    pub(super) fn record(&self, (mean, var): ops::norm::Moments, count: usize) -> Result<()> {
+    /// Takes the moments of `count` numbers per channel into the running averages, as the mode says.
+    pub(super) fn record(&self, (mean, var): ops::norm::Moments, count: usize, cx: &Ctx) -> Result<()> {
+        let share = match cx.mode {
+            Mode::Train => MOMENTUM,
+            Mode::Calibrate => 1.0,
+            Mode::TrainFrozenStats | Mode::Eval => return Ok(()),
+        };
         let unbiased = (var * (count as f64 / (count as f64 - 1.0).max(1.0)))?;
         for (running, now) in [(&self.running_mean, mean), (&self.running_var, unbiased)] {
-            running.set(&((running.as_tensor().detach() * (1.0 - MOMENTUM))? + (now * MOMENTUM)?)?)?;
+            running.set(&((running.as_tensor().detach() * (1.0 - share))? + (now * share)?)?)?;
         }
         Ok(())
     }

@@ -141,17 +141,13 @@ pub fn conv_norm_with(
         let value = Value::new(y, (g.batch, g.out_channels, g.out_height, g.out_width));
         let layer = Layer::<T>::new(g, x, w, (gamma, beta));
         record_with_result("conv_norm_with", &[x, w, gamma, beta], value, move |y, grad| {
-            let d = with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| -> Result<_> {
-                if !layer.norm_needs_gradient() {
-                    return Ok(norm.backward_of_scale(y, grad));
+            with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| {
+                if layer.norm_needs_gradient() {
+                    layer.gradients_of_affine(&norm, &scale, &norm.opened(y, grad))
+                } else {
+                    layer.gradients(norm.backward_of_scale(y, grad))
                 }
-                // The convolution's own result was not kept: scales seldom learn from known moments.
-                let z = with_slice::<T, _>(layer.x.get()?, |x| {
-                    with_slice::<T, _>(layer.w.get()?, |w| T::forward(&g, x, w, None, false))
-                })??;
-                Ok(norm.backward(&z, Some(y), grad))
-            }))???;
-            layer.gradients(d)
+            }))??
         })
     })
 }
@@ -174,6 +170,35 @@ impl<T: Kernels> Layer<T> {
 
     fn norm_needs_gradient(&self) -> bool {
         self.needed[2] || self.needed[3]
+    }
+
+    /// Of `scale (W * x) + shift`, from the gradient of that. Neither the convolution's result nor a second convolution is needed: the
+    /// sum over pixels of the gradient times `(W * x)` is the product of `W` with the gradient of `scale W`.
+    fn gradients_of_affine(&self, norm: &Normalisation<T>, scale: &[T], d: &[T]) -> Result<Vec<Option<Tensor>>> {
+        let g = &self.g;
+        let kernel = self.w.shape().elem_count() / g.out_channels;
+        let scaled = |w: &[T]| -> Vec<T> {
+            w.chunks_exact(kernel).zip(scale).flat_map(|(w, &scale)| w.iter().map(move |&w| w * scale)).collect()
+        };
+        let dw = with_slice(self.x.get()?, |x| T::grad_weight(g, x, d))?;
+        let dbeta = super::sum::of_channels(g.out_channels, g.out_pixels(), d);
+        let along = |w: &[T]| -> Vec<T> {
+            let channels = w.chunks_exact(kernel).zip(dw.chunks_exact(kernel)).enumerate();
+            let products = channels.map(|(channel, (w, dw))| {
+                let sum: f64 = w.iter().zip(dw).map(|(w, dw)| w.f64() * dw.f64()).sum();
+                T::of((sum - norm.means[channel].f64() * dbeta[channel].f64()) * norm.inverse[channel].f64())
+            });
+            products.collect()
+        };
+        let dgamma = with_slice(self.w.get()?, along)?;
+        Ok(vec![
+            gradient(self.needed[0], self.x.shape(), || {
+                with_slice(self.w.get()?, |w| T::grad_input(g, &scaled(w), d))
+            })?,
+            gradient(self.needed[1], self.w.shape(), || Ok(scaled(&dw)))?,
+            gradient(self.needed[2], g.out_channels, || Ok(dgamma))?,
+            gradient(self.needed[3], g.out_channels, || Ok(dbeta))?,
+        ])
     }
 
     /// From those of the normalisation's input, scale, shift, and of the residual, in the order of the op's inputs.

@@ -26,10 +26,6 @@ impl TrunkConfig for Config {
     fn build(&self, scope: &Scope, channels: usize) -> Result<Box<dyn Trunk>> {
         Ok(Box::new(ConvNet::new(self, scope, channels)?))
     }
-
-    fn batch_independent(&self) -> Box<dyn TrunkConfig> {
-        Box::new(self.clone())
-    }
 }
 
 /// ConvNet encoder. With the default widths its taps are `[B, 64, H/2, W/2]` and `[B, 128, H/4, W/4]`.

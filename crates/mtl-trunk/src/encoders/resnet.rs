@@ -73,10 +73,6 @@ impl TrunkConfig for Config {
     fn norm(&self) -> Option<NormKind> {
         Some(self.norm)
     }
-
-    fn batch_independent(&self) -> Box<dyn TrunkConfig> {
-        Box::new(Self { norm: NormKind::Group, ..self.clone() })
-    }
 }
 
 /// Residual encoder with taps at strides 2, 4 and 8.

@@ -25,10 +25,6 @@ impl TrunkConfig for Tiny {
         let conv = Conv2d::new(&scope.sub("conv"), (channels, self.width), 3, 2, true)?;
         Ok(Box::new(TinyTrunk { conv, taps: [TapSpec { stride: 2, channels: self.width }] }))
     }
-
-    fn batch_independent(&self) -> Box<dyn TrunkConfig> {
-        Box::new(self.clone())
-    }
 }
 
 impl Trunk for TinyTrunk {

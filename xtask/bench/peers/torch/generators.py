@@ -130,18 +130,19 @@ class FrozenHeads(nn.Module):
 
 
 class OwnCritic(nn.Module):
-    """A trunk of the discriminator's own; its deepest head reads the standard deviation over the batch."""
+    """A trunk of the discriminator's own with constant statistics and heads on all taps but the finest; its deepest head reads the
+    standard deviation over the batch."""
 
     def __init__(self, trunk, taps, classes):
         super().__init__()
-        self.trunk = trunk
-        channels = [channels for _, channels in taps]
+        self.trunk = trunk.eval()
+        channels = [channels for _, channels in taps[1:]]
         channels[-1] += 1
         self.heads = nn.ModuleList(Head(c, classes) for c in channels)
 
     def forward(self, images, labels, rows):
         """`rows`: number of rows and index of the rows whose deviation they have."""
-        taps = list(self.trunk(images))
+        taps = list(self.trunk(images))[1:]
         deviations, blocks, first = [], [], 0
         for at, (count, like) in enumerate(rows):
             part = taps[-1][first : first + count]
@@ -236,7 +237,7 @@ def gan_step(model, backbones, images, labels, reference_batches, variant):
                 real, made = score[:n], score[n : 2 * n]
                 before = torch.cat([real[:half], made[:half]])
                 penalty = (before - score[2 * n :]).square().mean() / 1e-4
-                total = total + (F.softplus(made - real).mean() + 0.05 * penalty) / len(scores)
+                total = total + (F.softplus(made - real).mean() + 0.005 * penalty) / len(scores)
         logits = []
         for heads, real, made in zip(model.heads, real_taps, fake_taps):
             logits += heads([torch.cat(pair) for pair in zip(real, made)], labels.repeat(2))
@@ -267,6 +268,8 @@ def gan_step(model, backbones, images, labels, reference_batches, variant):
         fake, real_taps, fake_taps = show(torch.randn(n, LATENT), images)
         noise = torch.randn(2 * half, *images.shape[1:])
         model.train()
+        if own:
+            own.trunk.eval()
         loss = critic(images, fake.detach(), noise, real_taps, [[tap.detach() for tap in taps] for taps in fake_taps])
         update(rules[0], critics, torch.autograd.grad(loss, critics))
         # Constants in the generator's phase; in evaluation mode spectral norms take no power iteration.

@@ -149,11 +149,11 @@ def judging(forward, variant, inputs):
 def gan(case, batch, variant):
     size = (case["side"],) * 2
 
-    def trunk(norm):
-        return Resnet(3, [24, 48, 96], 1, norm, "unshuffle")
+    def trunk():
+        return Resnet(3, [24, 48, 96], 1, "batch", "unshuffle")
 
-    own = trunk("group") if case["mode"] == "hybrid" else None
-    backbones = [trunk("batch"), *(trunk("group") for _ in range(case["random_trunks"]))]
+    own = trunk() if case["mode"] == "hybrid" else None
+    backbones = [trunk() for _ in range(1 + case["random_trunks"])]
     model = generators.Gan(RESNET_XS, size, case["classes"], len(backbones), own)
     parameters = count(backbones[0]) + count(model)
     backbones = [variant.place(trunk).eval().requires_grad_(False) for trunk in backbones]

@@ -169,6 +169,15 @@ impl<T: Real> Normalisation<T> {
         Gradients { x, residual: None, gamma: Vec::new(), beta: Vec::new() }
     }
 
+    /// Gradient of the ReLU's argument.
+    pub(in crate::ops) fn opened(&self, y: &[T], grad: &[T]) -> Vec<T> {
+        let pixels = self.grouping.pixels;
+        let mut open = vec![T::default(); y.len()];
+        let planes = open.par_chunks_mut(pixels).zip(y.par_chunks(pixels)).zip(grad.par_chunks(pixels));
+        planes.for_each(|((open, y), grad)| wide::<Opened, _>((open, y, grad, self.relu)));
+        open
+    }
+
     /// `y`: the result, where a residual was added; without one, where the ReLU was closed is seen from `x`.
     pub(in crate::ops) fn backward(&self, x: &[T], y: Option<&[T]>, grad: &[T]) -> Gradients<T> {
         let g = self.grouping;

@@ -2,9 +2,11 @@
 //!
 //! They have seen no data, so no generator can have learned to please them; with the class and its likelihood unknown to them
 //! they see shape, colour and texture alike. Naeem et al. 2020 use such features; Lee et al. 2022 (arXiv 2208.09218) compare them
-//! with trained ones. Every score is the mean over the three networks, its spread their standard deviation.
+//! with trained ones. Every score is the mean over the three networks, its spread their standard deviation. KID is taken
+//! on features whitened over real images ([`Whitening`]): as they are, they follow brightness and contrast, and few images far away
+//! decide its value.
 
-use mtl_metrics::generation::{Features, GenerationScore, kid};
+use mtl_metrics::generation::{Features, GenerationScore, GenerationScores, Whitening, compare, kid};
 use mtl_rng::Seed;
 use mtl_tensor::layers::Conv2d;
 use mtl_tensor::{DType, Device, Params, to_f64};
@@ -23,7 +25,7 @@ const GRID: usize = 2;
 /// Features per image and network.
 const WIDTH: usize = CHANNELS[2] * GRID * GRID;
 
-/// Three untrained networks, scaled by the statistics of real images.
+/// Three untrained networks, whitened by the statistics of real images.
 #[derive(Debug)]
 pub(crate) struct RandomNetworks {
     networks: Vec<Network>,
@@ -34,15 +36,22 @@ struct Network {
     layers: Vec<Conv2d>,
     /// Mean and standard deviation of each feature over real images.
     scale: Vec<(f32, f32)>,
+    /// After the scale.
+    whitening: Option<Whitening>,
 }
 
 /// Features of the same images by each network.
 #[derive(Clone, Debug)]
-pub(crate) struct RandomFeatures(Vec<Vec<f32>>);
+pub(crate) struct RandomFeatures {
+    /// For distances between images.
+    standardised: Vec<Features<'static>>,
+    /// For KID.
+    whitened: Vec<Features<'static>>,
+}
 
 impl RandomNetworks {
     /// Three 3x3 convolutions of stride 2 with He-normal weights and ReLU; features are the means of the last map over 2 x 2
-    /// parts of the image, standardised over `real`. The weights depend on nothing but the number of channels.
+    /// parts of the image, standardised and whitened over `real`. The weights depend on nothing but the number of channels.
     ///
     /// # Errors
     /// Out of memory.
@@ -57,8 +66,11 @@ impl RandomNetworks {
                 layers.push(Conv2d::new(&scope, (from, to), 3, 2, false)?);
                 from = to;
             }
-            let mut network = Network { layers, scale: vec![(0.0, 1.0); WIDTH] };
+            let mut network = Network { layers, scale: vec![(0.0, 1.0); WIDTH], whitening: None };
             network.scale = standards(&network.features(real, device)?, WIDTH);
+            if real.len() > 1 {
+                network.whitening = Some(Whitening::of(&Features::new(network.features(real, device)?, WIDTH)?)?);
+            }
             networks.push(network);
         }
         Ok(Self { networks })
@@ -69,12 +81,24 @@ impl RandomNetworks {
     /// # Errors
     /// Images of another number of channels.
     pub fn features(&self, images: &Images, device: &Device) -> Result<RandomFeatures> {
-        let of = |network: &Network| network.features(images, device);
-        Ok(RandomFeatures(self.networks.iter().map(of).collect::<Result<_>>()?))
+        let of = |network: &Network| Ok(Features::new(network.features(images, device)?, WIDTH)?);
+        let standardised: Vec<Features<'static>> = self.networks.iter().map(of).collect::<Result<_>>()?;
+        let pairs = self.networks.iter().zip(&standardised);
+        let whitened = pairs.map(|(network, features)| network.whitened(features)).collect::<Result<_>>()?;
+        Ok(RandomFeatures { standardised, whitened })
     }
 }
 
 impl Network {
+    fn whitened(&self, features: &Features<'_>) -> Result<Features<'static>> {
+        Ok(match &self.whitening {
+            Some(whitening) => whitening.apply(features)?,
+            // Too few real images: there is no score either.
+            None => features.select(&(0..features.images()).collect::<Vec<_>>()),
+        })
+    }
+
+    /// Standardised features.
     fn features(&self, images: &Images, device: &Device) -> Result<Vec<f32>> {
         let mut all = Vec::with_capacity(images.len() * WIDTH);
         for batch in images.batches(device) {
@@ -128,22 +152,24 @@ pub(super) fn standards(features: &[f32], width: usize) -> Vec<(f32, f32)> {
 }
 
 impl RandomFeatures {
-    /// The features by each network.
-    ///
-    /// # Errors
-    /// A feature that is not finite.
-    pub fn each(&self) -> Result<Vec<Features<'_>>> {
-        Ok(self.0.iter().map(|values| Features::new(&values[..], WIDTH)).collect::<std::result::Result<_, _>>()?)
+    /// Those of some images.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let of = |features: &[Features<'static>]| features.iter().map(|features| features.select(rows)).collect();
+        Self { standardised: of(&self.standardised), whitened: of(&self.whitened) }
     }
 
     /// Those of all networks side by side: for distances between images.
     ///
     /// # Errors
-    /// A feature that is not finite.
+    /// Networks that saw different images.
     pub fn joined(&self) -> Result<Features<'static>> {
-        let rows = self.0.first().map_or(0, |values| values.len() / WIDTH);
-        let row = |row: usize| self.0.iter().flat_map(move |values| values[row * WIDTH..][..WIDTH].iter().copied());
-        Ok(Features::new((0..rows).flat_map(row).collect::<Vec<f32>>(), WIDTH * self.0.len())?)
+        Ok(Features::joined(&self.standardised)?)
+    }
+
+    /// KID in each network.
+    fn kids(&self, generated: &Self) -> Result<Vec<GenerationScore>> {
+        let pairs = self.whitened.iter().zip(&generated.whitened);
+        Ok(pairs.map(|(real, generated)| kid(real, generated)).collect::<std::result::Result<_, _>>()?)
     }
 
     /// KID as mean over the networks.
@@ -151,10 +177,16 @@ impl RandomFeatures {
     /// # Errors
     /// Fewer than two images of either kind.
     pub fn kid(&self, generated: &Self) -> Result<GenerationScore> {
-        let (real, generated) = (self.each()?, generated.each()?);
-        let pairs = real.iter().zip(&generated);
-        let scores = pairs.map(|(real, generated)| kid(real, generated)).collect::<std::result::Result<Vec<_>, _>>()?;
-        Ok(mean_over_networks(&scores.iter().collect::<Vec<_>>()))
+        Ok(mean_over_networks(&self.kids(generated)?.iter().collect::<Vec<_>>()))
+    }
+
+    /// All scores in each network.
+    ///
+    /// # Errors
+    /// Fewer than two images of either kind.
+    pub fn compare(&self, generated: &Self) -> Result<Vec<GenerationScores>> {
+        let pairs = self.standardised.iter().zip(&generated.standardised).zip(self.kids(generated)?);
+        pairs.map(|((real, generated), kid)| Ok(GenerationScores { kid, ..compare(real, generated)? })).collect()
     }
 }
 

@@ -292,9 +292,8 @@ impl<'a> Room<'a> {
             all.push(inception.floor()?);
         }
         let [training, held_out] = &self.random_features;
-        let pairs = held_out.each()?.into_iter().zip(training.each()?);
-        let each = pairs.map(|(held_out, training)| floor(&held_out, &training, count, seed));
-        all.push(averaged(each.collect::<std::result::Result<_, _>>()?));
+        let other = training.select(&floor_rows(self.training.len(), count, seed));
+        all.push(averaged(held_out.compare(&other)?));
         Ok(all)
     }
 
@@ -335,9 +334,7 @@ impl<'a> Room<'a> {
         }
         let features = self.random.features(&samples, &self.trained.device)?;
         let [training, held_out] = &self.random_features;
-        let pairs = held_out.each()?.into_iter().zip(features.each()?);
-        let each = pairs.map(|(held_out, samples)| compare(&held_out, &samples));
-        networks.push(averaged(each.collect::<std::result::Result<_, _>>()?));
+        networks.push(averaged(held_out.compare(&features)?));
         let memorisation = memorisation(&features.joined()?, &training.joined()?, &held_out.joined()?)?;
         let picture = self.run.join("evaluation").join(format!("{name}-nearest.png"));
         neighbours::draw(&picture, &samples, &memorisation, self.plan, &self.training_rows)?;
