@@ -74,7 +74,7 @@ pub struct Config {
     /// Taps of an own trunk that have a head, from the coarsest on, at least 1. Default 2: a head at the finest tap sees textures of
     /// a few pixels alone, and costs a quarter of the discriminator.
     pub own_taps: usize,
-    /// Weight of the gradient penalties of an own trunk, at least 0. Default: 0.005 for 32x32 images, in proportion to the number
+    /// Weight of the gradient penalties of an own trunk, at least 0. Default: 0.02 for 32x32 images, in proportion to the number
     /// of pixels.
     pub gamma: Option<f64>,
     /// Standard deviation of the noise that approximates the gradient penalties, and the step of the exact ones, in pixel values of
@@ -236,7 +236,7 @@ impl Config {
 
     /// Weight of the gradient penalties for images of this size.
     pub(super) fn gamma(&self, (height, width): (usize, usize)) -> f64 {
-        self.gamma.unwrap_or(0.005 * (height * width) as f64 / 1024.0)
+        self.gamma.unwrap_or(0.02 * (height * width) as f64 / 1024.0)
     }
 
     /// Weight of the class condition in the discriminator.

@@ -142,10 +142,16 @@ pub fn conv_norm_with(
         let layer = Layer::<T>::new(g, x, w, (gamma, beta));
         record_with_result("conv_norm_with", &[x, w, gamma, beta], value, move |y, grad| {
             with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| {
-                if layer.norm_needs_gradient() {
+                if !layer.norm_needs_gradient() {
+                    layer.gradients(norm.backward_of_scale(y, grad))
+                } else if norm.centred() {
                     layer.gradients_of_affine(&norm, &scale, &norm.opened(y, grad))
                 } else {
-                    layer.gradients(norm.backward_of_scale(y, grad))
+                    // The convolution's own result was not kept.
+                    let z = with_slice::<T, _>(layer.x.get()?, |x| {
+                        with_slice::<T, _>(layer.w.get()?, |w| T::forward(&g, x, w, None, false))
+                    })??;
+                    layer.gradients(norm.backward(&z, Some(y), grad))
                 }
             }))??
         })
@@ -172,8 +178,8 @@ impl<T: Kernels> Layer<T> {
         self.needed[2] || self.needed[3]
     }
 
-    /// Of `scale (W * x) + shift`, from the gradient of that. Neither the convolution's result nor a second convolution is needed: the
-    /// sum over pixels of the gradient times `(W * x)` is the product of `W` with the gradient of `scale W`.
+    /// Of `scale (W * x) + shift`, from the gradient of that, without the convolution's result: the sum over pixels of the gradient times
+    /// `(W * x)` is the product of `W` with the gradient of `scale W`.
     fn gradients_of_affine(&self, norm: &Normalisation<T>, scale: &[T], d: &[T]) -> Result<Vec<Option<Tensor>>> {
         let g = &self.g;
         let kernel = self.w.shape().elem_count() / g.out_channels;

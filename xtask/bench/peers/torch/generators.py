@@ -237,7 +237,7 @@ def gan_step(model, backbones, images, labels, reference_batches, variant):
                 real, made = score[:n], score[n : 2 * n]
                 before = torch.cat([real[:half], made[:half]])
                 penalty = (before - score[2 * n :]).square().mean() / 1e-4
-                total = total + (F.softplus(made - real).mean() + 0.005 * penalty) / len(scores)
+                total = total + (F.softplus(made - real).mean() + 0.02 * penalty) / len(scores)
         logits = []
         for heads, real, made in zip(model.heads, real_taps, fake_taps):
             logits += heads([torch.cat(pair) for pair in zip(real, made)], labels.repeat(2))

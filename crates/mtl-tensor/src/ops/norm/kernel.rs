@@ -35,6 +35,9 @@ impl Grouping {
     }
 }
 
+/// Deviations from 0 from which on a mean is far.
+const FAR: f64 = 32.0;
+
 /// Lanes of a sum: fixed, so that the order of additions does not depend on the processor.
 const LANES: usize = 32;
 type Lanes<T> = [T; LANES];
@@ -167,6 +170,12 @@ impl<T: Real> Normalisation<T> {
                 );
             });
         Gradients { x, residual: None, gamma: Vec::new(), beta: Vec::new() }
+    }
+
+    /// Whether the gradient of every scale may be the difference of a sum along `x` and the mean's share of it: in a channel whose mean is
+    /// many deviations from 0, both would be large and nearly equal.
+    pub(in crate::ops) fn centred(&self) -> bool {
+        self.means.iter().zip(&self.inverse).all(|(mean, inverse)| (*mean * *inverse).f64().abs() < FAR)
     }
 
     /// Gradient of the ReLU's argument.
