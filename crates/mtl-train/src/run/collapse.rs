@@ -76,8 +76,8 @@ pub(super) fn findings(signs: &Signs, classes: &[String]) -> Findings {
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     if let Some(gap) = signs.gap.filter(|gap| *gap > OVERFITTING) {
         findings.warnings.push(format!(
-            "the discriminator knows the training images by heart: held-out images are {} of the way from their scores to \
-             those of samples",
+            "the discriminator overfits: its scores of held-out images are {} of the way from those of training images to those \
+             of samples",
             percent(gap)
         ));
     }

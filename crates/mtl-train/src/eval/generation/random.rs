@@ -66,12 +66,11 @@ impl RandomNetworks {
                 layers.push(Conv2d::new(&scope, (from, to), 3, 2, false)?);
                 from = to;
             }
-            let mut network = Network { layers, scale: vec![(0.0, 1.0); WIDTH], whitening: None };
-            network.scale = standards(&network.features(real, device)?, WIDTH);
-            if real.len() > 1 {
-                network.whitening = Some(Whitening::of(&Features::new(network.features(real, device)?, WIDTH)?)?);
-            }
-            networks.push(network);
+            let means = grid_features(&layers, real, device)?;
+            let scale = standards(&means, WIDTH);
+            let standardised = standardised(means, &scale)?;
+            let whitening = if real.len() > 1 { Some(Whitening::of(&standardised)?) } else { None };
+            networks.push(Network { layers, scale, whitening });
         }
         Ok(Self { networks })
     }
@@ -81,7 +80,7 @@ impl RandomNetworks {
     /// # Errors
     /// Images of another number of channels.
     pub fn features(&self, images: &Images, device: &Device) -> Result<RandomFeatures> {
-        let of = |network: &Network| Ok(Features::new(network.features(images, device)?, WIDTH)?);
+        let of = |network: &Network| standardised(grid_features(&network.layers, images, device)?, &network.scale);
         let standardised: Vec<Features<'static>> = self.networks.iter().map(of).collect::<Result<_>>()?;
         let pairs = self.networks.iter().zip(&standardised);
         let whitened = pairs.map(|(network, features)| network.whitened(features)).collect::<Result<_>>()?;
@@ -97,24 +96,28 @@ impl Network {
             None => features.select(&(0..features.images()).collect::<Vec<_>>()),
         })
     }
+}
 
-    /// Standardised features.
-    fn features(&self, images: &Images, device: &Device) -> Result<Vec<f32>> {
-        let mut all = Vec::with_capacity(images.len() * WIDTH);
-        for batch in images.batches(device) {
-            let mut x = batch?;
-            for layer in &self.layers {
-                x = layer.forward_relu(&x)?;
-            }
-            let (_, _, height, width) = x.dims4()?;
-            for map in to_f64(&x)?.chunks_exact(height * width) {
-                all.extend(grid_means(map, height, width));
-            }
+/// Means of the last map over the parts of the image, of every image.
+fn grid_features(layers: &[Conv2d], images: &Images, device: &Device) -> Result<Vec<f32>> {
+    let mut all = Vec::with_capacity(images.len() * WIDTH);
+    for batch in images.batches(device) {
+        let mut x = batch?;
+        for layer in layers {
+            x = layer.forward_relu(&x)?;
         }
-        let scaled = all.chunks_exact_mut(WIDTH).flat_map(|row| row.iter_mut().zip(&self.scale));
-        scaled.for_each(|(value, (mean, deviation))| *value = (*value - mean) / deviation);
-        Ok(all)
+        let (_, _, height, width) = x.dims4()?;
+        for map in to_f64(&x)?.chunks_exact(height * width) {
+            all.extend(grid_means(map, height, width));
+        }
     }
+    Ok(all)
+}
+
+fn standardised(mut means: Vec<f32>, scale: &[(f32, f32)]) -> Result<Features<'static>> {
+    let values = means.chunks_exact_mut(WIDTH).flat_map(|row| row.iter_mut().zip(scale));
+    values.for_each(|(value, (mean, deviation))| *value = (*value - mean) / deviation);
+    Ok(Features::new(means, WIDTH)?)
 }
 
 /// Means over the four quarters of a map; the middle row or column of an odd one belongs to the second half.
