@@ -6,7 +6,7 @@
 //! sampling   z_0 = e,  dz/dt = v_null + guidance (v_class - v_null) from t = 0 to 1,  x = decoder(z_1)
 //! ```
 //! Its stage has two parts. For the first [`Config::tokenizer_share`] of the stage an encoder from the frozen trunk to a small
-//! map and a decoder are trained as an autoencoder. Then the maps are normalised by their moments over training images, and a
+//! map and a decoder are trained as an autoencoder, after a while against a discriminator (`flow/critic.rs`). Then the maps are normalised by their moments over training images, and a
 //! network learns the velocity on the maps, which no longer change. In pixels there is one part.
 //!
 //! [`Generator::validation_loss`] is the loss on held-out images at noise that is the same each time. It falls as long as
@@ -15,6 +15,7 @@
 //! Memory of sampling: one pass of the network; of gradients to the latents: two passes per step.
 
 mod config;
+mod critic;
 mod network;
 mod solver;
 mod stage;
@@ -45,6 +46,8 @@ enum Codec {
 /// A part of the stage; one phase each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
+    /// The tokenizer's discriminator.
+    Critic,
     Tokenizer,
     Flow,
 }
@@ -56,6 +59,7 @@ pub struct Flow {
     name: String,
     classes: usize,
     codec: Codec,
+    critic: Option<critic::Critic>,
     network: network::Network,
     /// Channels, height and width of the map.
     map: (usize, usize, usize),
@@ -86,6 +90,8 @@ impl Flow {
         let size = (input.size.0 / stride, input.size.1 / stride);
         let place = scope.sub("network");
         let network = network::Network::new(config, &place, channels, size, input.classes).map_err(below)?;
+        let adversarial = config.space == Space::Latent && config.adversarial > 0.0;
+        let critic = if adversarial { Some(critic::Critic::new(&scope.sub("critic"), input)?) } else { None };
         let phase = |name, prefixes: &[&str], lr| Phase {
             name,
             prefixes: prefixes.iter().map(|prefix| scope.sub(prefix).name().to_owned()).collect(),
@@ -97,12 +103,17 @@ impl Flow {
         if config.space == Space::Latent {
             parts.insert(0, (Part::Tokenizer, phase("tokenizer", &["encoder", "decoder"], 2e-3)));
         }
+        if adversarial {
+            let adam = optim::Config::Adam { beta1: 0.0, beta2: 0.99 };
+            parts.insert(0, (Part::Critic, Phase { optimizer: adam, ..phase("critic", &["critic"], 1e-3) }));
+        }
         let (parts, phases) = parts.into_iter().unzip();
         Ok(Self {
             config: config.clone(),
             name: scope.name().to_owned(),
             classes: input.classes,
             codec,
+            critic,
             network,
             map: (channels, size.0, size.1),
             parts,
@@ -181,6 +192,10 @@ impl Generator for Flow {
     fn phase_progress(&self, phase: usize, progress: f64) -> Result<Option<f64>, Error> {
         let (begun, share) = (self.begun()?, self.config.tokenizer_share);
         let through = match self.parts.get(phase) {
+            Some(Part::Critic) if !begun && self.config.judges(progress) => {
+                let from = self.config.adversarial_from;
+                Some((progress / share - from) / (1.0 - from))
+            }
             Some(Part::Tokenizer) if !begun => Some(progress / share),
             Some(Part::Flow) if self.parts.len() == 1 => Some(progress),
             Some(Part::Flow) if begun => Some((progress - share) / (1.0 - share)),
@@ -202,13 +217,16 @@ impl Generator for Flow {
         self.begun()
     }
 
-    fn prepare(&self, _: &Prepare<'_>) -> Result<Vec<String>, Error> {
+    fn prepare(&self, input: &Prepare<'_>) -> Result<Vec<String>, Error> {
+        if let Some(critic) = &self.critic {
+            critic.calibrate(input.images)?;
+        }
         Ok(Vec::new())
     }
 
     fn begin_step<'a>(&'a self, batch: &'a Batch<'a>, cx: &'a Ctx) -> Result<Box<dyn GeneratorStep + 'a>, Error> {
         Error::check_labels(batch.classes, batch.images)?;
-        Ok(Box::new(stage::Step { flow: self, batch, cx }))
+        Ok(Box::new(stage::Step { flow: self, batch, cx, reconstructed: None }))
     }
 
     fn sampled(&self) -> &str {

@@ -40,7 +40,10 @@ pub use config::{Config, HYBRID_MINUTES, HYBRID_STEPS, Mode};
 pub use losses::Adversarial;
 pub use penalty::Penalty;
 
-use backbone::{Backbone, Own};
+use backbone::Backbone;
+pub(crate) use backbone::{Own, Rows};
+pub(crate) use penalty::approximated;
+pub(crate) use terms::{Mean, Sum};
 use balance::Balance;
 
 use crate::copy::copy_parameters;

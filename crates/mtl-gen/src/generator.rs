@@ -151,7 +151,7 @@ pub trait Generator: Send + Sync + std::fmt::Debug {
     }
 
     /// A fit to features of training images that is due before the step at `progress`, where one part of the stage ends and the
-    /// next one begins. Its result is stored with the model's parameters. Default: none.
+    /// next one begins, on averaged weights, which the next part keeps. Its result is stored with the model's parameters. Default: none.
     ///
     /// # Errors
     /// A device that fails.

@@ -19,7 +19,7 @@ const VARIANCE_FLOOR: f64 = 1e-4;
 
 /// Rows of a batch that were generated or read together.
 #[derive(Clone, Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     count: usize,
     deviation: Deviation,
 }
@@ -48,7 +48,7 @@ impl Rows {
 
 /// A trunk of the discriminator's own.
 #[derive(Debug)]
-pub(super) struct Own {
+pub(crate) struct Own {
     trunk: Box<dyn Trunk>,
     /// One per tap, without those at the finest taps.
     heads: Heads,

@@ -235,7 +235,7 @@ impl Config {
     }
 
     /// Weight of the gradient penalties for images of this size.
-    pub(super) fn gamma(&self, (height, width): (usize, usize)) -> f64 {
+    pub(crate) fn gamma(&self, (height, width): (usize, usize)) -> f64 {
         self.gamma.unwrap_or(0.02 * (height * width) as f64 / 1024.0)
     }
 

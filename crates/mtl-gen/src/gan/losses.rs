@@ -29,7 +29,7 @@ impl Adversarial {
     pub const ALL: [Self; 3] = [Self::Relativistic, Self::Hinge, Self::NonSaturating];
 
     /// Loss of the discriminator from scores of real and of generated images, of the same shape: a scalar.
-    pub(super) fn critic(self, real: &Tensor, fake: &Tensor) -> Result<Tensor, Error> {
+    pub(crate) fn critic(self, real: &Tensor, fake: &Tensor) -> Result<Tensor, Error> {
         Ok(match self {
             Self::Relativistic => ops::softplus(&(fake - real)?)?.mean_all()?,
             Self::Hinge => (ops::relu(&(real.neg()? + 1.0)?)?.mean_all()? + ops::relu(&(fake + 1.0)?)?.mean_all()?)?,
@@ -38,7 +38,7 @@ impl Adversarial {
     }
 
     /// Loss of the generator from scores of generated images and, if [`Adversarial::compares`], of real ones: a scalar.
-    pub(super) fn generator(self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor, Error> {
+    pub(crate) fn generator(self, fake: &Tensor, real: Option<&Tensor>) -> Result<Tensor, Error> {
         Ok(match (self, real) {
             (Self::Relativistic, Some(real)) => ops::softplus(&(real - fake)?)?.mean_all()?,
             (Self::Hinge, _) => fake.mean_all()?.neg()?,

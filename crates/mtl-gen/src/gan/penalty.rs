@@ -27,7 +27,7 @@ pub enum Penalty {
 
 /// Mean squared norm of the gradient of scores with respect to the images, from scores before and after noise of standard
 /// deviation `sigma` on each pixel value.
-pub(super) fn approximated(before: &Tensor, after: &Tensor, sigma: f64) -> Result<Tensor, Error> {
+pub(crate) fn approximated(before: &Tensor, after: &Tensor, sigma: f64) -> Result<Tensor, Error> {
     Ok(((before - after)?.sqr()?.mean_all()? / (sigma * sigma))?)
 }
 

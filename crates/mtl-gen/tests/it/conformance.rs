@@ -125,7 +125,10 @@ fn every_parameter_of_a_phase_gets_a_gradient_and_belongs_to_one_phase() {
                 let foreign = match phase.name {
                     "encoder" => parameter.starts_with("generator.decoder") && parameter.ends_with("conv.weight"),
                     "decoder" => parameter.starts_with("generator.trunk"),
-                    "critic" => parameter.starts_with("generator.generator"),
+                    "critic" => ["generator", "encoder", "decoder"]
+                        .iter()
+                        .any(|place| parameter.starts_with(&format!("generator.{place}."))),
+                    "tokenizer" => parameter.starts_with("generator.critic."),
                     "generator" => parameter.contains(".heads."),
                     _ => false,
                 };

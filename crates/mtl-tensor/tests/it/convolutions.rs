@@ -106,6 +106,10 @@ fn edges_of_what_is_possible() {
         (3, (3, 32), (16, 24), (4, 4), 2, 1),
         (2, (24, 17), (8, 40), (4, 4), 2, 1),
         (17, (33, 8), (30, 14), (4, 4), 2, 1),
+        // Small maps of whole tiles.
+        (1, (40, 33), (4, 4), (3, 3), 1, 1),
+        (33, (32, 48), (4, 4), (3, 3), 1, 1),
+        (5, (64, 32), (4, 8), (3, 3), 1, 1),
     ];
     for (batch, channels, size, kernel, stride, padding) in cases {
         for transposed in [false, true] {

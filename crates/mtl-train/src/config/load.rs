@@ -8,7 +8,7 @@ use mtl_registry::{Entry, find, nearest};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{Config, RECONSTRUCTION, Stages};
+use super::{AUTO, Config, RECONSTRUCTION, Stages};
 use crate::error::{Error, Origin, Result};
 
 /// Named starting points, as TOML over the defaults.
@@ -90,7 +90,7 @@ pub fn load(preset: &str, file: Option<&Path>, overrides: &[String]) -> Result<C
 }
 
 /// Reads the settings of a run that takes its initial weights from the run `source`: the resolved settings `base` of that run
-/// in place of a preset, with `model.init_from` naming it and its generators as stages (`vae` and `gan` if it has none); then file and overrides as in [`load`].
+/// in place of a preset, with `model.init_from` naming it and its generators as stages (`auto` if it has none, or those of `auto`); then file and overrides as in [`load`].
 ///
 /// # Errors
 /// As [`load`].
@@ -104,11 +104,12 @@ pub fn load_from(source: &Path, base: Config, file: Option<&Path>, overrides: &[
         // A stage of that run trained this generator, though no objective names it: it can be loaded.
         config.objectives.insert(RECONSTRUCTION.to_owned(), default);
     }
-    let mut run: Vec<String> = config.stages.of_generators().map(str::to_owned).collect();
-    if run.is_empty() {
-        run = Stages::default().of_generators().map(str::to_owned).collect();
-    }
-    config.stages.run = run;
+    let generators = |stages: &Stages| stages.of_generators().map(str::to_owned).collect::<Vec<_>>();
+    let mut auto = Stages::default();
+    auto.resolve_auto(config.budget.is_long());
+    let run = generators(&config.stages);
+    // Those that its length decided are decided again by the length of the new run.
+    config.stages.run = if run.is_empty() || run == generators(&auto) { vec![AUTO.to_owned()] } else { run };
     config.model.init_from = Some(source.to_owned());
     let mut config = layered(parse(&to_toml(&config)?, Origin::file(source))?, file, overrides)?;
     config.data.open.known = known;

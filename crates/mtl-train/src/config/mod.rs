@@ -18,7 +18,7 @@ use mtl_trunk::sharing;
 use serde::{Deserialize, Serialize};
 
 pub use data::{Data, LoaderLimits, SourceFolder};
-pub use stages::{JOINT, Joint, StageSettings, Stages};
+pub use stages::{AUTO, FLOW_MINUTES, FLOW_STEPS, JOINT, Joint, StageSettings, Stages};
 
 /// Name of the unlabelled objective that every run has unless it is set to `none`.
 pub const RECONSTRUCTION: &str = "reconstruction";
@@ -93,12 +93,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Writes out the defaults that depend on names: the objective [`RECONSTRUCTION`], the generators in use, the settings of
+    /// Writes out the defaults that depend on names and on the budget: the stages [`AUTO`], the objective [`RECONSTRUCTION`], the generators in use, the settings of
     /// their stages. Applied by [`load`] and once more before a run, so that `config.toml` holds every key.
     ///
     /// # Errors
     /// An objective that names an unknown generator.
     pub fn resolve(&mut self) -> Result<(), UnknownName> {
+        self.stages.resolve_auto(self.budget.is_long());
         self.objectives.entry(RECONSTRUCTION.to_owned()).or_default();
         for objective in self.objectives.values() {
             let Some(name) = objective.generator().filter(|name| !self.generators.contains_key(*name)) else {
@@ -242,6 +243,13 @@ pub struct Budget {
     /// Minutes for all stages together, divided by each stage's `minutes_share`. The number of steps then follows from the
     /// measured speed, updated every 32 steps, so that two such runs differ, and a resumed one from an uninterrupted one.
     pub minutes: Option<f64>,
+}
+
+impl Budget {
+    /// Whether [`AUTO`] is `flow`.
+    pub(super) fn is_long(&self) -> bool {
+        self.minutes.is_some_and(|minutes| minutes >= FLOW_MINUTES) || self.steps.is_some_and(|steps| steps >= FLOW_STEPS)
+    }
 }
 
 /// Files written while training.

@@ -9,15 +9,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Name of the joint stage.
 pub const JOINT: &str = "joint";
+/// Name in [`Stages::run`] of the generators that are best for the length of the run.
+pub const AUTO: &str = "auto";
+/// Shortest budget in minutes for which [`AUTO`] is `flow`.
+pub const FLOW_MINUTES: f64 = 5.0;
+/// Shortest budget in steps of the joint stage for which [`AUTO`] is `flow`.
+pub const FLOW_STEPS: u64 = 1000;
 
 /// The stages of a run.
 ///
-/// In a file: `stages.run = ["joint", "vae", "gan"]`, `[stages.joint]` with the keys of [`Joint`], and for every other stage
+/// In a file: `stages.run = ["joint", "flow"]`, `[stages.joint]` with the keys of [`Joint`], and for every other stage
 /// `[stages.NAME]` with the keys of [`StageSettings`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stages {
     /// Names of the stages, in order: `joint` trains encoder, heads and objectives together; the name of a generator trains
-    /// that generator on the trained encoder. Default `joint`, `vae`, `gan`.
+    /// that generator on the trained encoder. Default `joint`, `auto`: `flow` if `budget.minutes` is at least [`FLOW_MINUTES`] or
+    /// `budget.steps` at least [`FLOW_STEPS`], else `vae` and `gan`, which give better images in less time.
     pub run: Vec<String>,
     /// The joint stage.
     pub joint: Joint,
@@ -27,12 +34,20 @@ pub struct Stages {
 
 impl Default for Stages {
     fn default() -> Self {
-        let run = [JOINT, "vae", "gan"].map(str::to_owned).to_vec();
+        let run = [JOINT, AUTO].map(str::to_owned).to_vec();
         Self { run, joint: Joint::default(), settings: BTreeMap::new() }
     }
 }
 
 impl Stages {
+    /// Replaces [`AUTO`] by the generators for a short or a long run, without those that are named already.
+    pub(super) fn resolve_auto(&mut self, long: bool) {
+        let Some(at) = self.run.iter().position(|name| name == AUTO) else { return };
+        let generators: &[&str] = if long { &["flow"] } else { &["vae", "gan"] };
+        let new = generators.iter().filter(|name| !self.runs(name)).map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        self.run.splice(at..=at, new);
+    }
+
     /// Whether a stage runs.
     pub fn runs(&self, name: &str) -> bool {
         self.run.iter().any(|stage| stage == name)

@@ -98,14 +98,19 @@ impl Stage for GeneratorStage {
         run.model.trainable(&[self.generator.sampled()])
     }
 
+    fn before_step(&mut self, run: &RunContext, at: StepAt, averages: &Ema) -> Result<()> {
+        if let Some(fit) = self.generator.due_fit(at.progress())? {
+            run.model.overwrite(&averages.values()?)?;
+            fit_to_training_images(run, fit, PRIOR_IMAGES)?;
+        }
+        Ok(())
+    }
+
     fn step(&mut self, run: &RunContext, batch: &DeviceBatch, at: StepAt) -> Result<StepReport> {
         let cx = Ctx::train(run.plan.seed.child(&self.name, 0), at.step);
         let progress = at.progress();
         let trainable = run.model.params.trainable();
         let mut report = StepReport::default();
-        if let Some(fit) = self.generator.due_fit(progress)? {
-            fit_to_training_images(run, fit, PRIOR_IMAGES)?;
-        }
         let tasks = |features: &Features| {
             let failed = |error| mtl_gen::Error::Task { source: Box::new(error) };
             task_loss(&run.model, features, batch).map_err(failed)

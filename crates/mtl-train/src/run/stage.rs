@@ -163,6 +163,15 @@ pub trait Stage {
     /// The parameters that the weight average is taken over.
     fn averaged(&self, run: &RunContext) -> BTreeMap<String, Var>;
 
+    /// Called before each step with the averages of the weights so far: where one part of the stage ends, its weights become
+    /// their averages. Default: nothing.
+    ///
+    /// # Errors
+    /// Images that cannot be read, values that are not finite.
+    fn before_step(&mut self, _run: &RunContext, _at: StepAt, _averages: &Ema) -> Result<()> {
+        Ok(())
+    }
+
     /// Forward and backward pass, optimizer step.
     ///
     /// # Errors

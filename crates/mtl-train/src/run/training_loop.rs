@@ -58,6 +58,7 @@ fn run_steps(s: &mut Session<'_, '_>, stage: &mut dyn Stage) -> Result<()> {
         let at = StepAt { step: s.state.step, steps: s.state.steps, epoch, batch };
         let report = {
             let _span = debug_span!("step", step = at.step).entered();
+            stage.before_step(&s.run, at, &ema)?;
             stage.step(&s.run, &s.run.plan.to_device(&loaded, &s.run.device)?, at)?
         };
         ema.update()?;

@@ -108,13 +108,15 @@ fn a_flow_resumes_in_both_parts_of_its_stage_and_between_them() {
         "stages.flow.validations=4",
     ];
     let reference = whole(dir.path(), &more);
-    // The third step is the last one of the tokenizer's part: 3 / 8 is the first fraction above 0.35.
-    for step in [2, 3, 4, 6] {
+    // The fourth step is the last one of the tokenizer's part: 4 / 8 is the first fraction above 0.4. The discriminator begins at the
+    // second one, above 0.4 / 4.
+    for step in [1, 3, 4, 5, 6] {
         assert_same(&reference, &interrupted(dir.path(), &more, "flow", step), &format!("stopped at {step}"));
     }
     let lines = metrics(&reference);
     let count = |words: &str| lines.lines().filter(|line| line.contains(words)).count();
-    assert_eq!((count("\"perceptual\""), count("\"velocity\"")), (3, 5));
+    assert_eq!((count("\"perceptual\""), count("\"velocity\"")), (4, 4));
+    assert_eq!(count("\"penalty\""), 3);
     // No validation in the first part.
     assert_eq!(count("\"event\":\"samples\""), 3);
 }

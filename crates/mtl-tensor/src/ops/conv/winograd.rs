@@ -29,14 +29,18 @@ use crate::real::written;
 
 /// Fewest products per image and channel pair that outweigh the transforms.
 const FEWEST_PRODUCTS: usize = 16 * 16;
+/// Fewest input and output channels that do so on smaller maps of whole large tiles.
+const FEWEST_CHANNELS: usize = 32;
 
 /// The tile side, chosen by the number of products with whole tiles counted; `None` if Winograd convolution does not apply or does
 /// not pay off. Independent of the batch size, and so is the result for each image.
 pub(super) fn suits(g: &Geometry) -> Option<TileSide> {
     let fits = (g.kernel_height, g.kernel_width, g.stride) == (3, 3, 1) && g.in_channels >= 8 && g.out_channels >= 8;
     let (two, four) = (products::<F2>(g), products::<F4>(g));
+    let whole = g.out_height.is_multiple_of(F4::OUT) && g.out_width.is_multiple_of(F4::OUT);
+    let small = whole && g.in_channels.min(g.out_channels) >= FEWEST_CHANNELS && largest_tile() == TileSide::Four;
     // The larger tiles' transforms cost more.
-    if !fits || two < FEWEST_PRODUCTS {
+    if !fits || (two < FEWEST_PRODUCTS && !small) {
         None
     } else if 6 * four <= 5 * two && largest_tile() == TileSide::Four {
         Some(TileSide::Four)
