@@ -56,7 +56,7 @@ pub const PRESETS: &[Entry<fn() -> Config>] = &[
     Entry { name: "none", summary: "no augmentation", item: Config::none },
     Entry {
         name: "light",
-        summary: "horizontal flip and small shifts: for aligned images and for generators",
+        summary: "horizontal flip and small shifts: for aligned images",
         item: Config::light,
     },
     Entry {
@@ -86,6 +86,11 @@ impl Config {
     /// Horizontal flip and small shifts.
     pub fn light() -> Self {
         Self { hflip: 0.5, shift: 0.05, ..Self::none() }
+    }
+
+    /// The flips of these settings alone, which make real images of real images.
+    pub fn flips(&self) -> Self {
+        Self { hflip: self.hflip, vflip: self.vflip, ..Self::none() }
     }
 
     /// For photographs: horizontal flip, shift, scale, rotation, colour jitter.

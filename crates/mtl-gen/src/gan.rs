@@ -42,9 +42,9 @@ pub use penalty::Penalty;
 
 use backbone::Backbone;
 pub(crate) use backbone::{Own, Rows};
+use balance::Balance;
 pub(crate) use penalty::approximated;
 pub(crate) use terms::{Mean, Sum};
-use balance::Balance;
 
 use crate::copy::copy_parameters;
 use crate::decoder::Decoder;

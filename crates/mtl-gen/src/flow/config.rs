@@ -124,7 +124,8 @@ impl Config {
         if !(0.0..1.0).contains(&self.adversarial_from) {
             return Err(Error::option("adversarial_from", self.adversarial_from, "must be from 0 to below 1"));
         }
-        for (key, value) in [("noise", self.noise), ("perceptual", self.perceptual), ("adversarial", self.adversarial)] {
+        for (key, value) in [("noise", self.noise), ("perceptual", self.perceptual), ("adversarial", self.adversarial)]
+        {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(Error::option(key, value, "must be 0 or more"));
             }

@@ -69,7 +69,7 @@ impl Critic {
             penalty.add(approximated(&before, &score.narrow(0, 2 * n, 2 * half)?, SIGMA)?)?;
         }
         let mut sum = Sum::default();
-        sum.add("own", adversarial, 1.0)?;
+        sum.add("relativistic", adversarial, 1.0)?;
         sum.add("penalty", penalty, self.gamma)?;
         sum.note("gap", gap)?;
         sum.finish()

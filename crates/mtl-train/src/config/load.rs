@@ -322,6 +322,32 @@ mod tests {
     }
 
     #[test]
+    fn auto_is_resolved_by_the_length_of_the_run() {
+        let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let stages = |texts: &[&str]| load("standard", None, &set(texts)).unwrap().stages.run.join(" ");
+        for (texts, expected) in [
+            (&[][..], "joint vae gan"),
+            (&["budget.minutes=4.9"], "joint vae gan"),
+            (&["budget.minutes=5"], "joint flow"),
+            (&["budget.steps=999"], "joint vae gan"),
+            (&["budget.steps=1000"], "joint flow"),
+            (&["budget.minutes=20", "stages.run=[\"joint\", \"vae\"]"], "joint vae"),
+            (&["stages.run=[\"joint\", \"gan\", \"auto\"]"], "joint gan vae"),
+        ] {
+            assert_eq!(stages(texts), expected, "{texts:?}");
+        }
+        // A new run on a trained encoder chooses again, unless its generators were named.
+        let from = |base: &[&str], texts: &[&str]| {
+            let base = load("small", None, &set(base)).unwrap();
+            load_from(Path::new("run"), base, None, &set(texts)).unwrap().stages.run.join(" ")
+        };
+        assert_eq!(from(&[], &[]), "vae gan");
+        assert_eq!(from(&[], &["budget.minutes=20"]), "flow");
+        assert_eq!(from(&["stages.run=[\"joint\"]"], &["budget.minutes=20"]), "flow");
+        assert_eq!(from(&["stages.run=[\"joint\", \"vae\"]"], &["budget.minutes=20"]), "vae");
+    }
+
+    #[test]
     fn files_are_pointed_into() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("run.toml");

@@ -248,7 +248,8 @@ pub struct Budget {
 impl Budget {
     /// Whether [`AUTO`] is `flow`.
     pub(super) fn is_long(&self) -> bool {
-        self.minutes.is_some_and(|minutes| minutes >= FLOW_MINUTES) || self.steps.is_some_and(|steps| steps >= FLOW_STEPS)
+        self.minutes.is_some_and(|minutes| minutes >= FLOW_MINUTES)
+            || self.steps.is_some_and(|steps| steps >= FLOW_STEPS)
     }
 }
 

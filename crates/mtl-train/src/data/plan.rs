@@ -14,7 +14,7 @@ use mtl_tensor::{Device, Tensor};
 
 use super::labels::count_labels;
 use super::sources;
-use crate::config::Config;
+use crate::config::{Config, JOINT};
 use crate::error::{Error, Result};
 use crate::event::LabelCount;
 use crate::store::atomic::sha256;
@@ -130,7 +130,7 @@ impl Plan {
         if plan.dataset.origins().len() > 1 {
             // Whether several folders can be sampled as configured depends on rows and batches: checked before training.
             for stage in &plan.config.stages.run {
-                plan.loader(&plan.split.train, plan.config.batch(stage), true, stage)?;
+                plan.training_loader(stage, plan.config.batch(stage), stage)?;
             }
         }
         Ok(plan)
@@ -146,23 +146,38 @@ impl Plan {
         real_rows(&*self.dataset, &self.split.train)
     }
 
-    /// A loader of some rows; `training` shuffles and augments them.
+    /// A loader of the training images of a stage, shuffled; `name` names its random numbers. The joint stage augments them. A
+    /// generator reproduces what it is shown, so that it is shown real images, and they are flipped only: it would learn turned,
+    /// blurred and tinted ones.
     ///
     /// # Errors
     /// No rows.
-    pub fn loader(&self, rows: &[usize], batch: usize, training: bool, name: &str) -> Result<loader::Loader> {
-        let mut config = loader::Config::plain(batch);
-        config.workers = self.config.data.loader.workers;
+    pub fn training_loader(&self, stage: &str, batch: usize, name: &str) -> Result<loader::Loader> {
+        let augment = &self.config.data.augment;
+        let (rows, augment) = match stage {
+            JOINT => (self.split.train.clone(), augment.clone()),
+            _ => (self.real_training_rows().collect(), augment.flips()),
+        };
+        let (sampling, cache) = (self.config.data.sampling, self.config.data.loader.cache_mib << 20);
+        let plain = loader::Config::plain(batch);
+        let config = loader::Config { augment, sampling, shuffle: true, drop_last: true, cache_bytes: cache, ..plain };
+        self.loader_of(rows, config, name)
+    }
+
+    /// A loader of some rows as they are, in order.
+    ///
+    /// # Errors
+    /// No rows.
+    pub fn loader(&self, rows: &[usize], batch: usize, name: &str) -> Result<loader::Loader> {
         // Each subset and stage has its own cache; training images are read again in every epoch.
-        config.cache_bytes = (self.config.data.loader.cache_mib << 20) / if training { 1 } else { 4 };
-        if training {
-            config.augment = self.config.data.augment.clone();
-            config.shuffle = true;
-            config.sampling = self.config.data.sampling;
-            config.drop_last = true;
-        }
+        let cache_bytes = (self.config.data.loader.cache_mib << 20) / 4;
+        self.loader_of(rows.to_vec(), loader::Config { cache_bytes, ..loader::Config::plain(batch) }, name)
+    }
+
+    fn loader_of(&self, rows: Vec<usize>, config: loader::Config, name: &str) -> Result<loader::Loader> {
+        let config = loader::Config { workers: self.config.data.loader.workers, ..config };
         let seed = self.seed.child(name, 0);
-        Ok(loader::Loader::new(Arc::clone(&self.dataset), rows.to_vec(), self.size(), config, seed)?)
+        Ok(loader::Loader::new(Arc::clone(&self.dataset), rows, self.size(), config, seed)?)
     }
 
     /// A batch of the loader on a device.

@@ -122,7 +122,7 @@ fn held_out(config: &Config, plan: &Plan) -> Result<Scored> {
     Ok(Scored {
         part: "test",
         data: plan.schema.data.clone(),
-        loader: plan.loader(&plan.split.test, config.stages.joint.batch, false, "test")?,
+        loader: plan.loader(&plan.split.test, config.stages.joint.batch, "test")?,
         columns: plan.columns.iter().copied().map(Some).collect(),
         constants: Some(baselines(plan)?),
         notes: Vec::new(),

@@ -49,7 +49,7 @@ impl JointStage {
     /// The next look-ahead batch.
     fn next_ahead(&mut self, run: &RunContext, at: StepAt) -> Result<DeviceBatch> {
         if self.ahead.is_none() {
-            let loader = run.plan.loader(&run.plan.split.train, self.config.batch, true, "lookahead")?;
+            let loader = run.plan.training_loader(JOINT, self.config.batch, "lookahead")?;
             self.ahead = Some(loader.stream(at.epoch, at.batch)?);
         }
         let next = self.ahead.as_mut().and_then(Iterator::next);

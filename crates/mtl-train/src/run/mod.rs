@@ -268,7 +268,7 @@ fn test_scores(run: &RunContext) -> Result<Vec<TaskScores>> {
         return Ok(Vec::new());
     }
     let joint = &plan.config.stages.joint;
-    let test = plan.loader(&plan.split.test, joint.batch, false, "test")?;
+    let test = plan.loader(&plan.split.test, joint.batch, "test")?;
     let columns: Vec<Option<usize>> = plan.columns.iter().copied().map(Some).collect();
     score(&run.model, &test, &columns, Some(&run.baselines), joint.flip_tta, &run.device)
 }

@@ -32,10 +32,10 @@ fn run_steps(s: &mut Session<'_, '_>, stage: &mut dyn Stage) -> Result<()> {
     let name = stage.name().to_owned();
     let _span = tracing::info_span!("stage", name).entered();
     let plan = &s.run.plan;
-    let train = plan.loader(&plan.split.train, settings.batch, true, &name)?;
+    let train = plan.training_loader(&name, settings.batch, &name)?;
     let validation = match settings.validations {
         0 => None,
-        _ => Some(plan.loader(&plan.split.validation, settings.batch, false, "validation")?),
+        _ => Some(plan.loader(&plan.split.validation, settings.batch, "validation")?),
     };
     let (steps, seconds) = s.budget(&name);
     let fresh = s.restored.is_none();

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use mtl_tensor::{Tensor, to_f64};
+use mtl_train::store::checkpoint::Checkpoint;
 use mtl_train::store::read_record;
 use mtl_train::{Error, RunRecord, resume, train};
 
@@ -119,6 +121,32 @@ fn a_flow_resumes_in_both_parts_of_its_stage_and_between_them() {
     assert_eq!(count("\"penalty\""), 3);
     // No validation in the first part.
     assert_eq!(count("\"event\":\"samples\""), 3);
+}
+
+#[test]
+fn a_flow_continues_on_the_averages_of_its_tokenizer() {
+    let decoder = |step: u64| {
+        let dir = tempfile::tempdir().unwrap();
+        let flag = AtomicBool::new(false);
+        let more = [
+            "stages.run=[\"flow\"]",
+            "generators.flow.flow={width=16,blocks=1,steps=2}",
+            "stages.flow.batch=8",
+            "stages.flow.steps=8",
+        ];
+        let stop = &mut StopAt { stage: "flow", step, flag: &flag };
+        let Error::Interrupted { run, .. } = train(tiny(dir.path(), &more), &mut [stop], &flag).unwrap_err() else {
+            panic!("not interrupted")
+        };
+        let checkpoint = Checkpoint::load(&run.join("checkpoints/last")).unwrap();
+        let name = "flow.decoder.last.paint.weight";
+        let of = |values: &std::collections::BTreeMap<String, Tensor>| to_f64(&values[name]).unwrap();
+        (of(&checkpoint.weights), of(&checkpoint.averages))
+    };
+    let (weights, averages) = decoder(3);
+    assert_ne!(weights, averages);
+    let (weights, averages) = decoder(6);
+    assert_eq!(weights, averages);
 }
 
 #[test]
