@@ -54,11 +54,7 @@ impl Default for Config {
 /// Names for whole configurations.
 pub const PRESETS: &[Entry<fn() -> Config>] = &[
     Entry { name: "none", summary: "no augmentation", item: Config::none },
-    Entry {
-        name: "light",
-        summary: "horizontal flip and small shifts: for aligned images",
-        item: Config::light,
-    },
+    Entry { name: "light", summary: "horizontal flip and small shifts: for aligned images", item: Config::light },
     Entry {
         name: "standard",
         summary: "horizontal flip, shift, scale, rotation and colour: for photographs",

@@ -42,17 +42,20 @@ fn phases_are_trained_one_part_of_the_stage_after_the_other() {
             continue;
         }
         assert_eq!((trained(0.0), world.generator.can_sample().unwrap()), (vec!["tokenizer"], false));
-        assert!((world.generator.phase_progress(0, 0.07).unwrap().unwrap() - 0.2).abs() < 1e-12);
-        assert!(world.generator.due_fit(0.34).unwrap().is_none());
+        // The discriminator begins after a quarter of the tokenizer's part.
+        assert_eq!((trained(0.09), trained(0.11)), (vec!["tokenizer"], vec!["critic", "tokenizer"]));
+        assert!((world.generator.phase_progress(0, 0.25).unwrap().unwrap() - 0.5).abs() < 1e-12);
+        assert!((world.generator.phase_progress(1, 0.08).unwrap().unwrap() - 0.2).abs() < 1e-12);
+        assert!(world.generator.due_fit(0.39).unwrap().is_none());
         let features = world.trunk.forward(&world.images, &Ctx::eval()).unwrap();
-        let mut fit = world.generator.due_fit(0.36).unwrap().unwrap();
+        let mut fit = world.generator.due_fit(0.41).unwrap().unwrap();
         fit.add(&features, &CLASSES).unwrap();
-        assert_eq!(trained(0.36), ["tokenizer"], "nothing changes before the end of the fit");
+        assert_eq!(trained(0.41), ["critic", "tokenizer"], "nothing changes before the end of the fit");
         fit.finish().unwrap();
         // Also where a new estimate of the number of steps sets the progress back.
-        assert_eq!((trained(0.36), trained(0.3)), (vec!["flow"], vec!["flow"]));
-        assert_eq!(world.generator.phase_progress(1, 0.3).unwrap(), Some(0.0));
-        assert!(world.generator.due_fit(0.36).unwrap().is_none() && world.generator.can_sample().unwrap());
+        assert_eq!((trained(0.41), trained(0.3)), (vec!["flow"], vec!["flow"]));
+        assert_eq!(world.generator.phase_progress(2, 0.3).unwrap(), Some(0.0));
+        assert!(world.generator.due_fit(0.41).unwrap().is_none() && world.generator.can_sample().unwrap());
         let buffers = world.params.buffers();
         assert_eq!(to_f64(&buffers["generator.statistics.images"]).unwrap(), [4.0]);
         assert!(to_f64(&buffers["generator.statistics.variance"]).unwrap().iter().all(|v| *v > 0.0 && *v != 1.0));

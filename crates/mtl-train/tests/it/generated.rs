@@ -103,3 +103,28 @@ fn a_run_learns_from_real_and_generated_images_and_is_scored_on_real_ones() {
     assert_eq!(error.kind(), mtl_train::ErrorKind::Data);
     assert!(error.to_string().contains("all 30 images"), "{error}");
 }
+
+#[test]
+fn a_generator_is_shown_real_images_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run_on(dir.path(), &["cat".to_owned(), "dog".to_owned()], 20);
+    let (real, folder) = (dir.path().join("photos2"), drawn(&run, 30, 1).folder);
+    let sources = format!("data.sources=[{{path=\"{}\"}},{{path=\"{}\"}}]", real.display(), folder.display());
+    let plan =
+        Plan::new(tiny(dir.path(), &[&sources, "data.augment.hflip=0", "model.trunk.resnet.norm=group"])).unwrap();
+    let of_stage = |stage: &str| {
+        let loader = plan.training_loader(stage, 4, stage).unwrap();
+        let (mut seen, mut changed) = (0, false);
+        for batch in loader.stream(0, 0).unwrap().take(loader.batches()) {
+            let (_, _, batch) = batch.unwrap();
+            seen += batch.rows.iter().filter(|&&row| plan.dataset.is_generated(row)).count();
+            let values = |batch: mtl_model::DeviceBatch| mtl_tensor::to_f64(&batch.images).unwrap();
+            let plain = plan.batch_of(&batch.rows, &mtl_tensor::Device::Cpu).unwrap();
+            changed |= values(plan.to_device(&batch, &mtl_tensor::Device::Cpu).unwrap()) != values(plain);
+        }
+        (seen > 0, changed)
+    };
+    assert_eq!(of_stage("joint"), (true, true));
+    assert_eq!(of_stage("vae"), (false, false));
+    assert_eq!(of_stage("gan"), (false, false));
+}

@@ -194,7 +194,7 @@ fn the_weights_of_the_lowest_kid_on_validation_images_are_kept() {
         "data.scenes.count=400",
         "stages.gan.steps=12",
         "stages.gan.validations=6",
-        "stages.gan.lr_scale=20",
+        "stages.gan.lr_scale=100",
     ];
     let saved = BestSaved::default();
     let record = train(tiny(dir.path(), &more), &mut [&mut Watch(&saved)], &AtomicBool::new(false)).unwrap();

@@ -120,7 +120,7 @@ fn a_flow_resumes_in_both_parts_of_its_stage_and_between_them() {
     assert_eq!((count("\"perceptual\""), count("\"velocity\"")), (4, 4));
     assert_eq!(count("\"penalty\""), 3);
     // No validation in the first part.
-    assert_eq!(count("\"event\":\"samples\""), 3);
+    assert_eq!(count("\"event\":\"samples\""), 2);
 }
 
 #[test]
