@@ -1,7 +1,7 @@
 //! `mtl train`, and `mtl` alone: the main job.
 
 use mtl_train::config::load;
-use mtl_train::config::{Config, SourceFolder};
+use mtl_train::config::{Budget, Config, SourceFolder, Stages};
 use mtl_train::event::Observer;
 use mtl_train::store::read_config;
 
@@ -50,9 +50,9 @@ fn configuration(args: Train) -> Result<Config, Failure> {
         for (name, settings) in &mut config.stages.settings {
             settings.steps = scaled(chosen.stages.settings(name).steps, settings.steps);
         }
-        config.budget.steps = args.steps;
-        config.budget.epochs = args.epochs;
-        config.budget.minutes = args.minutes;
+        let budget = Budget { steps: args.steps, epochs: args.epochs, minutes: args.minutes };
+        let named = chosen.stages.run != Stages::default().run;
+        config.set_budget(budget, !named).map_err(mtl_train::Error::from)?;
     }
     match &args.data[..] {
         [] => {}
@@ -119,6 +119,22 @@ mod tests {
         })
         .unwrap();
         assert_eq!((config.seed, config.budget.steps, config.budget.epochs), (3, Some(100), None));
+    }
+
+    #[test]
+    fn generators_follow_the_budget_of_the_flags() {
+        let of = |train: Train| {
+            let config = configuration(train).unwrap();
+            (config.stages.run.join(" "), config.generators.keys().cloned().collect::<Vec<_>>().join(" "))
+        };
+        let pair = |run: &str, generators: &str| (run.to_owned(), generators.to_owned());
+        assert_eq!(of(Train { minutes: Some(20.0), ..Train::default() }), pair("joint flow", "flow vae"));
+        assert_eq!(of(Train { minutes: Some(2.0), ..Train::default() }), pair("joint vae gan", "gan vae"));
+        let keys = set(&["budget.minutes=20"]);
+        assert_eq!(of(Train { steps: Some(9), set: keys, ..Train::default() }), pair("joint vae gan", "gan vae"));
+        let named = set(&["stages.run=[\"joint\",\"vae\",\"gan\"]"]);
+        let train = Train { minutes: Some(20.0), set: named, ..Train::default() };
+        assert_eq!(of(train), pair("joint vae gan", "gan vae"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use mtl_registry::{Entry, find, nearest};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{AUTO, Config, RECONSTRUCTION, Stages};
+use super::{AUTO, Config, RECONSTRUCTION};
 use crate::error::{Error, Origin, Result};
 
 /// Named starting points, as TOML over the defaults.
@@ -104,12 +104,9 @@ pub fn load_from(source: &Path, base: Config, file: Option<&Path>, overrides: &[
         // A stage of that run trained this generator, though no objective names it: it can be loaded.
         config.objectives.insert(RECONSTRUCTION.to_owned(), default);
     }
-    let generators = |stages: &Stages| stages.of_generators().map(str::to_owned).collect::<Vec<_>>();
-    let mut auto = Stages::default();
-    auto.resolve_auto(config.budget.is_long());
-    let run = generators(&config.stages);
+    let run: Vec<String> = config.stages.of_generators().map(str::to_owned).collect();
     // Those that its length decided are decided again by the length of the new run.
-    config.stages.run = if run.is_empty() || run == generators(&auto) { vec![AUTO.to_owned()] } else { run };
+    config.stages.run = if run.is_empty() || config.has_auto_generators() { vec![AUTO.to_owned()] } else { run };
     config.model.init_from = Some(source.to_owned());
     let mut config = layered(parse(&to_toml(&config)?, Origin::file(source))?, file, overrides)?;
     config.data.open.known = known;

@@ -124,6 +124,32 @@ impl Config {
         Ok(())
     }
 
+    /// Replaces the budget. With `again`, generators that [`AUTO`] chose by the old one are chosen again by the new one.
+    ///
+    /// # Errors
+    /// As [`Config::resolve`].
+    pub fn set_budget(&mut self, budget: Budget, again: bool) -> Result<(), UnknownName> {
+        if again && self.has_auto_generators() {
+            for name in self.stages.of_generators() {
+                let trained_jointly = self.objectives.values().any(|objective| objective.generator() == Some(name));
+                if !trained_jointly && self.generators.get(name) == mtl_gen::Config::default_of(name).ok().as_ref() {
+                    self.generators.remove(name);
+                }
+            }
+            self.stages.run.retain(|name| name == JOINT);
+            self.stages.run.push(AUTO.to_owned());
+        }
+        self.budget = budget;
+        self.resolve()
+    }
+
+    /// Whether the generators are those that [`AUTO`] is for this budget.
+    fn has_auto_generators(&self) -> bool {
+        let mut auto = Stages::default();
+        auto.resolve_auto(self.budget.is_long());
+        self.stages.of_generators().eq(auto.of_generators())
+    }
+
     /// Whether the joint stage runs.
     pub fn runs_joint(&self) -> bool {
         self.stages.runs(JOINT)
