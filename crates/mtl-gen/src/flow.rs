@@ -6,8 +6,9 @@
 //! sampling   z_0 = e,  dz/dt = v_null + guidance (v_class - v_null) from t = 0 to 1,  x = decoder(z_1)
 //! ```
 //! Its stage has two parts. For the first [`Config::tokenizer_share`] of the stage an encoder from the frozen trunk to a small
-//! map and a decoder are trained as an autoencoder, after a while against a discriminator (`flow/critic.rs`). Then the maps are normalised by their moments over training images, and a
-//! network learns the velocity on the maps, which no longer change. In pixels there is one part.
+//! map and a decoder are trained as an autoencoder, after a while against a discriminator (`flow/critic.rs`). Then the maps are
+//! normalised by their moments over training images, and a network learns the velocity on the maps, which no longer change. In
+//! pixels there is one part.
 //!
 //! [`Generator::validation_loss`] is the loss on held-out images at noise that is the same each time. It falls as long as
 //! the network learns the distribution, and rises once it copies training images.

@@ -43,7 +43,7 @@ pub use penalty::Penalty;
 use backbone::Backbone;
 pub(crate) use backbone::{Own, Rows};
 use balance::Balance;
-pub(crate) use penalty::approximated;
+pub(crate) use penalty::{approximated, halves, noisy};
 pub(crate) use terms::{Mean, Sum};
 
 use crate::copy::copy_parameters;

@@ -1,7 +1,7 @@
 //! `mtl train`, and `mtl` alone: the main job.
 
 use mtl_train::config::load;
-use mtl_train::config::{Budget, Config, SourceFolder, Stages};
+use mtl_train::config::{Budget, Config, SourceFolder};
 use mtl_train::event::Observer;
 use mtl_train::store::read_config;
 
@@ -38,8 +38,8 @@ fn configuration(args: Train) -> Result<Config, Failure> {
     let has_folder = !args.data.is_empty() || chosen.data.path.is_some() || !chosen.data.sources.is_empty();
     let preset = args.preset.as_deref().unwrap_or(if has_folder { "standard" } else { "small" });
     let mut config = match &args.init_from {
-        Some(run) => load::load_from(run, read_config(run)?, args.config.as_deref(), &args.set)?,
-        None => load::load(preset, args.config.as_deref(), &args.set)?,
+        Some(run) => load::unresolved_from(run, read_config(run)?, args.config.as_deref(), &args.set)?,
+        None => load::unresolved(preset, args.config.as_deref(), &args.set)?,
     };
     if args.epochs.is_some() || args.steps.is_some() || args.minutes.is_some() {
         let preset_steps = config.budget.steps;
@@ -50,10 +50,10 @@ fn configuration(args: Train) -> Result<Config, Failure> {
         for (name, settings) in &mut config.stages.settings {
             settings.steps = scaled(chosen.stages.settings(name).steps, settings.steps);
         }
-        let budget = Budget { steps: args.steps, epochs: args.epochs, minutes: args.minutes };
-        let named = chosen.stages.run != Stages::default().run;
-        config.set_budget(budget, !named).map_err(mtl_train::Error::from)?;
+        config.budget = Budget { steps: args.steps, epochs: args.epochs, minutes: args.minutes };
     }
+    // With the budget of the flags, which decides about generators.
+    config.resolve().map_err(mtl_train::Error::from)?;
     match &args.data[..] {
         [] => {}
         [dir] => (config.data.path, config.data.sources) = (Some(dir.clone()), Vec::new()),

@@ -7,7 +7,7 @@
 use mtl_tensor::{Ctx, Scope, Tensor};
 
 use crate::critic::Pass;
-use crate::gan::{self, Mean, Own, Rows, Sum, approximated};
+use crate::gan::{self, Mean, Own, Rows, Sum, approximated, halves, noisy};
 use crate::{Error, GeneratorInput, Loss};
 
 /// Standard deviation of the noise that approximates the gradient penalties.
@@ -40,7 +40,7 @@ impl Critic {
         self.own.calibrate(images)
     }
 
-    /// Loss of the discriminator.
+    /// Loss of the discriminator. `noise`: the name of the penalty's noise, and its context.
     ///
     /// # Errors
     /// Labels or shapes that do not fit.
@@ -48,14 +48,13 @@ impl Critic {
         &self,
         (real, fake): (&Tensor, &Tensor),
         labels: &[i32],
-        (name, cx): (&str, &Ctx),
+        noise: (&str, &Ctx),
     ) -> Result<Loss, Error> {
         let n = labels.len();
         let half = n.div_ceil(2);
         let (real, fake) = (real.detach(), fake.detach());
-        let penalised = Tensor::cat(&[real.narrow(0, 0, half)?, fake.narrow(0, 0, half)?], 0)?;
-        let noise = cx.noise(name, penalised.shape(), penalised.dtype(), penalised.device())?;
-        let images = Tensor::cat(&[real, fake, (penalised + (noise * SIGMA)?)?], 0)?;
+        let penalised = noisy(&halves(&real, &fake)?, SIGMA, noise)?;
+        let images = Tensor::cat(&[real, fake, penalised], 0)?;
         let labels = [labels, labels, &labels[..half], &labels[..half]].concat();
         let rows = [Rows::of(n), Rows::of(n), Rows::like(half, 0), Rows::like(half, 1)];
         let logits = self.own.forward(&images, &labels, &rows, 1.0, Pass::Critic)?;
@@ -65,8 +64,7 @@ impl Critic {
             let (real, fake) = (score.narrow(0, 0, n)?, score.narrow(0, n, n)?);
             adversarial.add(self.loss.critic(&real, &fake)?)?;
             gap.add((&real - &fake)?.mean_all()?)?;
-            let before = Tensor::cat(&[real.narrow(0, 0, half)?, fake.narrow(0, 0, half)?], 0)?;
-            penalty.add(approximated(&before, &score.narrow(0, 2 * n, 2 * half)?, SIGMA)?)?;
+            penalty.add(approximated(&halves(&real, &fake)?, &score.narrow(0, 2 * n, 2 * half)?, SIGMA)?)?;
         }
         let mut sum = Sum::default();
         sum.add("relativistic", adversarial, 1.0)?;

@@ -9,7 +9,7 @@
 //! sigma)`, to second order in sigma. Its square has the value and, because a unit vector changes across itself, the gradient of
 //! `|grad D|^2`. Costs three passes per tap.
 
-use mtl_tensor::{Tensor, Var, backward_retain};
+use mtl_tensor::{Ctx, Tensor, Var, backward_retain};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -23,6 +23,18 @@ pub enum Penalty {
     Approximated,
     /// From the gradient's direction.
     Exact,
+}
+
+/// First half of the rows of `real` and of `fake`, images or their scores: enough images for the penalty.
+pub(crate) fn halves(real: &Tensor, fake: &Tensor) -> Result<Tensor, Error> {
+    let half = real.dim(0)?.div_ceil(2);
+    Ok(Tensor::cat(&[real.narrow(0, 0, half)?, fake.narrow(0, 0, half)?], 0)?)
+}
+
+/// Images with noise of standard deviation `sigma` on each pixel value. `stream` names the noise.
+pub(crate) fn noisy(images: &Tensor, sigma: f64, (stream, cx): (&str, &Ctx)) -> Result<Tensor, Error> {
+    let noise = cx.noise(stream, images.shape(), images.dtype(), images.device())?;
+    Ok((images + (noise * sigma)?)?)
 }
 
 /// Mean squared norm of the gradient of scores with respect to the images, from scores before and after noise of standard

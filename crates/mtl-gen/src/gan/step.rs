@@ -5,7 +5,7 @@ use mtl_trunk::Features;
 
 use super::backbone::{Own, Rows};
 use super::matching::descriptors;
-use super::penalty::{Penalty, approximated, exact};
+use super::penalty::{Penalty, approximated, exact, halves, noisy};
 use super::terms::{Mean, Sum};
 use super::{Gan, Mode};
 use crate::critic::Pass;
@@ -94,14 +94,11 @@ impl<'a> Step<'a> {
         let mut images = vec![shared.real.clone(), fake.clone()];
         let mut labels = classes.repeat(2);
         let mut rows = vec![Rows::of(n), Rows::of(n)];
-        // Half of the images are enough for the penalty.
         let half = n.div_ceil(2);
-        let penalised = Tensor::cat(&[shared.real.narrow(0, 0, half)?, fake.narrow(0, 0, half)?], 0)?;
+        let penalised = halves(&shared.real, &fake)?;
         let penalised_labels = classes[..half].repeat(2);
         if gan.gamma > 0.0 && config.penalty == Penalty::Approximated {
-            let (shape, dtype) = (penalised.shape(), penalised.dtype());
-            let noise = self.cx.noise(&gan.stream_name("noise"), shape, dtype, penalised.device())?;
-            images.push((&penalised + (noise * config.sigma)?)?);
+            images.push(noisy(&penalised, config.sigma, (&gan.stream_name("noise"), self.cx))?);
             labels.extend(&penalised_labels);
             rows.extend([Rows::like(half, 0), Rows::like(half, 1)]);
         }
@@ -125,8 +122,7 @@ impl<'a> Step<'a> {
             gap.add((&real - &fake)?.mean_all()?)?;
             let mut next = 2 * n;
             if gan.gamma > 0.0 && config.penalty == Penalty::Approximated {
-                let before = Tensor::cat(&[real.narrow(0, 0, half)?, fake.narrow(0, 0, half)?], 0)?;
-                penalty.add(approximated(&before, &score.narrow(0, next, 2 * half)?, config.sigma)?)?;
+                penalty.add(approximated(&halves(&real, &fake)?, &score.narrow(0, next, 2 * half)?, config.sigma)?)?;
                 next += 2 * half;
             }
             if config.consistency > 0.0 {

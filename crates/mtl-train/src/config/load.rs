@@ -83,6 +83,14 @@ fn merge(base: &mut Table, over: Table, path: &mut Vec<String>) {
 /// # Errors
 /// [`Error::Config`] or [`Error::UnknownName`] with the place and, where one is near, the key that was meant.
 pub fn load(preset: &str, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
+    resolved(unresolved(preset, file, overrides)?)
+}
+
+/// [`load`] without [`Config::resolve`], for settings that change before it.
+///
+/// # Errors
+/// As [`load`].
+pub fn unresolved(preset: &str, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
     let entry = find("preset", PRESETS, preset)?;
     let table = parse(entry.item, Origin::Preset(preset.to_owned()))?;
     check(&table).map_err(Origin::Preset(preset.to_owned()).error())?;
@@ -90,11 +98,20 @@ pub fn load(preset: &str, file: Option<&Path>, overrides: &[String]) -> Result<C
 }
 
 /// Reads the settings of a run that takes its initial weights from the run `source`: the resolved settings `base` of that run
-/// in place of a preset, with `model.init_from` naming it and its generators as stages (`auto` if it has none, or those of `auto`); then file and overrides as in [`load`].
+/// in place of a preset, with `model.init_from` naming it and its generators as stages (`auto` if it has none, or those that `auto`
+/// is for its budget); then file and overrides as in [`load`].
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_from(source: &Path, base: Config, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
+    resolved(unresolved_from(source, base, file, overrides)?)
+}
+
+/// [`load_from`] without [`Config::resolve`], for settings that change before it.
+///
+/// # Errors
+/// As [`load`].
+pub fn unresolved_from(source: &Path, base: Config, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
     let known = base.data.open.known.clone();
     let mut config = base;
     let default = mtl_model::objectives::Config::default();
@@ -118,14 +135,15 @@ pub fn load_from(source: &Path, base: Config, file: Option<&Path>, overrides: &[
 /// # Errors
 /// As [`load`].
 pub fn chosen(file: Option<&Path>, overrides: &[String]) -> Result<Config> {
-    let table = layered_table(Table::new(), file, overrides)?;
-    deserialize(table).map_err(Origin::Merged.error())
+    layered(Table::new(), file, overrides)
 }
 
 /// File and overrides over a table of settings.
 fn layered(table: Table, file: Option<&Path>, overrides: &[String]) -> Result<Config> {
-    let table = layered_table(table, file, overrides)?;
-    let mut config = deserialize(table).map_err(Origin::Merged.error())?;
+    deserialize(layered_table(table, file, overrides)?).map_err(Origin::Merged.error())
+}
+
+fn resolved(mut config: Config) -> Result<Config> {
     config.resolve()?;
     Ok(config)
 }

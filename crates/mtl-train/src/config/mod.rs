@@ -93,8 +93,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Writes out the defaults that depend on names and on the budget: the stages [`AUTO`], the objective [`RECONSTRUCTION`], the generators in use, the settings of
-    /// their stages. Applied by [`load`] and once more before a run, so that `config.toml` holds every key.
+    /// Writes out the defaults that depend on names and on the budget: the stages [`AUTO`], the objective [`RECONSTRUCTION`], the
+    /// generators in use, the settings of their stages. Applied by [`load`] and once more before a run, so that `config.toml` holds every key.
     ///
     /// # Errors
     /// An objective that names an unknown generator.
@@ -122,25 +122,6 @@ impl Config {
             settings.patience.get_or_insert(defaults.patience);
         }
         Ok(())
-    }
-
-    /// Replaces the budget. With `again`, generators that [`AUTO`] chose by the old one are chosen again by the new one.
-    ///
-    /// # Errors
-    /// As [`Config::resolve`].
-    pub fn set_budget(&mut self, budget: Budget, again: bool) -> Result<(), UnknownName> {
-        if again && self.has_auto_generators() {
-            for name in self.stages.of_generators() {
-                let trained_jointly = self.objectives.values().any(|objective| objective.generator() == Some(name));
-                if !trained_jointly && self.generators.get(name) == mtl_gen::Config::default_of(name).ok().as_ref() {
-                    self.generators.remove(name);
-                }
-            }
-            self.stages.run.retain(|name| name == JOINT);
-            self.stages.run.push(AUTO.to_owned());
-        }
-        self.budget = budget;
-        self.resolve()
     }
 
     /// Whether the generators are those that [`AUTO`] is for this budget.

@@ -37,8 +37,8 @@ const FEWEST_CHANNELS: usize = 32;
 pub(super) fn suits(g: &Geometry) -> Option<TileSide> {
     let fits = (g.kernel_height, g.kernel_width, g.stride) == (3, 3, 1) && g.in_channels >= 8 && g.out_channels >= 8;
     let (two, four) = (products::<F2>(g), products::<F4>(g));
-    let whole = g.out_height.is_multiple_of(F4::OUT) && g.out_width.is_multiple_of(F4::OUT);
-    let small = whole && g.in_channels.min(g.out_channels) >= FEWEST_CHANNELS && largest_tile() == TileSide::Four;
+    let tiled = g.out_height.is_multiple_of(F4::OUT) && g.out_width.is_multiple_of(F4::OUT);
+    let small = tiled && g.in_channels.min(g.out_channels) >= FEWEST_CHANNELS && largest_tile() == TileSide::Four;
     // The larger tiles' transforms cost more.
     if !fits || (two < FEWEST_PRODUCTS && !small) {
         None
